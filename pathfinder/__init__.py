@@ -1,0 +1,40 @@
+"""pathfinder: connects two trained networks by low-loss paths and shows the landscape between them."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("pathfinder")
+
+_HOMES = {
+    "WeightSpace": "weights",
+    "Line": "geometry",
+    "PolyChain": "geometry",
+    "Bezier": "geometry",
+    "Plane": "geometry",
+    "Curve": "geometry",
+    "Geometry": "geometry",
+    "Evaluator": "evaluate",
+    "Scores": "evaluate",
+    "fit_minimum": "fit",
+    "fit_curve": "fit",
+    "build_model": "models",
+    "Split": "data",
+    "Stream": "data",
+    "load_data": "datasets",
+    "summarize": "tables",
+    "PathfinderError": "errors",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when first used, so that `pathfinder --help` does not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pathfinder' has no attribute '{name}'")
+    return getattr(import_module(f"pathfinder.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -1,0 +1,318 @@
+"""The command line: one short function per command; a user's mistake is one line and exit code 2."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Connect two trained networks by low-loss paths, and see the landscape between them.",
+)
+score_app = typer.Typer(no_args_is_help=True)
+app.add_typer(score_app, name="score", help="Score a line, a curve or a plane without training.")
+
+DataName = Annotated[str | None, typer.Option("--data", help="Data set; as the weights say if not given.")]
+ModelName = Annotated[str | None, typer.Option("--model", help="Network; as the weights say if not given.")]
+ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", help="Argument of the network, key=value.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting, key=value; dots enter tables.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option(help="fp32, or bf16 for autocast.")]
+Seed = Annotated[int, typer.Option(help="Seed of all that is drawn.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
+File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights, safetensors.")]
+Points = Annotated[int, typer.Option(help="Points along each path, both ends included.")]
+GridPoints = Annotated[int, typer.Option(help="Points along each axis of the plane.")]
+BatchNorm = Annotated[str, typer.Option(help="Running statistics: reestimate, stored or interpolate.")]
+BatchSize = Annotated[int, typer.Option(help="Examples per forward pass when scoring.")]
+Examples = Annotated[int | None, typer.Option(help="Examples of each split to score; all if not given.")]
+NormExamples = Annotated[int | None, typer.Option(help="Examples that re-estimate BatchNorm; all if not given.")]
+Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
+CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")]
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="The experiment, a TOML file.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; results/NAME if not given.")] = None,
+    changes: Changes = None,
+    device: Annotated[str | None, typer.Option(help="Where to compute, instead of what the config says.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32 or bf16, instead of what the config says.")] = None,
+) -> None:
+    """Run an experiment: train minima and curves, score, write tables and figures. Started again, it goes on."""
+    from pathfinder.config import load_config
+
+    given = {"device": device, "precision": precision}
+    extra = [f"{key}={value}" for key, value in given.items() if value]
+    experiment = load_config(config, [*(changes or []), *extra])
+    _run(experiment, out or Path("results") / experiment.name)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="Network; see `pathfinder list models`.")],
+    data: Annotated[str, typer.Option("--data", help="Data set; see `pathfinder list data`.")],
+    out: File,
+    model_arg: ModelArgs = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+) -> None:
+    """Train one minimum and write its weights. Started again after a kill, it goes on bit for bit."""
+    from pathfinder import commands
+
+    recipe = {"seed": seed, **_settings(changes, "--set")}
+    with _reporter() as report:
+        row = commands.train(model, _settings(model_arg, "--model-arg"), data, out, recipe, device, precision, report)
+    typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))
+    typer.echo(f"weights in {out}")
+
+
+@app.command()
+def connect(
+    a: Weights,
+    b: Weights,
+    out: Out,
+    curve: Annotated[
+        list[str] | None, typer.Option(help="Kind of curve, may be repeated; bezier if not given.")
+    ] = None,
+    bends: Annotated[int, typer.Option(help="Anchors of each curve between its ends.")] = 1,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")] = None,
+    planes: Annotated[bool, typer.Option("--planes", help="Also score the plane of each curve.")] = False,
+    data: DataName = None,
+    model: ModelName = None,
+    model_arg: ModelArgs = None,
+    points: Points = 61,
+    grid_points: GridPoints = 21,
+    batch_norm: BatchNorm = "reestimate",
+    batch_size: BatchSize = 512,
+    examples: Examples = None,
+    batch_norm_examples: NormExamples = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+) -> None:
+    """Train curves between two minima, score them and the straight line, and compare."""
+    from pathfinder.config import Config
+
+    scoring = {"points": points, "batch_norm": batch_norm, "batch_size": batch_size, "examples": examples}
+    network = None if model is None else {"name": model, **_settings(model_arg, "--model-arg")}
+    raw = {
+        "name": "connect",
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "data": {"name": _data_of(data, a)},
+        "model": network,
+        "pairs": [{"name": "pair", "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
+        "curve": _settings(changes, "--set"),
+        "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],
+        "score": {**scoring, "batch_norm_examples": batch_norm_examples},
+        "planes": {"points": grid_points} if planes else None,
+    }
+    _run(Config.parse({key: value for key, value in raw.items() if value is not None}), out)
+
+
+@score_app.command("line")
+def score_line(
+    a: Weights,
+    b: Weights,
+    out: Out,
+    points: Points = 61,
+    low: Annotated[float, typer.Option("--from", help="The first t.")] = 0.0,
+    high: Annotated[float, typer.Option("--to", help="The last t.")] = 1.0,
+    data: DataName = None,
+    model: ModelName = None,
+    model_arg: ModelArgs = None,
+    batch_norm: BatchNorm = "reestimate",
+    batch_size: BatchSize = 512,
+    examples: Examples = None,
+    batch_norm_examples: NormExamples = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+) -> None:
+    """Score the straight line between two minima."""
+    options = _scoring(model, model_arg, batch_norm, batch_size, examples, batch_norm_examples, seed, device, precision)
+    _score("line", [a, b], data, out, options, points, (low, high))
+
+
+@score_app.command("curve")
+def score_curve(
+    curve: CurveFile,
+    out: Out,
+    points: Points = 61,
+    data: DataName = None,
+    model: ModelName = None,
+    model_arg: ModelArgs = None,
+    batch_norm: BatchNorm = "reestimate",
+    batch_size: BatchSize = 512,
+    examples: Examples = None,
+    batch_norm_examples: NormExamples = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+) -> None:
+    """Score a trained curve."""
+    options = _scoring(model, model_arg, batch_norm, batch_size, examples, batch_norm_examples, seed, device, precision)
+    _score("curve", [curve], data, out, options, points)
+
+
+@score_app.command("plane")
+def score_plane(
+    files: Annotated[list[Path], typer.Argument(help="A curve; or weights of a minimum, a bend, a minimum.")],
+    out: Out,
+    grid_points: GridPoints = 21,
+    margin: Annotated[float, typer.Option(help="Reach beyond the three points, as a share of their extent.")] = 0.2,
+    data: DataName = None,
+    model: ModelName = None,
+    model_arg: ModelArgs = None,
+    batch_norm: BatchNorm = "reestimate",
+    batch_size: BatchSize = 512,
+    examples: Examples = None,
+    batch_norm_examples: NormExamples = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    precision: Precision = "fp32",
+) -> None:
+    """Score the plane through two minima and a bend."""
+    options = _scoring(model, model_arg, batch_norm, batch_size, examples, batch_norm_examples, seed, device, precision)
+    _score("plane", files, data, out, options, grid_points, margin)
+
+
+@app.command()
+def export(
+    curve: CurveFile,
+    t: Annotated[float, typer.Option("--t", help="Where on the curve, 0 to 1.")],
+    out: File,
+    data: DataName = None,
+    model: ModelName = None,
+    model_arg: ModelArgs = None,
+    batch_size: BatchSize = 512,
+    device: Device = "cpu",
+) -> None:
+    """Write the network at one point of a curve, its BatchNorm re-estimated."""
+    from pathfinder import commands
+
+    commands.export(curve, t, out, data, model, _settings(model_arg, "--model-arg"), batch_size, device)
+    typer.echo(f"weights in {out}")
+
+
+@app.command()
+def plot(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Redraw every figure of a run from its CSV files."""
+    from pathfinder.figures import draw
+
+    for path in draw(folder):
+        typer.echo(str(path))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the table as CSV.")] = None,
+) -> None:
+    """Show the summaries of several runs side by side."""
+    from pathfinder import commands
+
+    _show(commands.compare(folders, out))
+
+
+@app.command("list")
+def list_names(what: Annotated[str, typer.Argument(help="models, data or curves")]) -> None:
+    """List the models, data sets or curves there are."""
+    from pathfinder import commands
+
+    for name, meaning in commands.names(what).items():
+        typer.echo(f"{name:18} {meaning}")
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user ends in one line on stderr and exit code 2."""
+    from pathfinder.errors import PathfinderError
+
+    try:
+        app()
+    except PathfinderError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _run(config: Any, folder: Path) -> None:
+    from pathfinder.experiment import Experiment
+
+    with _reporter() as report:
+        summary = Experiment(config, folder, report).run()
+    _show(summary)
+    typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
+
+
+def _score(kind: str, files: list[Path], data: str | None, out: Path, options: dict[str, Any], *where: Any) -> None:
+    from pathfinder import commands
+
+    with _reporter() as report:
+        summary = commands.score(kind, files, data, out, options, report, *where)
+    if summary is not None:
+        _show(summary)
+    typer.echo(f"tables in {out}, figures in {out / 'figures'}")
+
+
+def _scoring(model: Any, model_arg: Any, *rest: Any) -> dict[str, Any]:
+    """The options all `score` commands share, by the Evaluator's names."""
+    names = ("batch_norm", "batch_size", "examples", "batch_norm_examples", "seed", "device", "precision")
+    shared = dict(zip(names, rest, strict=True))
+    return {"model": model, "model_arguments": _settings(model_arg, "--model-arg"), **shared}
+
+
+def _settings(items: list[str] | None, option: str) -> dict[str, Any]:
+    from pathfinder.config import setting
+
+    return dict(setting(item, option) for item in items or [])
+
+
+def _data_of(data: str | None, file: Path) -> str:
+    from pathfinder.networks import data_of
+
+    return data_of(data, file)
+
+
+@contextmanager
+def _reporter() -> Iterator[Any]:
+    from pathfinder.progress import Reporter
+
+    with Reporter() as report:
+        yield report
+
+
+def _show(summary: Any) -> None:
+    """The summary in the few columns a reader looks at first; all of them are in summary.csv."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    leading = [column for column in ("run", "pair", "path") if column in summary]
+    for column in leading:
+        table.add_column(column)
+    for column in ("train barrier", "95 % interval", "train loss max", "test error max", "length ratio"):
+        table.add_column(column, justify="right")
+    for key, rows in summary.groupby(leading, sort=False):
+        cell = rows.set_index(["split", "metric"])
+        of = lambda split, metric, column, cell=cell: (  # noqa: E731
+            cell.loc[(split, metric), column] if (split, metric) in cell.index else float("nan")
+        )
+        interval = f"{of('train', 'loss', 'barrier_low'):.3g} to {of('train', 'loss', 'barrier_high'):.3g}"
+        table.add_row(
+            *map(str, key), f"{of('train', 'loss', 'barrier'):.4g}", interval, f"{of('train', 'loss', 'max'):.4g}",
+            f"{of('test', 'error', 'max'):.2f} %", f"{rows['length_ratio'].iloc[0]:.3f}",
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+if __name__ == "__main__":
+    main()

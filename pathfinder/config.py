@@ -1,0 +1,256 @@
+"""An experiment as TOML: data, minima in pairs, curves between them, what is scored."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from pathfinder.errors import PathfinderError
+from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Recipe
+from pathfinder.storage import existing_file
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Table = TypeVar("Table", bound=Checked)
+
+
+class Data(Checked):
+    """`name` as for `load_data`."""
+
+    name: str
+
+
+class Model(Checked):
+    """`name` as for `build_model`; further keys go to the builder."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys beside the name."""
+        return dict(self.model_extra or {})
+
+
+class Minimum(Recipe):
+    """How one minimum is trained, or the checkpoint that holds it.
+
+    Attributes:
+        model: its network.
+        checkpoint: a file of weights; then nothing is trained.
+        init_seed: draws the initial weights; the seed if not given.
+    """
+
+    model: Model | None = None
+    checkpoint: str | None = None
+    init_seed: Annotated[int, Field(ge=0)] | None = None
+
+
+class CurveSettings(CurveRecipe):
+    """One curve of each pair and how it is trained.
+
+    Attributes:
+        kind: `polychain`, `bezier` or an imported kind of your own.
+        name: what tables call it; the kind if not given.
+        bends: anchors between the ends; 0 is the straight line, and nothing is trained.
+        fixed_ends: whether the minima stay where they are.
+    """
+
+    kind: str = "bezier"
+    name: Name | None = None
+    bends: Annotated[int, Field(ge=0)] = 1
+    fixed_ends: bool = True
+
+    @property
+    def title(self) -> str:
+        """What tables call the curve."""
+        return self.name or self.kind
+
+
+class Pairs(Checked):
+    """A group of pairs of minima that differ in their seeds only.
+
+    Attributes:
+        name: of the group; the model's if not given.
+        replicates: how many pairs.
+        same_init: whether both ends start from the same weights and differ in the order of examples only.
+        minimum, a, b: what differs from `[minimum]`, for both ends or for one.
+        curves: instead of the experiment's.
+    """
+
+    name: Name | None = None
+    replicates: Count = 1
+    same_init: bool = False
+    minimum: Minimum = Minimum()
+    a: Minimum = Minimum()
+    b: Minimum = Minimum()
+    curves: list[CurveSettings] | None = None
+
+
+class Scoring(Checked):
+    """What is scored along the paths.
+
+    Attributes:
+        points: values of t per path, both ends included.
+        line: whether the straight line is scored.
+        range: from where to where the line is; curves go from 0 to 1.
+        batch_norm: `reestimate`, `stored` or `interpolate`.
+        batch_size: examples per forward pass; re-estimated statistics depend on it.
+        examples: of each split; all if not given.
+        batch_norm_examples: that re-estimate BatchNorm; all if not given.
+    """
+
+    points: Annotated[int, Field(ge=2)] = 61
+    line: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+    batch_norm: Literal["reestimate", "stored", "interpolate"] = "reestimate"
+    batch_size: Count = 512
+    examples: Count | None = None
+    batch_norm_examples: Count | None = None
+
+
+class Planes(Checked):
+    """The planes through both minima and the middle bend of curves.
+
+    Attributes:
+        points: per axis.
+        margin: how far the grid reaches beyond the three points, as a share of their extent.
+        curves: which curves get a plane; all that have a bend if not given.
+        examples: of each split; as along the paths if not given.
+    """
+
+    points: Annotated[int, Field(ge=2)] = 21
+    margin: NotNegative = 0.2
+    curves: list[str] | None = None
+    examples: Count | None = None
+
+
+class Config(Checked):
+    """A whole experiment. `[minimum]` and `[curve]` are what all minima and curves share."""
+
+    name: Name = "experiment"
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    data: Data
+    model: Model | None = None
+    minimum: Minimum = Minimum()
+    pairs: tuple[Pairs, ...] = (Pairs(),)
+    curve: CurveSettings = CurveSettings()
+    curves: tuple[CurveSettings, ...] = ()
+    score: Scoring = Scoring()
+    planes: Planes | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        plans = self.plan()
+        twice = _repeated([plan.name for plan in plans])
+        if twice:
+            raise ValueError(f"two pairs are called `{twice}`; give each entry of [[pairs]] a name of its own")
+        for plan in plans:
+            titles = [curve.title for curve in plan.curves]
+            if twice := _repeated([*titles, "line"]):
+                raise ValueError(f"two paths are called `{twice}`; give each entry of [[curves]] a name of its own")
+            bent = [curve.title for curve in plan.curves if curve.bends > 0]
+            for title in (self.planes.curves or []) if self.planes else []:
+                if title not in titles:
+                    raise ValueError(f"planes.curves names `{title}`, but the curves are {titles}; name one of them")
+                if title not in bent:
+                    raise ValueError(
+                        f"a plane needs a bend, but `{title}` has bends = 0; give it one or name another curve"
+                    )
+            if self.planes and not bent:
+                raise ValueError("a plane needs a bend, but no curve has one; add a curve with bends or drop [planes]")
+        return self
+
+    def plan(self) -> list["Plan"]:
+        """Every pair with its recipes filled in: defaults, then the group's, then the end's."""
+        return [self._plan(group, r) for group in self.pairs for r in range(group.replicates)]
+
+    def _plan(self, group: Pairs, replicate: int) -> "Plan":
+        model = Minimum(model=self.model) if self.model else Minimum()
+        ends = [_merged(model, self.minimum, group.minimum, end) for end in (group.a, group.b)]
+        for i, end in enumerate(ends):
+            if end.model is None and end.checkpoint is None:
+                raise ValueError("a minimum needs a network; give [model] a name, or a checkpoint to each end")
+            seed = (end.seed if "seed" in end.model_fields_set else self.seed + i) + 2 * replicate
+            init = seed if end.init_seed is None else end.init_seed + 2 * replicate
+            ends[i] = end.model_copy(update={"seed": seed, "init_seed": init})
+        if group.same_init:
+            ends[1] = ends[1].model_copy(update={"init_seed": ends[0].init_seed})
+        curves = [_merged(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]
+        seeded = [c.model_copy(update={"seed": c.seed + self.seed + replicate}) for c in curves]
+        name = group.name or (ends[0].model.name if ends[0].model else "pair").replace(":", "-")
+        full = f"{name}-{replicate + 1}" if group.replicates > 1 else name
+        return Plan(name, full, ends[0], ends[1], seeded)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One pair to be made: its group, its name, its ends and its curves."""
+
+    group: str
+    name: str
+    a: Minimum
+    b: Minimum
+    curves: list[CurveSettings]
+
+
+def load_config(path: str | Path, changes: Sequence[str] = ()) -> Config:
+    """Read an experiment.
+
+    Args:
+        path: the TOML file.
+        changes: `key=value` with dots in the key, such as `minimum.epochs=5` or `pairs.0.replicates=1`; values as in
+            TOML, text without quotes is taken as it is.
+
+    Raises:
+        PathfinderError: if the file is missing or no TOML, a key is unknown, or a value is out of range.
+    """
+    file = existing_file(path, "config")
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PathfinderError(f"config {file} is no valid TOML: {error}.") from error
+    for change in changes:
+        _change(raw, change)
+    return Config.parse({"name": file.stem, **raw})
+
+
+def setting(text: str, option: str) -> tuple[str, Any]:
+    """Key and value of `key=value`; the value as in TOML, text without quotes as it is.
+
+    Raises:
+        PathfinderError: if there is no `=`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise PathfinderError(f"{option} needs key=value, got `{text}`; for example epochs=5.")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value
+
+
+def _change(raw: dict[str, Any], change: str) -> None:
+    key, value = setting(change, "--set")
+    *path, last = key.split(".")
+    place: Any = raw
+    try:
+        for part in path:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except (IndexError, ValueError, TypeError, AttributeError) as error:
+        raise PathfinderError(f"--set {change}: there is no `{key}` in the config; check the key.") from error
+
+
+def _merged(*parts: Table) -> Table:
+    """One table with what each part sets itself, later parts winning."""
+    values = {key: getattr(part, key) for part in parts for key in part.model_fields_set}
+    return type(parts[0])(**values)
+
+
+def _repeated(names: list[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)

@@ -1,0 +1,267 @@
+"""Evaluator: the one scorer. Loss and metrics of a module at any point theta, on any splits of data.
+
+A point stands alone: its score is the same bit for bit in any order, chunk or company.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pathfinder.data import Source, as_source, count
+from pathfinder.errors import PathfinderError
+from pathfinder.geometry import Curve, Geometry
+from pathfinder.lookup import unknown
+from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_example
+from pathfinder.precision import autocast, device_named
+from pathfinder.progress import Progress, silent
+from pathfinder.weights import Fixed, WeightSpace
+
+BATCH_NORM = ("reestimate", "stored", "interpolate")
+
+Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
+
+
+@dataclass
+class Scores:
+    """What `Evaluator.score` gives.
+
+    Attributes:
+        table: a row per point: coordinates, `norm`, `arc_length` for paths, then the mean of each metric on each split
+            (`train_loss`, ...), its standard error over the examples (`train_loss_se`, ...) and how many examples
+            were scored and re-estimated BatchNorm.
+        per_example: for paths, (points, examples) by metric and split.
+        length: of the path, in weight space; None for planes.
+        chord: the distance between the path's ends; None for planes.
+    """
+
+    table: pd.DataFrame
+    per_example: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    length: float | None = None
+    chord: float | None = None
+
+    @property
+    def losses(self) -> dict[str, np.ndarray]:
+        """The losses of every example, (points, examples) by split."""
+        return {split: values for (metric, split), values in self.per_example.items() if metric == "loss"}
+
+
+class Evaluator:
+    """Scores points of a weight space.
+
+    Args:
+        space: the weight space of the module.
+        data: splits by name; each a Split, a pair (x, y), or an iterable of batches whose order repeats.
+        loss: (output, target) -> a value per example, or per token of each example; cross-entropy if not given. It
+            gets the module's output as it is, be it a tensor, tuple or dict.
+        metrics: further callables of the same form by name; the percentage of errors (`error`) if not given and the
+            task has classes.
+        batch_norm: `reestimate` running statistics at every point from clean training inputs, weighted by examples,
+            Dropout off; keep those `stored` in the module; or `interpolate` those of the ends.
+        statistics: for `interpolate`: the running statistics of the ends, or of every anchor, mixed with C(t).
+        batch_norm_data: inputs for re-estimation; the split `train` if not given.
+        batch_size: examples per forward pass; the re-estimated statistics depend on it, see `reestimate`.
+        examples: how many examples of each split are scored, a fixed subset by seed; all if not given.
+        batch_norm_examples: likewise for re-estimation.
+        seed: draws the subsets.
+        device: where to compute: `cpu`, `cuda`, `mps`.
+        precision: `fp32`, or `bf16` for autocast; losses are computed in float32 either way.
+        chunk: points scored in one pass over the data. More save reading a stream again; the scores are the same.
+    """
+
+    def __init__(
+        self,
+        space: WeightSpace,
+        data: Mapping[str, Any],
+        *,
+        loss: PerExample | None = None,
+        metrics: Mapping[str, PerExample] | None = None,
+        batch_norm: Literal["reestimate", "stored", "interpolate"] = "reestimate",
+        statistics: Sequence[Tensor] | None = None,
+        batch_norm_data: Any = None,
+        batch_size: int = 256,
+        examples: int | None = None,
+        batch_norm_examples: int | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: str = "fp32",
+        chunk: int = 1,
+    ) -> None:
+        if batch_norm not in BATCH_NORM:
+            raise unknown("batch_norm", batch_norm, BATCH_NORM)
+        if chunk < 1 or batch_size < 1:
+            raise PathfinderError(f"chunk and batch_size must be 1 or more, got {chunk} and {batch_size}.")
+        if not data:
+            raise PathfinderError('the evaluator needs at least one split of data, such as {"train": (x, y)}.')
+        self.space, self.batch_norm, self.batch_size, self.chunk = space, batch_norm, batch_size, chunk
+        self.device, self.precision = device_named(device), precision
+        whole = {name: as_source(split, name) for name, split in data.items()}
+        self.data: dict[str, Source] = {n: s.subset(examples, seed).to(self.device) for n, s in whole.items()}
+        classes = next(iter(whole.values())).classes
+        self._functions = {
+            "loss": loss or cross_entropy,
+            **(default_metrics(loss, classes) if metrics is None else metrics),
+        }
+        self._statistics = [s.to(self.device) for s in statistics or []]
+        self._norm_data: Source | None = None
+        if space.has_statistics and batch_norm == "reestimate":
+            source = whole.get("train") if batch_norm_data is None else as_source(batch_norm_data)
+            if source is None:
+                raise PathfinderError(
+                    f"re-estimating BatchNorm needs the split `train`, got {', '.join(whole)}; pass batch_norm_data=."
+                )
+            self._norm_data = source.subset(batch_norm_examples, seed + 1).to(self.device)
+        if space.has_statistics and batch_norm == "interpolate" and len(self._statistics) < 2:
+            raise PathfinderError(
+                "batch_norm='interpolate' needs statistics=[space.statistics(a), space.statistics(b)]."
+            )
+
+    def score(
+        self,
+        geometry: Geometry,
+        points: int | Float[Tensor, "points *coordinates"],
+        *,
+        progress: Progress = silent,
+        stage: Any = None,
+    ) -> Scores:
+        """Score a geometry at a number of evenly spaced points, or at coordinates (points,) or (points, 2).
+
+        Args:
+            geometry: the line, curve or plane.
+            points: how many, or where.
+            progress: called as progress(done, total).
+            stage: a `storage.Stage` that keeps the points scored so far, for a call that may be interrupted.
+        """
+        t = (geometry.grid(points) if isinstance(points, int) else torch.as_tensor(points)).detach().cpu().double()
+        if t.numel() == 0 or t.shape[1:] != (() if len(geometry.axes) == 1 else (len(geometry.axes),)):
+            raise PathfinderError(
+                f"coordinates must be {', '.join(geometry.axes)} for each point, got {tuple(t.shape)}."
+            )
+        keep = isinstance(geometry, Curve)
+        geometry = geometry.to(self.device)
+        kept = stage.load() if stage else None
+        rows: list[dict[str, float]] = list(kept["rows"]) if kept else []
+        losses: list[dict[tuple[str, str], Tensor]] = list(kept["losses"]) if kept else []
+        progress(len(rows), len(t))
+        while len(rows) < len(t):
+            for values in self._values(geometry, t[len(rows) : len(rows) + self.chunk]):
+                rows.append(self._row(values))
+                if keep:
+                    losses.append({key: torch.from_numpy(value) for key, value in values.items()})
+            progress(len(rows), len(t))
+            if stage and (stage.due() or len(rows) == len(t)):
+                stage.save({"rows": rows, "losses": losses})
+        table = pd.concat([self._coordinates(geometry, t), pd.DataFrame(rows)], axis=1)
+        table = table.assign(**self.counts())
+        if not keep:
+            return Scores(table)
+        stacked = {key: np.stack([point[key].numpy() for point in losses]) for key in losses[0]}
+        return Scores(table, stacked, geometry.length(), geometry.chord())
+
+    def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:
+        """The mean of each metric on each split at one point, and their standard errors.
+
+        Args:
+            theta: the weights.
+            statistics: running statistics to use instead of those `batch_norm` would give.
+        """
+        theta = theta.detach().to(self.device)
+        fixed = self._fixed_at([theta], None)[0] if statistics is None else self.space.fixed(statistics, self.device)
+        with torch.no_grad():
+            return self._row(self._pass([{**self.space.split(theta), **fixed}])[0])
+
+    def reestimate(self, theta: Float[Tensor, " weights"]) -> Float[Tensor, " statistics"]:
+        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2).
+
+        mean = sum_k b_k / N mean_k and variance = sum_k b_k / N s_k^2 over batches k of b_k examples with unbiased
+        variance s_k^2: the mean of the batches' variances, which leaves out the spread between batches. They depend
+        on the batch size for that reason. Inputs are not augmented, Dropout is off.
+        """
+        if self._norm_data is None:
+            raise PathfinderError("only a module with BatchNorm, scored with batch_norm='reestimate', is re-estimated.")
+        return self.space.running(self._fixed_at([theta.detach().to(self.device)], None)[0])
+
+    def counts(self) -> dict[str, int]:
+        """How many examples are scored and how many re-estimate BatchNorm, as every table says."""
+        counts = {f"{name}_examples": len(split) for name, split in self.data.items()}
+        return {**counts, "batch_norm_examples": 0 if self._norm_data is None else len(self._norm_data)}
+
+    def _values(self, geometry: Geometry, t: Tensor) -> list[Values]:
+        """The values of each example at a few points, in one pass over the data."""
+        with torch.no_grad():
+            points = [t[i : i + 1].to(self.device) for i in range(len(t))]
+            thetas = [geometry(point)[0] for point in points]
+            fixed = self._fixed_at(thetas, [geometry.coefficients(point)[0] for point in points], points)
+            return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)])
+
+    def _pass(self, points: list[Fixed]) -> list[Values]:
+        parts: list[dict] = [{(m, s): [] for m in self._functions for s in self.data} for _ in points]
+        with self.space.evaluating():
+            for split, source in self.data.items():
+                for x, y in source.batches(self.batch_size):
+                    for tensors, part in zip(points, parts, strict=True):
+                        output = self._output(tensors, x)
+                        for metric, function in self._functions.items():
+                            values = function(output, y)
+                            part[metric, split].append(per_example(values, count(x)))
+        return [{key: torch.cat(value).cpu().numpy() for key, value in part.items()} for part in parts]
+
+    def _fixed_at(self, thetas: list[Tensor], C: list[Tensor] | None, t: list[Tensor] | None = None) -> list[Fixed]:
+        """The tensors that do not move, with the running statistics that belong to each point."""
+        if self.space.has_statistics and self.batch_norm == "interpolate":
+            if C is None or t is None:
+                raise PathfinderError("batch_norm='interpolate' needs a geometry; pass statistics= for a single point.")
+            return [self.space.fixed(self._mixed(c, point), self.device) for c, point in zip(C, t, strict=True)]
+        fixed = [self.space.fixed(None, self.device) for _ in thetas]
+        if self._norm_data is None:
+            return fixed
+        points = [{**self.space.split(theta), **own} for theta, own in zip(thetas, fixed, strict=True)]
+        seen = 0
+        with torch.no_grad(), self.space.estimating() as layers:
+            for x, _ in self._norm_data.batches(self.batch_size):
+                seen += count(x)
+                for layer in layers:
+                    layer.momentum = count(x) / seen  # the first batch has share 1: what was stored is forgotten
+                for tensors in points:
+                    self._output(tensors, x)
+        return fixed
+
+    def _mixed(self, c: Tensor, t: Tensor) -> Tensor:
+        if len(self._statistics) != len(c):
+            if len(self._statistics) != 2 or t.ndim != 1:
+                raise PathfinderError(
+                    f"batch_norm='interpolate' needs statistics of the 2 ends or of all {len(c)} anchors, got "
+                    f"{len(self._statistics)}."
+                )
+            c = torch.cat([1 - t, t])  # bends taken to lie on the straight line between the ends
+        total = c[0].float() * self._statistics[0]
+        for share, statistics in zip(c[1:], self._statistics[1:], strict=True):
+            total = total + share.float() * statistics
+        return total
+
+    def _output(self, tensors: Fixed, x: Any) -> Any:
+        with autocast(self.device, self.precision):
+            return self.space.apply(tensors, x)
+
+    def _row(self, values: Values) -> dict[str, float]:
+        row = {f"{split}_{metric}": float(v.mean(dtype=np.float64)) for (metric, split), v in values.items()}
+        for (metric, split), v in values.items():
+            spread = float(v.std(ddof=1, dtype=np.float64)) if len(v) > 1 else 0.0
+            row[f"{split}_{metric}_se"] = spread / len(v) ** 0.5
+        return row
+
+    def _coordinates(self, geometry: Geometry, t: Tensor) -> pd.DataFrame:
+        columns = dict(zip(geometry.axes, t.view(len(t), -1).T.numpy(), strict=True))
+        if isinstance(geometry, Curve):
+            columns["arc_length"] = geometry.arc_length(t).numpy()
+        return pd.DataFrame({**columns, "norm": geometry.norm(t).numpy()})
+
+
+def means(scores: Mapping[str, float]) -> dict[str, float]:
+    """What `Evaluator.at` gives, without the standard errors."""
+    return {name: value for name, value in scores.items() if not name.endswith("_se")}

@@ -1,0 +1,259 @@
+"""Figures: drawn from the CSV files of a run alone, so that they can be redrawn years later."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from pathfinder.errors import PathfinderError
+from pathfinder.storage import write
+from pathfinder.tables import read_table
+
+# Okabe and Ito's palette, safe for colour-blind readers
+_KNOWN = {"line": "#D55E00", "polychain": "#0072B2", "bezier": "#009E73"}
+_OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+_STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+}
+_UNITS = {"loss": "loss (nats)", "error": "error (%)"}
+_SPLITS = {"train": "-", "test": "--"}
+
+
+def draw(folder: str | Path) -> list[Path]:
+    """Draw every figure the tables of a run allow into its `figures` folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        PathfinderError: if the folder holds no table to draw.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise PathfinderError(f"{folder} is no folder; give the folder of a run, with its CSV files.")
+    figures: dict[str, Figure] = {}
+    with mpl.rc_context(_STYLE):
+        if (folder / "paths.csv").exists():
+            figures |= _paths(read_table(folder / "paths.csv"), read_table(folder / "summary.csv"))
+        if (folder / "planes.csv").exists():
+            names = ("planes", "plane_markers", "plane_paths")
+            figures |= _planes(*(read_table(folder / f"{name}.csv") for name in names))
+        if (folder / "training.csv").exists():
+            figures |= _training(read_table(folder / "training.csv"))
+        if not figures:
+            raise PathfinderError(f"{folder} holds no paths.csv, planes.csv or training.csv; give the folder of a run.")
+        return [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    write(path, lambda scratch: scratch.write_bytes(content.getvalue()))
+    return path
+
+
+def _paths(paths: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Figure]:
+    """Loss and error along t, train and test, one figure per group of pairs."""
+    groups = summary.drop_duplicates("pair").groupby("group", sort=False)["pair"].agg(list)
+    return {f"paths-{group}": _path_figure(paths[paths["pair"].isin(pairs)], group) for group, pairs in groups.items()}
+
+
+def _path_figure(paths: pd.DataFrame, title: str) -> Figure:
+    splits = [split for split in ("train", "test") if f"{split}_loss" in paths]
+    splits = splits or sorted({column.removesuffix("_loss") for column in paths if column.endswith("_loss")})
+    metrics = [metric for metric in ("loss", "error") if f"{splits[0]}_{metric}" in paths]
+    figure = Figure(figsize=(4.6 * len(metrics), 3.2 * len(splits) + 0.5))
+    axes = figure.subplots(len(splits), len(metrics), sharex=True, squeeze=False)
+    colours = _colours(paths["path"].unique())
+    for row, split in zip(axes, splits, strict=True):
+        for ax, metric in zip(row, metrics, strict=True):
+            for name, path in paths.groupby("path", sort=False):
+                _draw_path(ax, path, f"{split}_{metric}", colours[name], name)
+            ax.set_title(f"{split} {metric}", loc="left")
+            ax.set_ylabel(_UNITS[metric])
+            _set_scale(ax, paths[f"{split}_{metric}"], metric)
+    for ax in axes[-1]:
+        ax.set_xlabel("t")
+    pairs = paths["pair"].nunique()
+    shaded = "shaded: 95 % interval over examples" if pairs == 1 else f"mean and range over {pairs} pairs"
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.suptitle(f"{title} ({shaded})", fontsize=11)
+    return figure
+
+
+def _draw_path(ax: Axes, path: pd.DataFrame, column: str, colour: str, name: str) -> None:
+    """One path: with its interval over examples, or over the pairs where there are several."""
+    by_t = path.groupby("t")[column]
+    t, mean = by_t.mean().index.to_numpy(), by_t.mean().to_numpy()
+    if path["pair"].nunique() == 1:
+        half = 1.96 * path[f"{column}_se"].to_numpy()
+        low, high = mean - half, mean + half
+    else:
+        low, high = by_t.min().to_numpy(), by_t.max().to_numpy()
+    ax.plot(t, mean, color=colour, label=name, linewidth=1.8)
+    ax.fill_between(
+        t,
+        np.maximum(low, 0 if column.endswith("error") else 1e-12),
+        high,
+        color=colour,
+        alpha=0.2,
+        linewidth=0,
+    )
+
+
+def _set_scale(ax: Axes, values: pd.Series, metric: str) -> None:
+    """Losses span decades between a valley and the mountain; errors are read in points."""
+    positive = values[values > 0]
+    if metric == "loss" and len(positive) == len(values) and values.max() > 20 * values.min():
+        ax.set_yscale("log")
+        ax.set_ylim(values.min() / 2.5, values.max() * 2)
+    else:
+        ax.set_ylim(bottom=0 if values.min() >= 0 else None)
+
+
+def _planes(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> dict[str, Figure]:
+    """The planes, each with train loss and test error side by side."""
+    figures = {}
+    for (pair, plane), grid in planes.groupby(["pair", "plane"], sort=False):
+        own = [table[(table["pair"] == pair) & (table["plane"] == plane)] for table in (markers, paths)]
+        figures[f"plane-{pair}-{plane}"] = _plane_figure(
+            grid, *own, title=f"{pair}: plane of the {plane}", own_path=plane
+        )
+    return figures
+
+
+def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame, title: str, own_path: str) -> Figure:
+    columns = [column for column in ("train_loss", "test_error") if column in grid] or [
+        next(column for column in grid if column.endswith("_loss"))
+    ]
+    width = grid["x"].max() - grid["x"].min()
+    height = grid["y"].max() - grid["y"].min()
+    figure = Figure(figsize=(5.6 * len(columns), 0.9 + 4.4 * min(max(height / width, 0.55), 1.3)))
+    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    for ax, column in zip(axes, columns, strict=True):
+        _contours(figure, ax, grid, column)
+        _overlay(ax, markers, paths, own_path)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _contours(figure: Figure, ax: Axes, grid: pd.DataFrame, column: str) -> None:
+    """Filled contours at logarithmic levels, axes equal in weight-space distance."""
+    table = grid.pivot(index="y", columns="x", values=column)
+    values = np.ma.masked_invalid(table.to_numpy())
+    smallest = float(values[values > 0].min()) if (values > 0).any() else 1e-6
+    largest = max(float(values.max()), smallest * 1.01)
+    levels = np.geomspace(smallest * 0.999, largest * 1.001, 13)
+    drawn = ax.contourf(
+        table.columns,
+        table.index,
+        np.ma.clip(values, levels[0], None),
+        levels,
+        norm=LogNorm(),
+        cmap="viridis_r",
+    )
+    ax.contour(drawn, levels=levels[1:-1:2], colors="white", linewidths=0.4, alpha=0.6)
+    split, metric = column.split("_", 1)
+    bar = figure.colorbar(drawn, ax=ax, shrink=0.9, label=f"{split} {_UNITS.get(metric, metric)}, logarithmic")
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if largest < 300 * smallest else (1.0,)))
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    bar.ax.yaxis.set_minor_locator(LogLocator(subs=()))
+    ax.set_aspect("equal")
+    ax.grid(False)
+    ax.set_xlabel("x (weight-space distance)")
+    ax.set_ylabel("y (weight-space distance)")
+    ax.set_title(f"{split} {metric}", loc="left")
+
+
+def _overlay(ax: Axes, markers: pd.DataFrame, paths: pd.DataFrame, own_path: str) -> None:
+    """The curve that lies in the plane solid, projections of the others dashed, and the three points."""
+    low, high = ax.get_ylim()
+    left, right = ax.get_xlim()
+    colours = _colours(paths["path"].unique())
+    for name, path in paths.groupby("path", sort=False):
+        inside = name in (own_path, "line")
+        label = name if inside else f"{name} (projected)"
+        style = "-" if inside else (0, (3, 2))
+        ax.plot(path["x"], path["y"], color="white", linewidth=3.4, linestyle="-" if inside else style, alpha=0.8)
+        ax.plot(path["x"], path["y"], color=colours[name], linewidth=2.0, linestyle=style, label=label)
+    ends = markers["name"].isin(["a", "b"])
+    for chosen, marker, label in ((ends, "o", "minima"), (~ends, "s", "bends")):
+        ax.plot(
+            markers["x"][chosen],
+            markers["y"][chosen],
+            marker,
+            color="white",
+            markeredgecolor="black",
+            markersize=7,
+            label=label,
+        )
+    reach = (high - low) * 0.03
+    for _, point in markers.iterrows():
+        ax.annotate(
+            point["name"], (point["x"], point["y"] + reach), ha="center", va="bottom", fontsize=10, color="black",
+            bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
+        )  # fmt: skip
+    ax.set_xlim(left, right)
+    ax.set_ylim(low, high)
+
+
+def _training(training: pd.DataFrame) -> dict[str, Figure]:
+    """Learning curves: loss and error by epoch, minima beside curves."""
+    metrics = [metric for metric in ("loss", "error") if f"train_{metric}" in training]
+    figure = Figure(figsize=(4.8 * len(metrics), 4.2))
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    fits = training["fit"].unique()
+    colours = dict(zip(fits, _cycle(len(fits)), strict=True))
+    for ax, metric in zip(axes, metrics, strict=True):
+        for name, fit in training.groupby("fit", sort=False):
+            for split, style in _SPLITS.items():
+                if f"{split}_{metric}" in fit:
+                    label = name if split == "train" else None
+                    ax.plot(
+                        fit["epoch"],
+                        fit[f"{split}_{metric}"],
+                        style,
+                        color=colours[name],
+                        linewidth=1.5,
+                        label=label,
+                    )
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(_UNITS[metric])
+        ax.set_title(f"{metric} (solid: train, dashed: test)", loc="left")
+        ax.set_yscale("log" if metric == "loss" else "linear")
+        if metric == "error":
+            ax.set_ylim(bottom=0)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.suptitle("training: test scores of curves are those at t = 1/2", fontsize=11)
+    return {"training": figure}
+
+
+def _colours(names: Iterable[str]) -> dict[str, str]:
+    others = iter(_OTHERS * (1 + len(list(names)) // len(_OTHERS)))
+    return {name: _KNOWN.get(name) or next(others) for name in names}
+
+
+def _cycle(count: int) -> list[str]:
+    palette = [*_KNOWN.values(), *_OTHERS]
+    return [palette[i % len(palette)] for i in range(count)]

@@ -1,0 +1,34 @@
+"""Things by name: the nearest known name for a misspelt one, and the user's own by import path."""
+
+import importlib
+import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pathfinder.errors import PathfinderError
+
+
+def unknown(kind: str, name: object, choices: Iterable[str]) -> PathfinderError:
+    """The error for a name that is none of `choices`, with the nearest of them as a suggestion."""
+    choices = list(choices)
+    near = get_close_matches(str(name), choices, n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return PathfinderError(f"unknown {kind} `{name}`; {hint}choose from: {', '.join(choices)}.")
+
+
+def by_import_path(path: str) -> Any:
+    """The object that `package.module:name` means; the current folder is searched as well.
+
+    Raises:
+        PathfinderError: if the module or the name in it does not exist.
+    """
+    module_name, _, name = path.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PathfinderError(f"cannot import `{path}`: {error}; write package.module:name.") from error

@@ -1,0 +1,57 @@
+"""Losses and metrics per example: callables (output, target) -> a value for each example."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pathfinder.errors import PathfinderError, listed
+
+PerExample = Callable[[Any, Any], Tensor]
+
+
+def cross_entropy(output: Any, target: Tensor) -> Tensor:
+    """Cross-entropy in nats, (examples, ...), classes on axis 1 of the output as everywhere in torch."""
+    logits = as_logits(output)
+    try:
+        return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, target, reduction="none")
+    except IndexError as error:
+        raise PathfinderError(
+            f"labels must be 0 to {logits.shape[1] - 1} for this network, got {int(target.max())}; "
+            "choose data and a model with the same classes."
+        ) from error
+
+
+def classification_error(output: Any, target: Tensor) -> Tensor:
+    """100 where the largest logit is not the target's class, else 0: its mean is a percentage."""
+    return 100.0 * (as_logits(output).argmax(1) != target)
+
+
+def as_logits(output: Any) -> Tensor:
+    """The logits among a module's outputs: the tensor itself, a tuple's first, a dict's `logits` or only entry."""
+    if isinstance(output, Mapping):
+        if "logits" not in output and len(output) != 1:
+            raise PathfinderError(f"the output has no `logits` but {listed(map(str, output))}; pass your own loss.")
+        return output["logits"] if "logits" in output else next(iter(output.values()))
+    return output[0] if isinstance(output, tuple | list) else output
+
+
+def default_metrics(loss: PerExample | None, classes: int | None) -> dict[str, PerExample]:
+    """What is scored beside the loss when the user names nothing: the error, where there are classes."""
+    return {"error": classification_error} if loss is None or classes is not None else {}
+
+
+def per_example(values: Tensor, examples: int) -> Tensor:
+    """(examples,): the mean over all axes but the first, such as the tokens of a sequence.
+
+    Raises:
+        PathfinderError: if the values are not one or more for each example.
+    """
+    if values.ndim == 0 or len(values) != examples:
+        raise PathfinderError(
+            f"a loss or metric must return a value per example, shape ({examples}, ...), got {tuple(values.shape)}; "
+            'use reduction="none".'
+        )
+    return values.reshape(examples, -1).to(torch.promote_types(values.dtype, torch.float32)).mean(1)

@@ -1,0 +1,114 @@
+"""Network: what a checkpoint must say of itself so that no command needs it again: model, arguments, data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from pathfinder.config import Minimum, Model
+from pathfinder.data import Source
+from pathfinder.errors import PathfinderError
+from pathfinder.geometry import Curve
+from pathfinder.models import build_model
+from pathfinder.storage import existing_file, load_tensors, save_tensors
+from pathfinder.weights import WeightSpace, load_state
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model by name with its arguments, and the data it is for."""
+
+    name: str
+    arguments: dict[str, Any]
+    data: str
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Name and arguments, as they stand in a file's metadata."""
+        return {"name": self.name, "arguments": self.arguments}
+
+    def metadata(self) -> dict[str, Any]:
+        """What every file of weights says of itself."""
+        return {"model": self.description, "data": self.data}
+
+    def build(self, seed: int | None = None) -> nn.Module:
+        """The module, its initial weights drawn by seed."""
+        return build_model(self.name, seed=seed, **self.arguments)
+
+    def save(self, path: str | Path, tensors: dict[str, Tensor], **metadata: Any) -> None:
+        """Write weights with what they are."""
+        save_tensors(path, tensors, {**self.metadata(), **metadata})
+
+
+def network_in(path: str | Path) -> Network | None:
+    """What a file of weights says of itself; nothing if it is not ours."""
+    file = existing_file(path, "checkpoint")
+    metadata = load_tensors(file)[1] if file.suffix == ".safetensors" else {}
+    if not isinstance(metadata.get("model"), dict):
+        return None
+    return Network(metadata["model"]["name"], metadata["model"]["arguments"], metadata.get("data", ""))
+
+
+_BESIDE = "fixed."  # what a curve's file calls the tensors that do not move
+
+
+def beside_curve(space: WeightSpace) -> dict[str, Tensor]:
+    """The tensors that do not move, to be kept in a curve's file: its points are no networks without them."""
+    return {f"{_BESIDE}{name}": tensor for name, tensor in space.fixed().items()}
+
+
+def load_curve_state(module: nn.Module, curve: Curve, path: str | Path) -> None:
+    """Give a module the weights of a curve's start, and the tensors that do not move as its file holds them.
+
+    Raises:
+        PathfinderError: if the curve is another network's.
+    """
+    fixed = {n.removeprefix(_BESIDE): t for n, t in load_tensors(path, "curve")[0].items() if n.startswith(_BESIDE)}
+    space = WeightSpace(module)
+    if len(curve.start) != space.size:
+        raise PathfinderError(
+            f"{path} has {len(curve.start)} weights, but this {type(module).__name__} has {space.size}; name its own "
+            "network with --model."
+        )
+    load_state(module, {**space.split(curve.start), **fixed})
+
+
+def data_of(data: str | None, path: str | Path) -> str:
+    """The data set to use with a file of weights: the one named, or the one it was trained on.
+
+    Raises:
+        PathfinderError: if neither is known.
+    """
+    if data:
+        return data
+    network = network_in(path)
+    if network is None or not network.data:
+        raise PathfinderError(f"{path} does not say which data it belongs to; name it with --data.")
+    return network.data
+
+
+def network_for(model: Model, data: str, train: Source) -> Network:
+    """The network a config names, with the classes and the input shape of the data."""
+    offered = {"num_classes": train.classes, "input_shape": train.input_shape and list(train.input_shape)}
+    return Network(model.name, {**{k: v for k, v in offered.items() if v is not None}, **model.arguments}, data)
+
+
+def network_of(end: Minimum, data: str, train: Source) -> Network:
+    """The network of an end of a pair: as configured, or as its checkpoint says.
+
+    Raises:
+        PathfinderError: if neither says it, or the data has inputs of another shape.
+    """
+    if end.model is not None:
+        return network_for(end.model, data, train)
+    network = network_in(end.checkpoint)
+    if network is None:
+        raise PathfinderError(f"{end.checkpoint} does not say which network it holds; name it with --model.")
+    shape = network.arguments.get("input_shape")
+    if shape and train.input_shape and list(shape) != list(train.input_shape):
+        raise PathfinderError(
+            f"{end.checkpoint} takes inputs of shape {tuple(shape)}, but data `{data}` has {train.input_shape}; choose "
+            "its own data."
+        )
+    return network

@@ -1,0 +1,82 @@
+"""Results: the tables of a run as they come together, written as CSV files and drawn from these."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pathfinder import tables
+from pathfinder.errors import PathfinderError
+from pathfinder.evaluate import Scores
+from pathfinder.geometry import Curve, Plane
+
+_ORDER = ["fit", "epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
+
+
+class Results:
+    """The tables of one run, by file name without `.csv`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._frames: dict[str, list[pd.DataFrame]] = {}
+
+    def add(self, table: str, frame: pd.DataFrame, **keys: Any) -> None:
+        """Add rows to a table, with key columns before them."""
+        frame = frame.copy()
+        for i, (key, value) in enumerate(keys.items()):
+            frame.insert(i, key, value)
+        self._frames.setdefault(table, []).append(frame)
+
+    def add_training(self, fit: str, history: pd.DataFrame) -> None:
+        """Add the history of a fit."""
+        columns = [column for column in _ORDER if column in history]
+        self.add("training", history[[*columns, *history.columns.difference(columns)]], fit=fit)
+
+    def add_paths(self, group: str, pair: str, scores: dict[str, Scores]) -> None:
+        """Add the scored paths of a pair, and what is read off them."""
+        for path, scored in scores.items():
+            self.add("paths", _arranged(scored.table), pair=pair, path=path)
+        self.add("summary", tables.summarize(scores, pair), group=group)
+
+    def add_plane(self, pair: str, name: str, plane: Plane, scored: Scores, curves: dict[str, Curve], t: Any) -> None:
+        """Add a scored plane, the anchors of its own curve as markers, and all curves projected onto it."""
+        self.add("planes", _arranged(scored.table), pair=pair, plane=name)
+        own = curves[name]
+        bends = [f"bend {i + 1}" if len(own.bends) > 1 else "bend" for i in range(len(own.bends))]
+        markers = pd.DataFrame(plane.locate(own.anchors).numpy(), columns=["x", "y", "distance"])
+        markers.insert(0, "name", ["a", *bends, "b"])
+        self.add("plane_markers", markers, pair=pair, plane=name)
+        for path, curve in curves.items():
+            located = pd.DataFrame(_located(plane, curve, t), columns=["x", "y", "distance"])
+            located.insert(0, "t", t.numpy())
+            self.add("plane_paths", located, pair=pair, plane=name, path=path)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table as it is now.
+
+        Raises:
+            PathfinderError: if nothing was added to it.
+        """
+        if name not in self._frames:
+            raise PathfinderError(f"there is no table `{name}` in this run.")
+        return pd.concat(self._frames[name], ignore_index=True)
+
+    def write(self) -> None:
+        """Write every table that has rows."""
+        for name in self._frames:
+            tables.write_table(self.folder / f"{name}.csv", self.table(name))
+        if "summary" in self._frames:
+            tables.write_table(self.folder / "replicates.csv", tables.replicates(self.table("summary")))
+
+
+def _located(plane: Plane, curve: Curve, t: Any) -> list[list[float]]:
+    return [plane.locate(curve(t[i : i + 1]).detach())[0].tolist() for i in range(len(t))]
+
+
+def _arranged(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns as in design: coordinates, then metric by metric, then standard errors, then counts."""
+    scored = [c for c in table if c.endswith(("_loss", "_error"))]
+    extra = [c for c in table if c.endswith("_se")]
+    counts = [c for c in table if c.endswith("_examples")]
+    first = [c for c in table if c not in {*scored, *extra, *counts}]
+    return table[[*first, *scored, *extra, *counts]]

@@ -1,0 +1,272 @@
+"""WeightSpace: the tensors of a module that move, as one vector theta: (weights,), and back.
+
+The module itself is never rewritten and never changed: weights enter through `torch.func.functional_call`.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _NormBase
+
+from pathfinder.errors import PathfinderError, listed
+
+Source = nn.Module | Mapping[str, Tensor]
+Fixed = dict[str, Tensor]
+
+
+class WeightSpace:
+    """The trainable tensors of a module as coordinates of one vector.
+
+    All other tensors (frozen parameters, buffers) are kept as they are now: two networks that differ in them do not
+    lie in one space. Running statistics of BatchNorm are no such tensors; see `statistics`. Tied weights count once.
+
+    Args:
+        module: any module; it is read, never changed.
+        only: a pattern such as `"layer3.*"` that names the parameters that move.
+
+    Attributes:
+        network: the module.
+        names: the moving tensors, in the order of the vector.
+        size: the number of weights.
+        dtype: the vector's: float32, or float64 where a weight is.
+
+    Raises:
+        PathfinderError: if nothing moves.
+    """
+
+    def __init__(self, module: nn.Module, only: str | None = None) -> None:
+        self.network = module
+        self._aliases = _aliases(module)
+        moving = {
+            name: parameter.detach()
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad and (only is None or any(fnmatch(n, only) for n in self._aliases[name]))
+        }
+        if not moving:
+            wanted = "has no trainable parameter" if only is None else f"has no trainable parameter named `{only}`"
+            names = listed(self._aliases) or "none at all"
+            raise PathfinderError(f"{type(module).__name__} {wanted}; its parameters are {names}.")
+        self.names = list(moving)
+        self._shapes = [tensor.shape for tensor in moving.values()]
+        self._dtypes = [tensor.dtype for tensor in moving.values()]
+        self._sizes = [tensor.numel() for tensor in moving.values()]
+        self.size = sum(self._sizes)
+        self.dtype = torch.float32
+        for name, dtype in zip(self.names, self._dtypes, strict=True):
+            if not dtype.is_floating_point:
+                raise PathfinderError(f"`{name}` is {dtype}; only real floating-point weights can be joined.")
+            self.dtype = torch.promote_types(self.dtype, dtype)
+        self._statistics, self._counters = _running(module)
+        self._fixed = {name: t.detach().clone() for name, t in _tensors(module).items() if name not in moving}
+
+    def __repr__(self) -> str:
+        return f"WeightSpace({type(self.network).__name__}, {self.size} weights in {len(self.names)} tensors)"
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the module has running statistics (BatchNorm), which belong to one point only."""
+        return bool(self._statistics)
+
+    def vector(self, source: Source) -> Float[Tensor, " weights"]:
+        """The weights of a module or state dict as one vector (a copy).
+
+        Raises:
+            PathfinderError: if the source is another network (names the first differing tensors with shapes), differs
+                in a tensor that does not move, or holds NaN.
+        """
+        tensors = self._read(source)
+        pieces = [tensors[name].detach() for name in self.names]
+        for name, piece in zip(self.names, pieces, strict=True):
+            if not piece.isfinite().all():
+                raise PathfinderError(f"`{name}` holds NaN or infinity; take a checkpoint from before it diverged.")
+        device = pieces[0].device
+        return torch.cat([piece.to(device, self.dtype).reshape(-1) for piece in pieces])
+
+    def statistics(self, source: Source) -> Float[Tensor, " statistics"]:
+        """The running means and variances of a module or state dict as one vector; empty without BatchNorm."""
+        tensors = self._read(source)
+        pieces = [tensors[name].detach().float().reshape(-1) for name in self._statistics]
+        return torch.cat(pieces) if pieces else torch.empty(0)
+
+    def state_dict(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, Tensor]:
+        """A full state dict of the module at theta, with these running statistics or the module's own."""
+        tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
+        names = {alias: name for name, aliases in self._aliases.items() for alias in aliases}
+        return {key: tensors[names[key]].clone() for key in self.network.state_dict() if key in names}
+
+    def module(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> nn.Module:
+        """A copy of the module with the weights theta."""
+        twin = copy.deepcopy(self.network).to(theta.device)
+        tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
+        with torch.no_grad():
+            for name, tensor in _tensors(twin).items():
+                tensor.copy_(tensors[name])
+        return twin
+
+    def split(self, theta: Float[Tensor, " weights"]) -> dict[str, Tensor]:
+        """The moving tensors by name, as views of theta where the dtype is the same; differentiable."""
+        if theta.shape != (self.size,):
+            raise PathfinderError(f"theta must have shape ({self.size},), got {tuple(theta.shape)}.")
+        pieces = zip(self.names, theta.split(self._sizes), self._shapes, self._dtypes, strict=True)
+        return {name: piece.view(shape).to(dtype) for name, piece, shape, dtype in pieces}
+
+    def fixed(self, statistics: Tensor | None = None, device: str | torch.device | None = None) -> Fixed:
+        """Fresh copies of all tensors that do not move, with these running statistics or the module's own.
+
+        A forward pass in training mode updates the running statistics in this dictionary, in place.
+        """
+        fixed = {name: tensor.to(device=device, copy=True) for name, tensor in self._fixed.items()}
+        if statistics is not None:
+            sizes = [fixed[name].numel() for name in self._statistics]
+            for name, piece in zip(self._statistics, statistics.split(sizes), strict=True):
+                least = 0.0 if name.endswith("running_var") else None  # extrapolation may leave the variances' range
+                fixed[name].copy_((piece if least is None else piece.clamp_min(least)).view_as(fixed[name]))
+        return fixed
+
+    def running(self, fixed: Fixed) -> Float[Tensor, " statistics"]:
+        """The running statistics in a dictionary of `fixed`, as a vector."""
+        return torch.cat([fixed[name].float().reshape(-1) for name in self._statistics])
+
+    def call(self, theta: Float[Tensor, " weights"], x: Any, fixed: Fixed | None = None) -> Any:
+        """The module's output at theta, differentiable in theta.
+
+        Args:
+            theta: the weights.
+            x: the input; a tuple holds several arguments, a dict named ones.
+            fixed: what `fixed()` gave, to make it once for many calls.
+        """
+        return self.apply({**self.split(theta), **(self.fixed(None, theta.device) if fixed is None else fixed)}, x)
+
+    def apply(self, tensors: Mapping[str, Tensor], x: Any) -> Any:
+        """The module's output with all of its tensors given by name."""
+        if isinstance(x, Mapping):
+            return functional_call(self.network, tensors, (), dict(x))
+        return functional_call(self.network, tensors, tuple(x) if isinstance(x, tuple | list) else (x,))
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The module in evaluation mode; its flags are put back at the end."""
+        with _flags_kept(self.network):
+            self.network.eval()
+            yield
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """The module in training mode; its flags are put back at the end."""
+        with _flags_kept(self.network):
+            self.network.train()
+            yield
+
+    @contextmanager
+    def estimating(self) -> Iterator[list[_NormBase]]:
+        """The layers with running statistics in training mode, all others (Dropout) in evaluation mode.
+
+        Gives those layers, so that `momentum` can be set batch by batch; flags and momenta are put back at the end.
+        """
+        layers = [layer for layer in self.network.modules() if _has_running(layer)]
+        momenta = [layer.momentum for layer in layers]
+        with self.evaluating():
+            for layer in layers:
+                layer.training = True
+            try:
+                yield layers
+            finally:
+                for layer, momentum in zip(layers, momenta, strict=True):
+                    layer.momentum = momentum
+
+    def _read(self, source: Source) -> dict[str, Tensor]:
+        """All tensors of a source by the space's names, after checking that it is the same network."""
+        found = _matched(self.network, source)
+        for name, tensor in self._fixed.items():
+            if name not in self._statistics + self._counters and not torch.equal(found[name].cpu(), tensor.cpu()):
+                raise PathfinderError(
+                    f"the two networks differ in `{name}`, which does not move (frozen, or a buffer); make it equal, or "
+                    "trainable."
+                )
+        return found
+
+
+def load_state(module: nn.Module, source: Source) -> None:
+    """Copy the tensors of a state dict or another module into a module.
+
+    Raises:
+        PathfinderError: if they are another network's (names the first differing tensors with shapes).
+    """
+    own = _tensors(module)
+    with torch.no_grad():
+        for name, tensor in _matched(module, source).items():
+            own[name].copy_(tensor)
+
+
+def _matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
+    """The source's tensors by the module's names; what a state dict may lack is the module's own."""
+    given = _tensors(source, every_name=True) if isinstance(source, nn.Module) else dict(source)
+    aliases, saved, counters = _aliases(module), set(module.state_dict()), _running(module)[1]
+    found: dict[str, Tensor] = {}
+    faults = []
+    for name, own in _tensors(module).items():
+        copies = [given.pop(alias) for alias in aliases[name] if alias in given]
+        if not copies and (name not in saved or name in counters):
+            found[name] = own.detach()
+        elif not copies:
+            faults.append(f"`{name}` {tuple(own.shape)} is missing")
+        elif copies[0].shape != own.shape:
+            faults.append(f"`{name}` is {tuple(copies[0].shape)}, not {tuple(own.shape)}")
+        elif any(not torch.equal(copies[0], other) for other in copies[1:]):
+            faults.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
+        else:
+            found[name] = copies[0].detach()
+    faults += [f"`{name}` {tuple(tensor.shape)} is not part of it" for name, tensor in given.items()]
+    if faults:
+        rest = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        raise PathfinderError(
+            f"the weights do not fit this {type(module).__name__}: {'; '.join(faults[:3])}{rest}; "
+            "both need the same architecture."
+        )
+    return found
+
+
+def _tensors(module: nn.Module, every_name: bool = False) -> dict[str, Tensor]:
+    once = not every_name
+    return dict([*module.named_parameters(remove_duplicate=once), *module.named_buffers(remove_duplicate=once)])
+
+
+def _aliases(module: nn.Module) -> dict[str, list[str]]:
+    """All names of each parameter and buffer, by the first of them."""
+    first: dict[int, str] = {}
+    names: dict[str, list[str]] = {}
+    for name, tensor in _tensors(module, every_name=True).items():
+        names.setdefault(first.setdefault(id(tensor), name), []).append(name)
+    return names
+
+
+def _has_running(layer: nn.Module) -> bool:
+    return isinstance(layer, _NormBase) and layer.running_mean is not None
+
+
+def _running(module: nn.Module) -> tuple[list[str], list[str]]:
+    """Names of the running statistics, and of the counters beside them."""
+    statistics, counters = [], []
+    for path, layer in module.named_modules():
+        if _has_running(layer):
+            prefix = f"{path}." if path else ""
+            statistics += [f"{prefix}running_mean", f"{prefix}running_var"]
+            counters.append(f"{prefix}num_batches_tracked")
+    return statistics, counters
+
+
+@contextmanager
+def _flags_kept(module: nn.Module) -> Iterator[None]:
+    flags = [(layer, layer.training) for layer in module.modules()]
+    try:
+        yield
+    finally:
+        for layer, flag in flags:
+            layer.training = flag
