@@ -225,9 +225,8 @@ def _checked(split: Split, name: str) -> Split:
         wrong = ((split.y < 0) | (split.y >= split.classes)).nonzero()
         if len(wrong):
             first = int(wrong[0][0])
-            raise PathfinderError(
-                f"{name}: labels must be 0 to {split.classes - 1}, got {int(split.y.flatten()[first])} in example {first}."
-            )
+            label = int(split.y[first])
+            raise PathfinderError(f"{name}: labels must be 0 to {split.classes - 1}, got {label} in example {first}.")
     return split
 
 

@@ -104,7 +104,7 @@ class Experiment:
         else:
             key = self._key("minimum", network.description, recipe, end.init_seed)
             module, history = self._train(name, key, network, end, recipe)
-            self.results.add_training(name, history)
+            self.results.add_training(plan.name, side, history)
         row = {"pair": plan.name, "model": network.name, "checkpoint": end.checkpoint or ""}
         row |= {} if end.checkpoint else {**recipe, "init_seed": end.init_seed}
         row |= self._own_scores(name, key, module)
@@ -152,7 +152,7 @@ class Experiment:
                     curve, space, self.data["train"], monitor=self._middle_scores(curve, evaluator), progress=progress,
                     stage=stage, device=self.config.device, precision=self.config.precision, **recipe,
                 )  # fmt: skip
-            self.results.add_training(name, history)
+            self.results.add_training(plan.name, settings.title, history)
         path = self.folder.path / "curves" / f"{name}.safetensors"
         curve.save(path, beside_curve(space), **network.metadata(), recipe=recipe, key=key)
         return curve, key

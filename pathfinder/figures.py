@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from pathfinder.errors import PathfinderError
 from pathfinder.storage import write
@@ -32,6 +32,7 @@ _STYLE = {
     "savefig.dpi": 150,
     "figure.constrained_layout.use": True,
 }
+_MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 _UNITS = {"loss": "loss (nats)", "error": "error (%)"}
 _SPLITS = {"train": "-", "test": "--"}
 
@@ -49,14 +50,15 @@ def draw(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         raise PathfinderError(f"{folder} is no folder; give the folder of a run, with its CSV files.")
     figures: dict[str, Figure] = {}
+    groups = _groups(folder)
     with mpl.rc_context(_STYLE):
         if (folder / "paths.csv").exists():
-            figures |= _paths(read_table(folder / "paths.csv"), read_table(folder / "summary.csv"))
+            figures |= _paths(read_table(folder / "paths.csv"), groups)
         if (folder / "planes.csv").exists():
             names = ("planes", "plane_markers", "plane_paths")
             figures |= _planes(*(read_table(folder / f"{name}.csv") for name in names))
         if (folder / "training.csv").exists():
-            figures |= _training(read_table(folder / "training.csv"))
+            figures |= _training(read_table(folder / "training.csv"), groups)
         if not figures:
             raise PathfinderError(f"{folder} holds no paths.csv, planes.csv or training.csv; give the folder of a run.")
         return [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
@@ -69,10 +71,18 @@ def _saved(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _paths(paths: pd.DataFrame, summary: pd.DataFrame) -> dict[str, Figure]:
-    """Loss and error along t, train and test, one figure per group of pairs."""
-    groups = summary.drop_duplicates("pair").groupby("group", sort=False)["pair"].agg(list)
-    return {f"paths-{group}": _path_figure(paths[paths["pair"].isin(pairs)], group) for group, pairs in groups.items()}
+def _groups(folder: Path) -> dict[str, str]:
+    """The group of each pair, as the summary says."""
+    if not (folder / "summary.csv").exists():
+        return {}
+    summary = read_table(folder / "summary.csv").drop_duplicates("pair")
+    return dict(zip(summary["pair"], summary["group"], strict=True))
+
+
+def _paths(paths: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
+    """Loss and error along t, train and test, a figure per group of pairs."""
+    by_group = paths.groupby(paths["pair"].map(lambda pair: groups.get(pair, pair)), sort=False)
+    return {f"paths-{group}": _path_figure(rows, str(group)) for group, rows in by_group}
 
 
 def _path_figure(paths: pd.DataFrame, title: str) -> Figure:
@@ -217,43 +227,40 @@ def _overlay(ax: Axes, markers: pd.DataFrame, paths: pd.DataFrame, own_path: str
     ax.set_ylim(low, high)
 
 
-def _training(training: pd.DataFrame) -> dict[str, Figure]:
-    """Learning curves: loss and error by epoch, minima beside curves."""
+def _training(training: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
+    """Learning curves: loss and error by epoch, a figure per group of pairs."""
+    by_group = training.groupby(training["pair"].map(lambda pair: groups.get(pair, pair)), sort=False)
+    return {f"training-{group}": _training_figure(rows, str(group)) for group, rows in by_group}
+
+
+def _training_figure(training: pd.DataFrame, title: str) -> Figure:
     metrics = [metric for metric in ("loss", "error") if f"train_{metric}" in training]
     figure = Figure(figsize=(4.8 * len(metrics), 4.2))
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-    fits = training["fit"].unique()
-    colours = dict(zip(fits, _cycle(len(fits)), strict=True))
+    colours = {**_colours(training["fit"].unique()), **_MINIMA}
     for ax, metric in zip(axes, metrics, strict=True):
-        for name, fit in training.groupby("fit", sort=False):
+        for (_, name), fit in training.groupby(["pair", "fit"], sort=False):
             for split, style in _SPLITS.items():
                 if f"{split}_{metric}" in fit:
-                    label = name if split == "train" else None
-                    ax.plot(
-                        fit["epoch"],
-                        fit[f"{split}_{metric}"],
-                        style,
-                        color=colours[name],
-                        linewidth=1.5,
-                        label=label,
-                    )
+                    values = fit[f"{split}_{metric}"]
+                    ax.plot(fit["epoch"], values, style, color=colours[name], linewidth=1.5, label=f"{name} {split}")
         ax.set_xlabel("epoch")
         ax.set_ylabel(_UNITS[metric])
-        ax.set_title(f"{metric} (solid: train, dashed: test)", loc="left")
-        ax.set_yscale("log" if metric == "loss" else "linear")
-        if metric == "error":
-            ax.set_ylim(bottom=0)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    figure.suptitle("training: test scores of curves are those at t = 1/2", fontsize=11)
-    return {"training": figure}
+        ax.set_title(metric, loc="left")
+        if metric == "loss":
+            ax.set_yscale("log")
+        else:  # the first epochs are wrong about everything, the last about a few in a hundred
+            ax.set_yscale("symlog", linthresh=1.0)
+            ax.set_ylim(0, 100)
+            ax.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.yaxis.set_major_formatter("{x:g}")
+    handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))  # one for all pairs
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
+    figure.suptitle(f"{title}: training (test scores of curves at t = 1/2)", fontsize=11)
+    return figure
 
 
 def _colours(names: Iterable[str]) -> dict[str, str]:
     others = iter(_OTHERS * (1 + len(list(names)) // len(_OTHERS)))
     return {name: _KNOWN.get(name) or next(others) for name in names}
-
-
-def _cycle(count: int) -> list[str]:
-    palette = [*_KNOWN.values(), *_OTHERS]
-    return [palette[i % len(palette)] for i in range(count)]

@@ -186,7 +186,7 @@ class _Descent:
         self.optimizer = _optimizer(parameters, recipe, weight_decay)
         self.done = 0  # steps
         self.sums = torch.zeros(len(metrics) + 1, dtype=torch.float64, device=self.device)  # over the epoch so far
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self.recent: list[Tensor] = []  # losses since the last look at them
         self.good = _copied(owner)
 
@@ -238,11 +238,11 @@ class _Descent:
             value = float(self.recent[bad[0]])
             self.owner.load_state_dict(self.good)
             raise DivergedError(
-                f"training diverged: the loss is {value} at step {step}; lower the learning rate (lr = {self.recipe.lr})."
+                f"training diverged: the loss is {value} at step {step}; lower the learning rate, lr = {self.recipe.lr}."
             )
         self.recent.clear()
 
-    def _row(self, epoch: int, steps: int, monitor: Monitor | None) -> dict[str, float]:
+    def _row(self, epoch: int, steps: int, monitor: Monitor | None) -> dict[str, Any]:
         examples, *sums = self.sums.tolist()
         row = {"epoch": epoch + 1, "step": self.done, "lr": self.recipe.learning_rate(self.done - 1, steps)}
         row |= {f"train_{metric}": total / examples for metric, total in zip(self.metrics, sums, strict=True)}

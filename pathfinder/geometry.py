@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from inspect import isabstract
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -84,7 +84,7 @@ class Geometry(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "Geometry":
         """The geometry whose `state_dict` these tensors are."""
 
     @staticmethod
@@ -143,7 +143,7 @@ class Curve(Geometry):
         self.bends = nn.Parameter(bends.detach().clone())
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "Geometry":
         """The curve with these `start`, `bends` and `end`; its ends are fixed."""
         return cls(tensors["start"], tensors["end"], bends=tensors["bends"])
 
@@ -306,8 +306,8 @@ class Plane(Geometry):
         height = v.norm()
         if not float(height) > 1e-6 * float(max(width, up.norm())):
             raise PathfinderError(
-                "a plane needs three points that are not on one line, but the bend lies on the line through the minima; "
-                "train the curve first."
+                "a plane needs three points that are not on one line, but the bend lies on the line through the "
+                "minima; train the curve first."
             )
         plane = cls(a.detach(), u.to(a.dtype), (v / height).to(a.dtype))
         plane.landmarks = plane.locate(torch.stack([a.detach(), bend.detach(), b.detach()]))[:, :2]
@@ -321,7 +321,7 @@ class Plane(Geometry):
         return cls(center, u, v)
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> Self:
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "Geometry":
         """The plane with these `origin`, `u`, `v` and `landmarks`."""
         plane = cls(tensors["origin"], tensors["u"], tensors["v"])
         plane.landmarks = tensors["landmarks"]

@@ -10,7 +10,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Scores
 from pathfinder.geometry import Curve, Plane
 
-_ORDER = ["fit", "epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
+_ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
 
 
 class Results:
@@ -27,10 +27,10 @@ class Results:
             frame.insert(i, key, value)
         self._frames.setdefault(table, []).append(frame)
 
-    def add_training(self, fit: str, history: pd.DataFrame) -> None:
-        """Add the history of a fit."""
+    def add_training(self, pair: str, fit: str, history: pd.DataFrame) -> None:
+        """Add the history of a fit: of minimum `a` or `b` of a pair, or of a curve."""
         columns = [column for column in _ORDER if column in history]
-        self.add("training", history[[*columns, *history.columns.difference(columns)]], fit=fit)
+        self.add("training", history[[*columns, *history.columns.difference(columns)]], pair=pair, fit=fit)
 
     def add_paths(self, group: str, pair: str, scores: dict[str, Scores]) -> None:
         """Add the scored paths of a pair, and what is read off them."""

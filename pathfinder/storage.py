@@ -5,6 +5,7 @@ import os
 import pickle
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
 
 def _load_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch muses about old pickles; they are refused or read
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise PathfinderError(
             f"checkpoint {path} is damaged or holds more than tensors, and is not unpickled because that could "

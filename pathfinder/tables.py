@@ -141,7 +141,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     file = existing_file(path, "table")
     try:
-        return pd.read_csv(file, float_precision="round_trip", dtype={"pair": str, "path": str, "group": str})
+        return pd.read_csv(file, dtype={"pair": str, "path": str, "group": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise PathfinderError(
             f"table {file} cannot be read ({str(error).strip()}); run the experiment again."

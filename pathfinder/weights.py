@@ -187,8 +187,8 @@ class WeightSpace:
         for name, tensor in self._fixed.items():
             if name not in self._statistics + self._counters and not torch.equal(found[name].cpu(), tensor.cpu()):
                 raise PathfinderError(
-                    f"the two networks differ in `{name}`, which does not move (frozen, or a buffer); make it equal, or "
-                    "trainable."
+                    f"the two networks differ in `{name}`, which does not move (frozen, or a buffer); make it equal, "
+                    "or trainable."
                 )
         return found
 

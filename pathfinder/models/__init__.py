@@ -72,5 +72,8 @@ def _builder(name: str, offered: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if ":" not in name:
         raise unknown("model", name, MODELS)
     builder = by_import_path(name)
-    taken = inspect.signature(builder).parameters
+    try:
+        taken = inspect.signature(builder).parameters
+    except (TypeError, ValueError):  # built-in types do not tell
+        taken = {}
     return builder, {key: value for key, value in offered.items() if key in taken}

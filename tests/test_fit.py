@@ -1,0 +1,304 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import NETWORKS, Frozen, data, network
+from torch import nn
+
+from pathfinder import Bezier, Evaluator, Line, PathfinderError, PolyChain, Split, WeightSpace, fit_curve, fit_minimum
+from pathfinder.fit import DivergedError
+from pathfinder.recipe import Recipe
+from pathfinder.storage import Stage
+
+EPOCHS, BATCH, LR, DECAY = 4, 16, 0.05, 1e-3
+X, Y = data(50)
+STEPS = 4  # batches of 16, 16, 16 and 2
+
+OPTIMIZERS = {
+    "sgd": ({"momentum": 0.0}, lambda p, wd: torch.optim.SGD(p, lr=LR, weight_decay=wd)),
+    "sgd-momentum": ({"momentum": 0.9}, lambda p, wd: torch.optim.SGD(p, lr=LR, weight_decay=wd, momentum=0.9)),
+    "sgd-nesterov": (
+        {"momentum": 0.9, "nesterov": True},
+        lambda p, wd: torch.optim.SGD(p, lr=LR, weight_decay=wd, momentum=0.9, nesterov=True),
+    ),
+    "adam": ({"optimizer": "adam"}, lambda p, wd: torch.optim.Adam(p, lr=LR, weight_decay=wd)),
+    "adamw": ({"optimizer": "adamw"}, lambda p, wd: torch.optim.AdamW(p, lr=LR, weight_decay=wd)),
+}
+
+
+def _garipov(epoch):
+    alpha = (epoch + 1) / EPOCHS
+    return 1.0 if alpha <= 0.5 else 1.0 - (alpha - 0.5) / 0.4 * 0.99 if alpha <= 0.9 else 0.01
+
+
+# torch's own schedulers, and how often each is stepped
+SCHEDULES = {
+    "constant": (lambda o: torch.optim.lr_scheduler.ConstantLR(o, factor=1.0), "epoch"),
+    "step": (lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [EPOCHS // 2, EPOCHS * 3 // 4]), "epoch"),
+    "cosine": (lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, EPOCHS * STEPS), "step"),
+    "onecycle": (
+        lambda o: torch.optim.lr_scheduler.OneCycleLR(o, LR, total_steps=EPOCHS * STEPS, cycle_momentum=False),
+        "step",
+    ),
+    "garipov": (lambda o: torch.optim.lr_scheduler.LambdaLR(o, _garipov), "epoch"),
+}
+combinations = pytest.mark.parametrize("schedule", SCHEDULES)
+optimizers = pytest.mark.parametrize("optimizer", OPTIMIZERS)
+
+
+def orders(seed):
+    """The order of examples and the t of each batch in each epoch, from (seed, epoch) as documented."""
+    for epoch in range(EPOCHS):
+        rng = np.random.default_rng([seed, epoch])
+        rng.integers(2**62, size=STEPS)  # the seeds of what the module draws
+        times = rng.random(STEPS)
+        yield torch.from_numpy(rng.permutation(50)).split(BATCH), times
+
+
+@combinations
+@optimizers
+def test_a_minimum_equals_a_hand_written_loop(optimizer, schedule):
+    options, make = OPTIMIZERS[optimizer]
+    module, twin = network("batchnorm").eval(), network("batchnorm").train()
+    next(m for m in twin.modules() if isinstance(m, nn.Dropout)).p = 0.0
+    next(m for m in module.modules() if isinstance(m, nn.Dropout)).p = 0.0
+    recipe = {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "weight_decay": DECAY, "schedule": schedule, "seed": 3}
+    history = fit_minimum(module, (X, Y), **recipe, **options)
+
+    by_hand, losses = make(twin.parameters(), DECAY), []
+    scheduler, when = SCHEDULES[schedule][0](by_hand), SCHEDULES[schedule][1]
+    for batches, _ in orders(seed=3):
+        total = 0.0
+        for index in batches:
+            by_hand.zero_grad()
+            loss = F.cross_entropy(twin(X[index]), Y[index])
+            loss.backward()
+            by_hand.step()
+            total += loss.item() * len(index)
+            scheduler.step() if when == "step" else None
+        losses.append(total / 50)
+        scheduler.step() if when == "epoch" else None
+    for name, tensor in twin.state_dict().items():
+        assert torch.allclose(module.state_dict()[name], tensor, atol=1e-6), name
+    assert np.allclose(history["train_loss"], losses, atol=1e-6)
+    assert not module.training
+
+
+@combinations
+@optimizers
+def test_a_curve_equals_a_hand_written_loop(optimizer, schedule):
+    options, make = OPTIMIZERS[optimizer]
+    space = WeightSpace(network("mlp"))
+    a = space.vector(space.network)
+    b = a.flip(0)
+    curve = Bezier(a, b)
+    recipe = {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "weight_decay": DECAY, "schedule": schedule, "seed": 5}
+    fit_curve(curve, space, (X, Y), **recipe, **options)
+
+    bend = ((a + b) / 2).requires_grad_()
+    by_hand = make([bend], 0.0)
+    scheduler, when = SCHEDULES[schedule][0](by_hand), SCHEDULES[schedule][1]
+    for batches, times in orders(seed=5):
+        for index, t in zip(batches, times, strict=True):
+            by_hand.zero_grad()
+            theta = (1 - t) ** 2 * a + 2 * t * (1 - t) * bend + t**2 * b
+            loss = F.cross_entropy(space.call(theta, X[index]), Y[index]) + DECAY / 2 * theta.square().sum()
+            loss.backward()
+            by_hand.step()
+            scheduler.step() if when == "step" else None
+        scheduler.step() if when == "epoch" else None
+    assert torch.allclose(curve.bends[0], bend, atol=1e-6)
+    assert torch.equal(curve.start, a) and torch.equal(curve.end, b)
+
+
+def test_garipovs_schedule_over_ten_epochs():
+    factors = [Recipe(epochs=10, lr=1.0, schedule="garipov").learning_rate(epoch, 1) for epoch in range(10)]
+    assert factors == pytest.approx([1, 1, 1, 1, 1, 0.7525, 0.505, 0.2575, 0.01, 0.01])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_curves_of_awkward_networks_train_and_leave_the_module_alone(name):
+    module = network(name)
+    space, before = WeightSpace(module), Frozen.of(module)
+    a = space.vector(module)
+    curve = PolyChain(a, a + 0.1 * torch.randn(space.size), bends=2)
+    start = curve.bends.detach().clone()
+    history = fit_curve(curve, space, (X, Y), epochs=2, lr=0.01, batch_size=16)
+    before.check(module)
+    assert list(history["epoch"]) == [1, 2] and np.isfinite(history["train_loss"]).all()
+    assert not torch.equal(curve.bends, start) and curve.bends.isfinite().all()
+
+
+def test_a_curve_lowers_the_barrier():
+    modules = [network("mlp", seed) for seed in (0, 1)]
+    x, y = data(400)
+    for seed, module in enumerate(modules):
+        fit_minimum(module, (x, y), epochs=30, lr=0.3, batch_size=32, seed=seed)
+    space = WeightSpace(modules[0])
+    a, b = (space.vector(module) for module in modules)
+    curve = Bezier(a, b)
+    fit_curve(curve, space, (x, y), epochs=30, lr=0.3, batch_size=32)
+    evaluator = Evaluator(space, {"train": (x, y)})
+    line, bent = (evaluator.score(path, 21).table["train_loss"].max() for path in (Line(a, b), curve))
+    assert bent < 0.7 * line
+
+
+def test_zero_epochs_leave_the_straight_line():
+    space = WeightSpace(network("mlp"))
+    a, b = torch.randn(2, space.size)
+    curve = Bezier(a, b)
+    history = fit_curve(curve, space, (X, Y), epochs=0)
+    t = torch.linspace(0, 1, 5, dtype=torch.float64)
+    assert len(history) == 0 and torch.allclose(curve(t), Line(a, b)(t), atol=1e-6)
+
+
+def test_free_ends_move_too():
+    space = WeightSpace(network("mlp"))
+    a, b = torch.randn(2, space.size)
+    curve = Bezier(a, b, fixed_ends=False)
+    fit_curve(curve, space, (X, Y), epochs=1, batch_size=16)
+    assert not torch.equal(curve.start, a) and not torch.equal(curve.end, b)
+
+
+def test_beta_draws_look_at_the_middle_more():
+    seen = {}
+
+    class Spy(Line):
+        def backward(self, t, gradient):
+            seen[kind].append(float(t))
+
+    space = WeightSpace(network("mlp"))
+    for kind in ("uniform", "beta"):
+        seen[kind] = []
+        spy = Spy(*torch.randn(2, space.size), fixed_ends=False)
+        fit_curve(spy, space, (X, Y), epochs=100, batch_size=16, t=kind, optimizer="sgd")
+    assert np.var(seen["uniform"]) == pytest.approx(1 / 12, rel=0.15)
+    assert np.var(seen["beta"]) == pytest.approx(1 / 20, rel=0.15)
+
+
+def test_the_global_generator_is_neither_used_nor_moved():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first, second = network("dropout"), network("dropout")
+    fit_minimum(first, (X, Y), epochs=2, batch_size=16)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    fit_minimum(second, (X, Y), epochs=2, batch_size=16)
+    assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("at", [1, 5, 11, 16])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_an_interrupted_fit_goes_on_bit_for_bit(at, optimizer, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(done, total):
+        if done == at:
+            raise Killed
+
+    def fit(module, progress=lambda done, total: None, stage=None):
+        return fit_minimum(
+            module, (X, Y), epochs=4, batch_size=16, optimizer=optimizer, progress=progress, stage=stage, seed=1
+        )
+
+    straight = network("batchnorm")
+    wanted = fit(straight)
+    stage = Stage(tmp_path / "fit.pt", "key", every=0.0)
+    with pytest.raises(Killed):
+        fit(network("batchnorm"), kill, stage)
+    resumed, seen = network("batchnorm", seed=9), []
+    history = fit(resumed, lambda done, total: seen.append(done), stage)
+    assert seen[0] == at - 1 and history.equals(wanted)
+    assert all(torch.equal(t, straight.state_dict()[n]) for n, t in resumed.state_dict().items())
+    assert fit(network("batchnorm"), stage=stage).equals(wanted)  # a finished fit is read, not done again
+
+
+def test_divergence_stops_at_its_step_with_the_last_good_weights():
+    calls = []
+
+    def loss(output, target):
+        calls.append(1)
+        return F.cross_entropy(output, target, reduction="none") * (math.nan if len(calls) == 14 else 1.0)
+
+    class Stop(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 10:
+            raise Stop
+
+    module, twin = network("mlp"), network("mlp")
+    with pytest.raises(DivergedError, match=r"the loss is nan at step 14; lower the learning rate, lr = 0.05"):
+        fit_minimum(module, (X, Y), loss=loss, epochs=6, batch_size=16, lr=0.05)
+    with pytest.raises(Stop):  # the losses were looked at in step 11, before its update
+        fit_minimum(twin, (X, Y), epochs=6, batch_size=16, lr=0.05, progress=stop)
+    assert all(torch.equal(p, q) for p, q in zip(module.parameters(), twin.parameters(), strict=True))
+
+
+def test_a_learning_rate_that_explodes_is_divergence():
+    module = network("mlp")
+    with pytest.raises(DivergedError, match="the loss is (inf|nan) at step"):
+        fit_minimum(module, (X, Y), epochs=50, lr=1e9, schedule="constant")
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+def test_history_is_a_table_with_what_the_monitor_adds():
+    history = fit_minimum(network("mlp"), (X, Y), epochs=3, batch_size=16, monitor=lambda: {"test_loss": 1.5})
+    assert list(history) == ["epoch", "step", "lr", "train_loss", "train_error", "norm", "test_loss"]
+    assert history["step"].tolist() == [4, 8, 12] and history["test_loss"].tolist() == [1.5] * 3
+    assert history["train_loss"].is_monotonic_decreasing
+
+
+def test_regression_fits_with_a_loss_of_ones_own():
+    module, x = nn.Linear(6, 1), X
+    y = x.sum(1)
+    history = fit_minimum(
+        module,
+        Split(x, y),
+        loss=lambda out, t: (out[:, 0] - t) ** 2,
+        epochs=200,
+        lr=0.1,
+        batch_size=50,
+        weight_decay=0.0,
+    )
+    assert torch.allclose(module.weight, torch.ones(1, 6), atol=1e-2) and "train_error" not in history
+
+
+def test_a_loader_of_batches_is_fitted_in_its_own_order():
+    batches = list(zip(X.split(16), Y.split(16), strict=True))
+    module, twin = network("mlp"), network("mlp")
+    fit_minimum(module, batches, epochs=2, lr=0.1, schedule="constant")
+    by_hand = torch.optim.SGD(twin.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    for _ in range(2):
+        for x, y in batches:
+            by_hand.zero_grad()
+            F.cross_entropy(twin(x), y).backward()
+            by_hand.step()
+    assert all(torch.allclose(p, q, atol=1e-6) for p, q in zip(module.parameters(), twin.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ({"epochs": -1}, "`epochs` should be greater than or equal to 0, got -1"),
+        ({"lr": 0.0}, "`lr` should be greater than 0, got 0.0"),
+        ({"epoch": 3}, "unknown key `epoch`; did you mean `epochs`"),
+        ({"optimizer": "sdg"}, "unknown optimizer `sdg`; did you mean `sgd`"),
+        ({"schedule": "cosin"}, "unknown schedule `cosin`; did you mean `cosine`"),
+        ({"batch_size": 0}, "`batch_size` should be greater than or equal to 1, got 0"),
+        ({"momentum": 1.5}, "`momentum` should be less than 1, got 1.5"),
+        ({"t": "beta"}, "unknown key `t`"),
+    ],
+)
+def test_wrong_recipes_are_named(recipe, words):
+    with pytest.raises(PathfinderError, match=words):
+        fit_minimum(network("mlp"), (X, Y), **recipe)
+
+
+def test_a_curve_without_bends_has_nothing_to_train():
+    space = WeightSpace(network("mlp"))
+    with pytest.raises(PathfinderError, match="nothing to train: bends is 0"):
+        fit_curve(Bezier(*torch.randn(2, space.size), bends=0), space, (X, Y))
