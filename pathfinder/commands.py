@@ -11,7 +11,6 @@ from pathfinder.config import Minimum, Model
 from pathfinder.datasets import DATASETS, load_data
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
-from pathfinder.figures import draw
 from pathfinder.fit import DivergedError, fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, fingerprints, key_of
 from pathfinder.geometry import Curve, Geometry, Line, Plane, PolyChain, kinds
@@ -99,6 +98,8 @@ def score(
     Returns:
         The summary, for paths.
     """
+    from pathfinder.figures import draw
+
     allowed = {"line": (2,), "curve": (1,), "plane": (1, 3)}[kind]
     if len(files) not in allowed:
         raise PathfinderError(f"a {kind} needs {' or '.join(map(str, allowed))} files, got {len(files)}.")
@@ -151,11 +152,11 @@ def export(
 
 
 def compare(folders: list[Path], out: Path | None) -> pd.DataFrame:
-    """The summaries of several runs in one table, the run's folder as its first column."""
+    """The summaries of several runs in one table, each run's folder as its first column."""
     tables = []
-    for folder in folders:
+    for folder in dict.fromkeys(folders):
         table = read_table(folder / "summary.csv")
-        table.insert(0, "run", folder.resolve().name)
+        table.insert(0, "run", str(folder))
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
     if out is not None:

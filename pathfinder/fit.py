@@ -238,7 +238,7 @@ class _Descent:
             value = float(self.recent[bad[0]])
             self.owner.load_state_dict(self.good)
             raise DivergedError(
-                f"training diverged: the loss is {value} at step {step}; lower the learning rate, lr = {self.recipe.lr}."
+                f"training diverged: the loss is {value} at step {step}; lower the learning rate, {self.recipe.lr}."
             )
         self.recent.clear()
 

@@ -215,3 +215,26 @@ def plain_loss(module: nn.Module, x: Tensor, y: Tensor) -> float:
         output = copy.deepcopy(module).eval()(x)
     output = output["logits"] if isinstance(output, dict) else output[0] if isinstance(output, tuple) else output
     return float(F.cross_entropy(output.float(), y))
+
+
+TINY = """
+name = "tiny"
+[data]
+name = "digits"
+[model]
+name = "convnet-bn"
+widths = [4, 4]
+[minimum]
+epochs = 2
+lr = 0.1
+[curve]
+epochs = 2
+[[curves]]
+kind = "bezier"
+[score]
+points = 5
+examples = 200
+batch_norm_examples = 300
+[planes]
+points = 4
+"""

@@ -231,7 +231,7 @@ def test_divergence_stops_at_its_step_with_the_last_good_weights():
             raise Stop
 
     module, twin = network("mlp"), network("mlp")
-    with pytest.raises(DivergedError, match=r"the loss is nan at step 14; lower the learning rate, lr = 0.05"):
+    with pytest.raises(DivergedError, match=r"the loss is nan at step 14; lower the learning rate, 0.05"):
         fit_minimum(module, (X, Y), loss=loss, epochs=6, batch_size=16, lr=0.05)
     with pytest.raises(Stop):  # the losses were looked at in step 11, before its update
         fit_minimum(twin, (X, Y), epochs=6, batch_size=16, lr=0.05, progress=stop)

@@ -74,7 +74,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
 
     with pytest.raises(PathfinderError, match=r"cannot write .*a.csv: No space left on device; free some space"):
         write(tmp_path / "a.csv", fail)
-    assert (tmp_path / "a.csv").read_text() == "old\n" and os.listdir(tmp_path) == ["a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "old\n" and list(tmp_path.iterdir()) == [tmp_path / "a.csv"]
 
 
 def test_a_stage_is_trusted_under_its_own_key_only(tmp_path):

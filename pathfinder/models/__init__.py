@@ -1,6 +1,7 @@
 """Networks by name: ordinary modules that know nothing of paths."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ def build_model(
     name: str,
     *,
     num_classes: int = 10,
-    input_shape: tuple[int, ...] = (3, 32, 32),
+    input_shape: Sequence[int] = (3, 32, 32),
     seed: int | None = None,
     **arguments: Any,
 ) -> nn.Module:

@@ -1,0 +1,320 @@
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import TINY
+
+from pathfinder import build_model, cli
+from pathfinder.storage import load_tensors, load_weights
+from pathfinder.tables import read_table
+
+
+def called(*arguments):
+    """Runs the command line in this process: its exit code."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(sys, "argv", ["pathfinder", *map(str, arguments)])
+        cli.main()
+    return stop.value.code or 0
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        return called(*arguments), *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with a config, two minima and data of one's own."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "wide.toml").write_text(TINY.replace("[4, 4]", "[8, 4]"))
+    x, y = np.random.default_rng(0).random((20, 1, 8, 8)), np.arange(20) % 10
+    good = {"x_train": x, "y_train": y, "x_test": x[:10], "y_test": y[:10]}
+    changes = {
+        "good": {},
+        "lacking": {"y_test": None},
+        "short": {"y_train": y[:7]},
+        "empty": {"x_test": x[:0], "y_test": y[:0]},
+        "nan": {"x_train": np.where(x < 0.01, np.nan, x)},
+        "range": {"y_test": y[:10] + 40},
+    }
+    for name, change in changes.items():
+        np.savez(folder / f"{name}.npz", **{k: v for k, v in {**good, **change}.items() if v is not None})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def minima(work):
+    """Two minima and one of another network, trained by the command itself."""
+    for name, seed, widths in (("a", 0, "[8, 8]"), ("b", 1, "[8, 8]"), ("other", 0, "[9, 8]")):
+        assert called(*_train(work / f"{name}.safetensors", widths), "--seed", seed) == 0
+    return work
+
+
+def _train(out, widths="[8, 8]"):
+    return ["train", "mlp", "--data", "digits", "-o", str(out), "--set", "epochs=2", "--model-arg", f"widths={widths}"]
+
+
+def listing(folder):
+    return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in Path(folder).rglob("*")}
+
+
+def test_help_answers_in_under_a_second():
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "pathfinder", "--help"], capture_output=True, text=True)
+        seconds.append(time.perf_counter() - began)
+    assert done.returncode == 0 and min(seconds) < 1
+    for name in ("run", "train", "connect", "score", "export", "plot", "compare", "list"):
+        assert name in done.stdout
+
+
+def test_run_plot_and_compare(command, work, tmp_path):
+    code, out, err = command("run", work / "tiny.toml", "--out", tmp_path / "run", "--set", "minimum.epochs=1")
+    assert code == 0 and "bezier" in out and "train barrier" in out and str(tmp_path / "run") in out
+    assert "minimum convnet-bn-a" in err  # progress
+    for figure in (tmp_path / "run" / "figures").iterdir():
+        figure.unlink()
+    code, out, _ = command("plot", tmp_path / "run")
+    assert code == 0 and len(out.split()) == 3 == len(list((tmp_path / "run" / "figures").iterdir()))
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    code, out, _ = command("compare", tmp_path / "run", tmp_path / "copy", "-o", tmp_path / "both.csv")
+    assert code == 0 and out.count("bezier") == 2
+    assert len(read_table(tmp_path / "both.csv")) == 2 * len(read_table(tmp_path / "run" / "summary.csv"))
+
+
+def test_train_connect_score_and_export(command, minima, tmp_path):
+    a, b = minima / "a.safetensors", minima / "b.safetensors"
+    metadata = load_tensors(a)[1]
+    assert metadata["model"]["name"] == "mlp" and metadata["data"] == "digits"
+    assert not list(minima.glob(".*partial"))
+
+    out = tmp_path / "connected"
+    options = ["--set", "epochs=2", "--points", 5, "--planes", "--grid-points", 4]
+    code, _, err = command("connect", a, b, "-o", out, "--curve", "bezier", "--curve", "polychain", *options)
+    assert code == 0, err
+    assert read_table(out / "paths.csv")["path"].unique().tolist() == ["line", "bezier", "polychain"]
+    assert read_table(out / "planes.csv")["plane"].unique().tolist() == ["bezier", "polychain"]
+    connected = read_table(out / "paths.csv")
+
+    curve = out / "curves" / "pair-bezier.safetensors"
+    code, _, err = command("score", "curve", curve, "-o", tmp_path / "curve", "--points", 5)
+    assert code == 0, err
+    scored = read_table(tmp_path / "curve" / "paths.csv")
+    wanted = connected.query("path == 'bezier'")
+    assert np.array_equal(scored["train_loss"], wanted["train_loss"])
+    code, _, err = command("score", "line", a, b, "-o", tmp_path / "line", "--points", 9, "--from", -0.5, "--to", 1.5)
+    assert code == 0, err
+    assert read_table(tmp_path / "line" / "paths.csv")["t"].tolist() == [-0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]
+    code, _, err = command("score", "plane", curve, "-o", tmp_path / "plane", "--grid-points", 4)
+    assert code == 0, err
+    assert np.array_equal(
+        read_table(tmp_path / "plane" / "planes.csv")["train_loss"],
+        read_table(out / "planes.csv").query("plane == 'bezier'")["train_loss"],
+    )
+
+    middle = tmp_path / "mid.safetensors"
+    code, _, err = command("export", curve, "--t", 0.5, "-o", middle)
+    assert code == 0, err
+    module = build_model("mlp", widths=[8, 8], input_shape=(1, 8, 8))
+    module.load_state_dict(load_weights(middle))
+    code, _, err = command("score", "plane", a, middle, b, "-o", tmp_path / "three", "--grid-points", 4)
+    assert code == 0, err
+    markers = read_table(tmp_path / "three" / "plane_markers.csv")
+    assert markers["name"].tolist() == ["a", "bend", "b"] and (markers["distance"] < 1e-4).all()
+
+
+def test_an_exported_network_has_its_batchnorm_reestimated(command, work, tmp_path):
+    assert command("run", work / "tiny.toml", "--out", tmp_path / "run")[0] == 0
+    curve = tmp_path / "run" / "curves" / "convnet-bn-bezier.safetensors"
+    assert command("export", curve, "--t", 0.5, "-o", tmp_path / "mid.safetensors")[0] == 0
+    module = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8))
+    module.load_state_dict(load_weights(tmp_path / "mid.safetensors"))
+    module.eval()
+    from pathfinder import Evaluator, Geometry, WeightSpace, load_data
+
+    data, space = load_data("digits"), WeightSpace(module)
+    theta = Geometry.load(curve)(torch.tensor([0.5]).double())[0].detach()
+    wanted = Evaluator(space, data, batch_size=512).at(theta)["test_loss"]
+    with torch.no_grad():
+        found = float(torch.nn.functional.cross_entropy(module(data["test"].x), data["test"].y))
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_killed_training_goes_on_bit_for_bit(minima, tmp_path):
+    script = (
+        "import os, signal, sys, pathfinder.storage as storage\n"
+        "original, count = storage.Stage.save, 0\n"
+        "def save(self, state):\n"
+        "    global count\n"
+        "    original(self, state)\n"
+        "    count += 1\n"
+        "    if count == 9: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "storage.Stage.save, storage.Stage.due = save, lambda self: True\n"
+        "from pathfinder.cli import main\n"
+        "main()\n"
+    )
+    arguments = _train(tmp_path / "a.safetensors")
+    killed = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
+    assert killed.returncode == -9 and [path.name for path in tmp_path.iterdir()] == [".a.safetensors.partial"]
+    assert called(*arguments) == 0
+    wanted = load_weights(minima / "a.safetensors")
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in load_weights(tmp_path / "a.safetensors").items())
+
+
+def test_lists(command):
+    for what, names in (
+        ("models", ["mlp", "convnet", "convnet-bn"]),
+        ("data", ["digits", "npz:PATH"]),
+        ("curves", ["line", "polychain", "bezier"]),
+    ):
+        code, out, _ = command("list", what)
+        assert code == 0 and all(name in out for name in names)
+
+
+class Malicious:
+    def __reduce__(self):
+        return (os.system, ("touch ran",))
+
+
+_TRAIN = ["train", "mlp", "--data", "digits", "-o", "new.safetensors"]
+_NEW = ["-o", "new"]
+_CONNECT = ["connect", "a.safetensors", "b.safetensors", *_NEW]
+MISTAKES = {
+    "missing config": (["run", "no.toml"], "no.toml", "check the spelling"),
+    "folder for a config": (["run", "folder"], "folder", "name a file"),
+    "broken toml": (["run", "broken.toml"], "broken.toml", "no valid TOML"),
+    "unknown key": (["run", "tiny.toml", "--set", "minimum.epoch=3"], "epoch", "did you mean `epochs`"),
+    "unknown model": (["run", "tiny.toml", "--set", "model.name=convnett"], "convnett", "did you mean `convnet"),
+    "unknown argument of a model": (["run", "tiny.toml", "--set", "model.width=3"], "width", "see its arguments"),
+    "unknown data": (["run", "tiny.toml", "--set", "data.name=digit"], "digit", "did you mean `digits`"),
+    "unknown curve": (["run", "tiny.toml", "--set", "curves.0.kind=bezir"], "bezir", "did you mean `bezier`"),
+    "negative epochs": (["run", "tiny.toml", "--set", "minimum.epochs=-3"], "-3", "greater than or equal to 0"),
+    "negative bends": (["run", "tiny.toml", "--set", "curves.0.bends=-1"], "-1", "greater than or equal to 0"),
+    "plane without a bend": (["run", "tiny.toml", "--set", "curves.0.bends=0"], "bend", "add a curve with bends"),
+    "another experiment's folder": (["run", "tiny.toml", "--out", "theirs"], "theirs", "choose another folder"),
+    "file for an output folder": (["run", "tiny.toml", "--out", "tiny.toml"], "tiny.toml", "choose another"),
+    "unknown device": (["run", "tiny.toml", "--device", "cpuu"], "cpuu", "did you mean `cpu`"),
+    "npz lacking arrays": (["run", "tiny.toml", "--set", "data.name=npz:lacking.npz"], "y_test", "it holds"),
+    "npz of different lengths": (["run", "tiny.toml", "--set", "data.name=npz:short.npz"], "20 and 7", "same length"),
+    "empty split": (["run", "tiny.toml", "--set", "data.name=npz:empty.npz"], "0 examples", "at least one"),
+    "NaN in the data": (["run", "tiny.toml", "--set", "data.name=npz:nan.npz"], "NaN", "clean the data"),
+    "labels out of range": (["run", "tiny.toml", "--set", "data.name=npz:range.npz"], "40", "labels must be 0 to 9"),
+    "no npz": (["run", "tiny.toml", "--set", "data.name=npz:tiny.toml"], "tiny.toml", "np.savez"),
+    "train: unknown setting": ([*_TRAIN, "--set", "epoch=3"], "epoch", "did you mean `epochs`"),
+    "train: negative epochs": ([*_TRAIN, "--set", "epochs=-3"], "-3", "greater than or equal to 0"),
+    "train: unknown model": (["train", "mpl", *_TRAIN[2:]], "mpl", "did you mean `mlp`"),
+    "train: folder for a file": ([*_TRAIN[:-1], "folder"], "folder", "name a file"),
+    "connect: missing checkpoint": (["connect", "a.safetensors", "no.safetensors", *_NEW], "no.safetensors", "check"),
+    "connect: folder for a file": (["connect", "a.safetensors", "folder", *_NEW], "folder", "name a file"),
+    "connect: different networks": (
+        ["connect", "a.safetensors", "other.safetensors", *_NEW],
+        "(9, 64), not (8, 64)",
+        "same architecture",
+    ),
+    "connect: another architecture than --model": (
+        [*_CONNECT, "--model", "convnet"],
+        "`features.0.weight` (16, 1, 3, 3) is missing",
+        "same architecture",
+    ),
+    "connect: truncated": (["connect", "a.safetensors", "cut.safetensors", *_NEW], "cut.safetensors", "make it anew"),
+    "connect: a pickle that would run code": (
+        ["connect", "evil.pt", "evil.pt", *_NEW, "--model", "mlp", "--data", "digits"],
+        "evil.pt",
+        "save model.state_dict()",
+    ),
+    "connect: nobody says which network": (
+        ["connect", "plain.pt", "plain.pt", *_NEW, "--data", "digits"],
+        "plain.pt",
+        "--model",
+    ),
+    "connect: nobody says which data": (["connect", "plain.pt", "plain.pt", *_NEW], "plain.pt", "--data"),
+    "connect: unknown curve": ([*_CONNECT, "--curve", "bezir"], "bezir", "did you mean `bezier`"),
+    "connect: negative bends": ([*_CONNECT, "--bends", "-2"], "-2", "greater than or equal to 0"),
+    "connect: plane without a bend": ([*_CONNECT, "--bends", "0", "--planes"], "bend", "add a curve with bends"),
+    "connect: NaN weights": (
+        ["connect", "a.safetensors", "nan.pt", *_NEW, "--model", "mlp", "--model-arg", "widths=[8, 8]"],
+        "NaN", "before it diverged",
+    ),
+    "score: no curve": (["score", "curve", "a.safetensors", "-o", "new"], "a.safetensors", "`curves` folder"),
+    "score: one file too few": (["score", "plane", "a.safetensors", "cut.safetensors", *_NEW], "got 2", "1 or 3 files"),
+    "score: unknown batch norm": (
+        ["score", "line", "a.safetensors", "b.safetensors", "-o", "new", "--batch-norm", "none"],
+        "none",
+        "choose from",
+    ),
+    "export: t out of range": (["export", "a.safetensors", "--t", "1.5", "-o", "new.safetensors"], "1.5", "0 to 1"),
+    "plot: no run": (["plot", "folder"], "folder", "folder of a run"),
+    "compare: no run": (["compare", "folder"], "summary.csv", "does not exist"),
+    "list: unknown": (["list", "model"], "model", "did you mean `models`"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def mistaken(minima, tmp_path, monkeypatch):
+    """A folder with everything the mistakes need."""
+    for path in minima.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "run.json").write_text('{"name": "digits"}')
+    (tmp_path / "broken.toml").write_text("[data\n")
+    (tmp_path / "cut.safetensors").write_bytes((minima / "b.safetensors").read_bytes()[:-30])
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps({"state_dict": Malicious()}))
+    weights = load_weights(minima / "a.safetensors")
+    torch.save(weights, tmp_path / "plain.pt")
+    torch.save({name: tensor * torch.nan for name, tensor in weights.items()}, tmp_path / "nan.pt")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_line_and_changes_nothing(name, command, mistaken, without_shapes):
+    arguments, value, remedy = MISTAKES[name]
+    before = listing(mistaken)
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1 and value in err and remedy in err, err
+    assert listing(mistaken) == before
+
+
+def test_training_that_diverges_says_where_and_keeps_the_last_good_weights(command, tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"earlier")
+    options = ["--set", "lr=1e30", "--set", "schedule=constant", "--set", "epochs=9"]
+    code, _, err = command("train", "mlp", "--data", "digits", "-o", tmp_path / "a.safetensors", *options)
+    kept = tmp_path / "a.last-good.safetensors"
+    assert code == 2 and "at step" in err and "lower the learning rate" in err and str(kept) in err
+    assert all(tensor.isfinite().all() for tensor in load_weights(kept).values())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.last-good.safetensors", "a.safetensors"]
+    assert (tmp_path / "a.safetensors").read_bytes() == b"earlier"
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing_half_written(work, tmp_path):
+    def little_space():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))  # no file may grow beyond 6,000 bytes
+
+    arguments = ["run", str(work / "tiny.toml"), "--out", str(tmp_path / "run"), "--set", "model.widths=[32, 32]"]
+    done = subprocess.run(
+        [sys.executable, "-c", "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+         "from pathfinder.cli import main; main()", *arguments],
+        capture_output=True, text=True, preexec_fn=little_space,
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if " s left" not in line]
+    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    assert "cannot write" in lines[0] and "free some space" in lines[0] and str(tmp_path) in lines[0]
+    assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == ["run.json"]

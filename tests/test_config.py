@@ -1,0 +1,99 @@
+import pytest
+
+from pathfinder import PathfinderError
+from pathfinder.config import load_config
+
+
+def config(tmp_path, text, changes=()):
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    return load_config(path, changes)
+
+
+BASE = '[data]\nname = "digits"\n[model]\nname = "mlp"\nwidths = [8]\n'
+
+
+def test_defaults_are_filled_in_from_the_outside_in(tmp_path):
+    text = """
+        seed = 10
+        [data]
+        name = "digits"
+        [model]
+        name = "mlp"
+        [minimum]
+        epochs = 7
+        lr = 0.3
+        [curve]
+        epochs = 5
+        [[curves]]
+        kind = "bezier"
+        [[curves]]
+        kind = "bezier"
+        name = "long"
+        epochs = 50
+        [[pairs]]
+        name = "wide"
+        replicates = 2
+        minimum = { lr = 0.2, model = { name = "mlp", widths = [64] } }
+        b = { batch_size = 512 }
+        [[pairs]]
+        name = "twins"
+        same_init = true
+        curves = []
+    """
+    plans = config(tmp_path, text).plan()
+    assert [plan.name for plan in plans] == ["wide-1", "wide-2", "twins"]
+    wide, second, twins = plans
+    assert (wide.a.epochs, wide.a.lr, wide.a.batch_size, wide.b.batch_size) == (7, 0.2, 128, 512)
+    assert wide.a.model.arguments == {"widths": [64]} and twins.a.model.arguments == {}
+    assert [(p.a.seed, p.b.seed) for p in (wide, second)] == [(10, 11), (12, 13)]
+    assert (wide.a.init_seed, wide.b.init_seed) == (10, 11)
+    assert (twins.a.init_seed, twins.b.init_seed, twins.b.seed) == (10, 10, 11)
+    assert [(c.title, c.epochs) for c in wide.curves] == [("bezier", 5), ("long", 50)] and twins.curves == []
+
+
+def test_one_pair_is_named_after_its_model(tmp_path):
+    assert [plan.name for plan in config(tmp_path, BASE).plan()] == ["mlp"]
+    assert config(tmp_path, BASE).name == "own"
+
+
+def test_set_changes_what_it_names(tmp_path):
+    changed = config(tmp_path, BASE + "[[pairs]]\n", ["minimum.epochs=3", "pairs.0.name=x", "model.widths=[4, 4]"])
+    plan = changed.plan()[0]
+    assert plan.name == "x" and plan.a.epochs == 3 and plan.a.model.arguments == {"widths": [4, 4]}
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "words"),
+    [
+        (BASE + "[minimum]\nepoch = 3\n", [], r"unknown key in \[minimum\] `epoch`; did you mean `epochs`"),
+        (
+            BASE + "[[curves]]\nkind = 'bezier'\nbend = 1\n",
+            [],
+            r"unknown key in \[curves.0\] `bend`; did you mean `bends`",
+        ),
+        ("[dat]\nname = 'digits'\n" + BASE, [], "unknown key `dat`; did you mean `data`"),
+        (BASE, ["minimum.epochs=-1"], "`minimum.epochs` should be greater than or equal to 0, got -1"),
+        (BASE + "[[curves]]\nbends = -2\n", [], "`curves.0.bends` should be greater than or equal to 0, got -2"),
+        (BASE, ["score.batch_norm=reestimat"], "unknown score.batch_norm `reestimat`; did you mean `reestimate`"),
+        (BASE, ["minimum.epochs=many"], "`minimum.epochs` should be a valid integer.*got 'many'"),
+        (BASE + "[planes]\n", [], "a plane needs a bend, but no curve has one"),
+        (BASE + "[[curves]]\nbends = 0\n[planes]\ncurves = ['bezier']\n", [], "a plane needs a bend, but `bezier` has"),
+        (BASE + "[[curves]]\n[planes]\ncurves = ['bezir']\n", [], "names `bezir`, but the curves are"),
+        (BASE + "[[curves]]\n[[curves]]\n", [], "two paths are called `bezier`"),
+        (BASE + "[[pairs]]\n[[pairs]]\n", [], "two pairs are called `mlp`"),
+        ("[data]\nname = 'digits'\n", [], "a minimum needs a network"),
+        ("[model]\nname = 'mlp'\n", [], "`data` is missing"),
+        ("[data\n", [], "own.toml is no valid TOML"),
+        (BASE, ["minimum.epochs"], "needs key=value, got `minimum.epochs`"),
+        (BASE, ["pairs.3.name=x"], "there is no `pairs.3.name`|valid"),
+    ],
+)
+def test_mistakes_are_named_in_the_users_spelling(text, changes, words, tmp_path):
+    with pytest.raises(PathfinderError, match=words):
+        config(tmp_path, text, changes)
+
+
+def test_a_missing_config_is_named(tmp_path):
+    with pytest.raises(PathfinderError, match="config .*no.toml does not exist"):
+        load_config(tmp_path / "no.toml")

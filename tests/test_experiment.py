@@ -1,0 +1,193 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import TINY
+
+from pathfinder import Evaluator, Geometry, PathfinderError, WeightSpace, build_model, load_data
+from pathfinder.config import load_config
+from pathfinder.experiment import Experiment
+from pathfinder.storage import load_weights
+from pathfinder.tables import read_table
+
+TABLES = ["minima", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(tiny, tmp_path_factory):
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    Experiment(load_config(tiny), folder).run()
+    return folder
+
+
+def csv_bytes(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.csv"))}
+
+
+def test_a_run_leaves_the_files_the_design_names(done):
+    assert {path.stem for path in done.glob("*.csv")} == set(TABLES)
+    weights = {path.relative_to(done).as_posix() for path in done.rglob("*.safetensors")}
+    assert weights == {f"minima/convnet-bn-{side}.safetensors" for side in "ab"} | {
+        "curves/convnet-bn-bezier.safetensors"
+    }
+    figures = {"paths-convnet-bn", "training-convnet-bn", "plane-convnet-bn-bezier"}
+    assert {path.stem for path in (done / "figures").glob("*.png")} == figures
+    record = json.loads((done / "run.json").read_text())
+    assert {"config", "versions", "commit", "device", "threads", "data", "seconds", "seed"} <= set(record)
+    assert not list(done.rglob("*.tmp"))
+
+
+def test_columns_are_those_of_the_design(done):
+    columns = {name: list(read_table(done / f"{name}.csv").columns) for name in TABLES}
+    assert columns["paths"][:9] == [
+        "pair", "path", "t", "arc_length", "norm", "train_loss", "test_loss", "train_error", "test_error",
+    ]  # fmt: skip
+    assert columns["planes"][:5] == ["pair", "plane", "x", "y", "norm"]
+    assert columns["plane_markers"] == ["pair", "plane", "name", "x", "y", "distance"]
+    assert columns["plane_paths"] == ["pair", "plane", "path", "t", "x", "y", "distance"]
+    assert columns["training"][:9] == [
+        "pair", "fit", "epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error",
+    ]  # fmt: skip
+    for name in ("paths", "planes"):
+        table = read_table(done / f"{name}.csv")
+        assert (table[["train_examples", "test_examples", "batch_norm_examples"]] == [200, 200, 300]).all(axis=None)
+
+
+def test_every_row_of_a_path_is_what_its_files_score(done):
+    data, module = load_data("digits"), build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8))
+    space = WeightSpace(module)
+    curve = Geometry.load(done / "curves" / "convnet-bn-bezier.safetensors")
+    a = load_weights(done / "minima" / "convnet-bn-a.safetensors")
+    assert torch.equal(curve.start, space.vector(a))
+    table = read_table(done / "paths.csv").query("path == 'bezier'")
+    evaluator = Evaluator(space, data, batch_size=512, examples=200, batch_norm_examples=300)
+    for t, loss in zip(table["t"], table["train_loss"], strict=True):
+        assert evaluator.at(curve(torch.tensor([t]).double())[0])["train_loss"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_the_plane_reproduces_the_points_it_was_drawn_through(done):
+    space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
+    curve = Geometry.load(done / "curves" / "convnet-bn-bezier.safetensors")
+    from pathfinder import Plane
+
+    plane = Plane.through(curve.start, curve.bends[0].detach(), curve.end)
+    evaluator = Evaluator(space, load_data("digits"))
+    drawn = evaluator.score(plane, plane.landmarks).table["train_loss"]
+    wanted = [evaluator.at(anchor)["train_loss"] for anchor in curve.anchors]
+    assert np.allclose(drawn, wanted, rtol=1e-4)
+    markers = read_table(done / "plane_markers.csv")
+    assert markers["name"].tolist() == ["a", "bend", "b"] and (markers["distance"] < 1e-5 * curve.length()).all()
+    inside = read_table(done / "plane_paths.csv").query("path in ['bezier', 'line']")
+    assert len(inside) == 10 and (inside["distance"] < 1e-5 * curve.length()).all()
+
+
+def test_two_runs_give_the_same_bytes_and_a_third_has_nothing_to_do(tiny, done, tmp_path):
+    reports = []
+
+    def report(name):
+        return lambda finished, total: reports.append((name, finished, total))
+
+    Experiment(load_config(tiny), tmp_path / "again").run()
+    assert csv_bytes(tmp_path / "again") == csv_bytes(done)
+    Experiment(load_config(tiny), tmp_path / "again", report).run()
+    assert csv_bytes(tmp_path / "again") == csv_bytes(done)
+    assert reports and all(finished == total for _, finished, total in reports)
+
+
+def test_set_redoes_only_what_changed(tiny, tmp_path):
+    Experiment(load_config(tiny), tmp_path / "run").run()
+    reports = {}
+
+    def report(name):
+        return lambda finished, total: reports.setdefault(name, []).append(finished)
+
+    Experiment(load_config(tiny, ["curve.epochs=3"]), tmp_path / "run", report).run()
+    redone = {name for name, finished in reports.items() if len(finished) > 1}
+    assert redone == {"curve convnet-bn-bezier", "score convnet-bn-bezier", "plane convnet-bn-bezier"}
+    assert read_table(tmp_path / "run" / "training.csv").query("fit == 'bezier'")["epoch"].tolist() == [1, 2, 3]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import pathfinder.storage as storage
+from pathfinder.config import load_config
+from pathfinder.experiment import Experiment
+
+stage_name, saves = sys.argv[3], int(sys.argv[4])
+original, count = storage.Stage.save, 0
+
+def save(self, state):
+    global count
+    original(self, state)
+    count += self.path.stem == stage_name
+    if count == saves:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+storage.Stage.save = save
+storage.Stage.due = lambda self: True
+Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run()
+"""
+
+
+def test_a_run_killed_in_a_minimum_a_curve_and_a_plane_ends_with_the_same_bytes(tiny, done, tmp_path):
+    folder = tmp_path / "killed"
+    for stage, saves in (("minimum-convnet-bn-b", 7), ("curve-convnet-bn-bezier", 12), ("plane-convnet-bn-bezier", 5)):
+        command = [sys.executable, "-c", _KILLED, str(tiny), str(folder), stage, str(saves)]
+        killed = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert not (folder / "summary.csv").exists()
+    seen = []
+    Experiment(load_config(tiny), folder, lambda name: lambda finished, total: seen.append((name, finished))).run()
+    assert next(finished for name, finished in seen if name == "plane convnet-bn-bezier") == 5
+    assert csv_bytes(folder) == csv_bytes(done)
+
+
+def test_pairs_share_a_minimum_and_replicates_are_summed_up(tiny, tmp_path):
+    text = TINY.replace("[planes]\npoints = 4\n", "")
+    text += "[[pairs]]\nname = 'same'\nsame_init = true\ncurves = []\n[[pairs]]\nname = 'other'\nreplicates = 2\ncurves = []\n"
+    path = tmp_path / "pairs.toml"
+    path.write_text(text)
+    reports = set()
+    summary = Experiment(load_config(path), tmp_path / "run", lambda name: reports.add(name) or (lambda *_: None)).run()
+    assert summary["pair"].unique().tolist() == ["same", "other-1", "other-2"]
+    assert "minimum same-a" in reports and "minimum other-1-a" not in reports  # the same recipe and seeds
+    minima = read_table(tmp_path / "run" / "minima.csv").set_index("name")
+    assert minima.loc["same-a", "train_loss"] == minima.loc["other-1-a", "train_loss"]
+    assert minima.loc["same-b", "init_seed"] == minima.loc["same-a", "init_seed"]
+    table = read_table(tmp_path / "run" / "replicates.csv").query("quantity == 'barrier' and group == 'other'")
+    assert (table["pairs"] == 2).all() and table["std"].notna().all()
+
+
+def test_a_folder_of_another_experiment_is_refused(tiny, done, tmp_path):
+    before = sorted(path.name for path in done.iterdir())
+    with pytest.raises(PathfinderError, match="holds the experiment `tiny`, not `other`"):
+        Experiment(load_config(tiny, ["name=other"]), done)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(PathfinderError, match="holds other files, not `tiny`"):
+        Experiment(load_config(tiny), tmp_path)
+    assert sorted(path.name for path in done.iterdir()) == before
+
+
+def test_divergence_keeps_the_last_good_weights(tiny, tmp_path):
+    config = load_config(tiny, ["minimum.lr=1e12", "minimum.schedule=constant", "minimum.epochs=20"])
+    with pytest.raises(PathfinderError, match=r"convnet-bn-a: training diverged: the loss is .* at step \d+") as error:
+        Experiment(config, tmp_path / "run").run()
+    kept = tmp_path / "run" / "convnet-bn-a.last-good.safetensors"
+    assert str(kept) in str(error.value)
+    assert all(tensor.isfinite().all() for tensor in load_weights(kept).values())
+    assert not list((tmp_path / "run").rglob("*.csv"))
