@@ -159,7 +159,8 @@ def test_a_run_killed_in_a_minimum_a_curve_and_a_plane_ends_with_the_same_bytes(
 
 def test_pairs_share_a_minimum_and_replicates_are_summed_up(tiny, tmp_path):
     text = TINY.replace("[planes]\npoints = 4\n", "")
-    text += "[[pairs]]\nname = 'same'\nsame_init = true\ncurves = []\n[[pairs]]\nname = 'other'\nreplicates = 2\ncurves = []\n"
+    text += "[[pairs]]\nname = 'same'\nsame_init = true\ncurves = []\n"
+    text += "[[pairs]]\nname = 'other'\nreplicates = 2\ncurves = []\n"
     path = tmp_path / "pairs.toml"
     path.write_text(text)
     reports = set()
