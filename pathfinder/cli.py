@@ -9,13 +9,10 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Connect two trained networks by low-loss paths, and see the landscape between them.",
 )
-score_app = typer.Typer(no_args_is_help=True)
-app.add_typer(score_app, name="score", help="Score a line, a curve or a plane without training.")
 
 DataName = Annotated[str | None, typer.Option("--data", help="Data set; as the weights say if not given.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Network; as the weights say if not given.")]
@@ -104,7 +101,7 @@ def connect(
     scoring = {"points": points, "batch_norm": batch_norm, "batch_size": batch_size, "examples": examples}
     network = None if model is None else {"name": model, **_settings(model_arg, "--model-arg")}
     raw = {
-        "name": "connect",
+        "name": f"connect-{_ends_key(a, b)}",
         "seed": seed,
         "device": device,
         "precision": precision,
@@ -119,14 +116,21 @@ def connect(
     _run(Config.parse({key: value for key, value in raw.items() if value is not None}), out)
 
 
-@score_app.command("line")
-def score_line(
-    a: Weights,
-    b: Weights,
+@app.command()
+def score(
+    what: Annotated[str, typer.Argument(help="line, curve or plane")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Two minima; a curve; or for a plane also minimum, bend, minimum.")
+    ],
     out: Out,
-    points: Points = 61,
-    low: Annotated[float, typer.Option("--from", help="The first t.")] = 0.0,
-    high: Annotated[float, typer.Option("--to", help="The last t.")] = 1.0,
+    points: Annotated[
+        int | None, typer.Option(help="Along the path [61], or along each axis of the plane [21].")
+    ] = None,
+    low: Annotated[float, typer.Option("--from", help="Where a line begins.")] = 0.0,
+    high: Annotated[float, typer.Option("--to", help="Where a line ends.")] = 1.0,
+    margin: Annotated[
+        float, typer.Option(help="Reach of a plane beyond its three points, a share of their extent.")
+    ] = 0.2,
     data: DataName = None,
     model: ModelName = None,
     model_arg: ModelArgs = None,
@@ -138,52 +142,18 @@ def score_line(
     device: Device = "cpu",
     precision: Precision = "fp32",
 ) -> None:
-    """Score the straight line between two minima."""
-    options = _scoring(model, model_arg, batch_norm, batch_size, examples, batch_norm_examples, seed, device, precision)
-    _score("line", [a, b], data, out, options, points, (low, high))
+    """Score a line, a curve or a plane without training."""
+    from pathfinder import commands
 
-
-@score_app.command("curve")
-def score_curve(
-    curve: CurveFile,
-    out: Out,
-    points: Points = 61,
-    data: DataName = None,
-    model: ModelName = None,
-    model_arg: ModelArgs = None,
-    batch_norm: BatchNorm = "reestimate",
-    batch_size: BatchSize = 512,
-    examples: Examples = None,
-    batch_norm_examples: NormExamples = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    precision: Precision = "fp32",
-) -> None:
-    """Score a trained curve."""
-    options = _scoring(model, model_arg, batch_norm, batch_size, examples, batch_norm_examples, seed, device, precision)
-    _score("curve", [curve], data, out, options, points)
-
-
-@score_app.command("plane")
-def score_plane(
-    files: Annotated[list[Path], typer.Argument(help="A curve; or weights of a minimum, a bend, a minimum.")],
-    out: Out,
-    grid_points: GridPoints = 21,
-    margin: Annotated[float, typer.Option(help="Reach beyond the three points, as a share of their extent.")] = 0.2,
-    data: DataName = None,
-    model: ModelName = None,
-    model_arg: ModelArgs = None,
-    batch_norm: BatchNorm = "reestimate",
-    batch_size: BatchSize = 512,
-    examples: Examples = None,
-    batch_norm_examples: NormExamples = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    precision: Precision = "fp32",
-) -> None:
-    """Score the plane through two minima and a bend."""
-    options = _scoring(model, model_arg, batch_norm, batch_size, examples, batch_norm_examples, seed, device, precision)
-    _score("plane", files, data, out, options, grid_points, margin)
+    where = {"points": points, "low": low, "high": high, "margin": margin}
+    scoring = {"batch_norm": batch_norm, "batch_size": batch_size, "examples": examples}
+    scoring |= {"batch_norm_examples": batch_norm_examples, "seed": seed, "device": device, "precision": precision}
+    network = (data, model, _settings(model_arg, "--model-arg"))
+    with _reporter() as report:
+        summary = commands.score(what, files, network, out, where, scoring, report)
+    if summary is not None:
+        _show(summary)
+    typer.echo(f"tables in {out}, figures in {out / 'figures'}")
 
 
 @app.command()
@@ -200,7 +170,7 @@ def export(
     """Write the network at one point of a curve, its BatchNorm re-estimated."""
     from pathfinder import commands
 
-    commands.export(curve, t, out, data, model, _settings(model_arg, "--model-arg"), batch_size, device)
+    commands.export(curve, t, out, (data, model, _settings(model_arg, "--model-arg")), batch_size, device)
     typer.echo(f"weights in {out}")
 
 
@@ -238,9 +208,15 @@ def main() -> None:
     from pathfinder.errors import PathfinderError
 
     try:
-        app()
-    except PathfinderError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+    except typer.Abort:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
+            raise
+        message = error.format_message() if hasattr(error, "format_message") else str(error)  # typer's own mistakes
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -253,27 +229,20 @@ def _run(config: Any, folder: Path) -> None:
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
 
 
-def _score(kind: str, files: list[Path], data: str | None, out: Path, options: dict[str, Any], *where: Any) -> None:
-    from pathfinder import commands
-
-    with _reporter() as report:
-        summary = commands.score(kind, files, data, out, options, report, *where)
-    if summary is not None:
-        _show(summary)
-    typer.echo(f"tables in {out}, figures in {out / 'figures'}")
-
-
-def _scoring(model: Any, model_arg: Any, *rest: Any) -> dict[str, Any]:
-    """The options all `score` commands share, by the Evaluator's names."""
-    names = ("batch_norm", "batch_size", "examples", "batch_norm_examples", "seed", "device", "precision")
-    shared = dict(zip(names, rest, strict=True))
-    return {"model": model, "model_arguments": _settings(model_arg, "--model-arg"), **shared}
-
-
 def _settings(items: list[str] | None, option: str) -> dict[str, Any]:
     from pathfinder.config import setting
 
-    return dict(setting(item, option) for item in items or [])
+    found = dict(setting(item, option) for item in items or [])
+    if option == "--model-arg" and "name" in found:
+        raise typer.BadParameter("--model-arg takes no name; name the network itself instead")
+    return found
+
+
+def _ends_key(a: Path, b: Path) -> str:
+    """A short name for two files of weights, so that another pair is another experiment."""
+    from pathfinder.folder import digest, key_of
+
+    return key_of(digest(a), digest(b))[:8]
 
 
 def _data_of(data: str | None, file: Path) -> str:

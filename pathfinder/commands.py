@@ -8,20 +8,25 @@ import torch
 from torch import Tensor
 
 from pathfinder.config import Minimum, Model
-from pathfinder.datasets import DATASETS, load_data
+from pathfinder.datasets import DATASETS, load_labelled
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import DivergedError, fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, fingerprints, key_of
-from pathfinder.geometry import Curve, Geometry, Line, Plane, PolyChain, kinds
+from pathfinder.geometry import Curve, Geometry, Line, PolyChain, kinds
 from pathfinder.lookup import unknown
 from pathfinder.models import MODELS
-from pathfinder.networks import data_of, load_curve_state, network_of
+from pathfinder.networks import data_of, load_curve_state, network_of, probe, weights_file
+from pathfinder.plane import Plane
 from pathfinder.recipe import Recipe
 from pathfinder.results import Results
 from pathfinder.storage import Stage, load_weights
 from pathfinder.tables import read_table, write_table
 from pathfinder.weights import WeightSpace, load_state
+
+Asked = tuple[str | None, str | None, dict[str, Any]]  # data, model and its arguments, where the user gave them
+
+_FILES = {"line": (2,), "curve": (1,), "plane": (1, 3)}
 
 
 def train(
@@ -41,13 +46,12 @@ def train(
     Returns:
         The losses and errors of the minimum.
     """
-    splits = load_data(data)
-    settings = Recipe.parse(recipe)
-    if out.is_dir():
-        raise PathfinderError(f"--out must be a file, but {out} is a folder; name a file in it, such as a.safetensors.")
-    end = Minimum(model=Model(name=model, **arguments))
+    settings, out = Recipe.parse(recipe), weights_file(out)
+    splits = load_labelled(data)
+    end = Minimum(model=Model.parse({"name": model, **arguments}))
     network = network_of(end, data, splits["train"])
     module = network.build(settings.seed)
+    probe(module, splits, network.name)
     space = WeightSpace(module)
     shared = {"batch_norm": "stored", "device": device, "precision": precision}
     evaluator = Evaluator(space, splits, **shared)
@@ -74,77 +78,71 @@ def train(
 
 
 def score(
-    kind: str,
+    what: str,
     files: list[Path],
-    data: str | None,
+    network: Asked,
     out: Path,
-    options: dict[str, Any],
+    where: dict[str, Any],
+    scoring: dict[str, Any],
     report: Report,
-    points: int,
-    where: Any = None,
 ) -> pd.DataFrame | None:
     """Score a `line`, `curve` or `plane` given by files, and write its tables and figures.
 
     Args:
-        kind: what to score.
+        what: what to score.
         files: two minima; a curve; or, for a plane, a curve or a minimum, a bend and a minimum.
-        data: the data set; as the first file says if None.
+        network: data set, model and its arguments; None where the first file says it.
         out: the folder.
-        options: model, model_arguments, and arguments of `Evaluator`.
+        where: points; low and high of a line; margin of a plane.
+        scoring: arguments of `Evaluator`.
         report: gives progress functions.
-        points: along the path, or along each axis of the plane.
-        where: for a line the first and last t, for a plane its margin.
 
     Returns:
         The summary, for paths.
     """
     from pathfinder.figures import draw
 
-    allowed = {"line": (2,), "curve": (1,), "plane": (1, 3)}[kind]
-    if len(files) not in allowed:
-        raise PathfinderError(f"a {kind} needs {' or '.join(map(str, allowed))} files, got {len(files)}.")
-    options = dict(options)
-    opened = _Opened(files, data, options.pop("model"), options.pop("model_arguments"))
-    folder = RunFolder(out, f"score-{kind}", report)
-    evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **options)
+    if what not in _FILES:
+        raise unknown("thing to score", what, _FILES)
+    if len(files) not in _FILES[what]:
+        raise PathfinderError(f"a {what} needs {' or '.join(map(str, _FILES[what]))} files, got {len(files)}.")
+    opened = _Opened(files, *network)
+    evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
+    folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report), Results(out)
     curve, name = opened.curve, opened.curve.kind()
-    key = key_of(kind, name, opened.digests, fingerprints(opened.data), options, points, where)
-    results = Results(out)
-    summary = None
-    if kind == "plane":
-        plane = _plane_of(curve)
-        grid = plane.grid(points, where)
-        with folder.stage("plane", key) as (stage, progress):
-            scored = evaluator.score(plane, grid, progress=progress, stage=stage)
-        paths = {name: curve, "line": Line(curve.start, curve.end)}
-        results.add_plane("pair", name, plane, scored, paths, curve.grid(61))
+    plane = Plane.of(curve) if what == "plane" else None
+    if plane:
+        t = plane.grid(21 if where["points"] is None else where["points"], where["margin"])
     else:
-        t = curve.grid(points, *(where or ()))
-        with folder.stage(kind, key) as (stage, progress):
-            scored = evaluator.score(curve, t, progress=progress, stage=stage)
+        t = curve.grid(
+            61 if where["points"] is None else where["points"],
+            *((where["low"], where["high"]) if what == "line" else ()),
+        )
+    asked = {"files": [str(file) for file in files], **where, **scoring}
+    record = {"seed": scoring["seed"], "config": asked, "scored": evaluator.counts()}
+    folder.write_record(scoring["device"], opened.data, **record)
+    key = key_of(name, opened.network.description, opened.digests, fingerprints(opened.data), scoring, t.tolist())
+    with folder.stage(what, key) as (stage, progress):
+        scored = evaluator.score(plane or curve, t, progress=progress, stage=stage)
+    if plane:
+        results.add_plane(
+            "pair", name, plane, scored, {name: curve, "line": Line(curve.start, curve.end)}, curve.grid(61)
+        )
+    else:
         results.add_paths("pair", "pair", {name: scored})
-        summary = results.table("summary")
     results.write()
+    results.remove_stale()
     draw(out)
-    asked = {"files": [str(file) for file in files], **options}
-    folder.write_record(options["device"], opened.data, seed=options["seed"], config=asked, scored=evaluator.counts())
-    return summary
+    folder.write_record(scoring["device"], opened.data, **record)
+    return None if plane else results.table("summary")
 
 
-def export(
-    file: Path,
-    t: float,
-    out: Path,
-    data: str | None,
-    model: str | None,
-    arguments: dict[str, Any],
-    batch_size: int,
-    device: str,
-) -> None:
+def export(file: Path, t: float, out: Path, network: Asked, batch_size: int, device: str) -> None:
     """Write the network at one point of a curve, its BatchNorm re-estimated on the training data."""
     if not 0 <= t <= 1:
         raise PathfinderError(f"t must be 0 to 1, got {t}.")
-    opened = _Opened([file], data, model, arguments)
+    out = weights_file(out)
+    opened = _Opened([file], *network)
     evaluator = Evaluator(opened.space, opened.data, batch_size=batch_size, device=device)
     theta = opened.curve(torch.tensor([t], dtype=torch.float64))[0].detach()
     statistics = evaluator.reestimate(theta).cpu() if opened.space.has_statistics else None
@@ -155,7 +153,7 @@ def compare(folders: list[Path], out: Path | None) -> pd.DataFrame:
     """The summaries of several runs in one table, each run's folder as its first column."""
     tables = []
     for folder in dict.fromkeys(folders):
-        table = read_table(folder / "summary.csv")
+        table = read_table(folder / "summary.csv", ["pair", "path", "split", "metric", "barrier"])
         table.insert(0, "run", str(folder))
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
@@ -177,12 +175,11 @@ class _Opened:
     """Files of weights, or the file of a curve, with the network and the data they are for."""
 
     def __init__(self, files: list[Path], data: str | None, model: str | None, arguments: dict[str, Any]) -> None:
-        self.data = load_data(data_of(data, files[0]))
-        if "train" not in self.data:
-            raise PathfinderError(f"the data needs a split called train, got {', '.join(self.data)}.")
-        named = Model(name=model, **arguments) if model else None
+        self.data = load_labelled(data_of(data, files[0]))
+        named = Model.parse({"name": model, **arguments}) if model else None
         self.network = network_of(Minimum(checkpoint=str(files[0]), model=named), data or "", self.data["train"])
         module = self.network.build(seed=0)
+        probe(module, self.data, self.network.name)
         self.digests = [digest(file) for file in files]
         self.statistics: list[Tensor] | None = None
         if len(files) == 1:
@@ -203,9 +200,3 @@ def _curve_in(file: Path) -> Curve:
     if not isinstance(curve, Curve):
         raise PathfinderError(f"{file} holds a {curve.kind()}, not a curve; give a file from the `curves` folder.")
     return curve
-
-
-def _plane_of(curve: Curve) -> Plane:
-    if len(curve.bends) == 0:
-        raise PathfinderError("a plane needs a bend, but the curve has bends = 0; train one with bends first.")
-    return Plane.through(curve.start, curve.bends[len(curve.bends) // 2], curve.end)

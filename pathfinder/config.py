@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, model_validator
 
 from pathfinder.errors import PathfinderError
-from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Recipe
+from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Recipe, Seed
 from pathfinder.storage import existing_file
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
@@ -28,6 +28,12 @@ class Model(Checked):
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
 
+    @model_validator(mode="after")
+    def _keeps_seeds_apart(self) -> "Model":
+        if "seed" in self.arguments:
+            raise ValueError("a model takes no seed; set init_seed of the minimum")
+        return self
+
     @property
     def arguments(self) -> dict[str, Any]:
         """The keys beside the name."""
@@ -45,7 +51,7 @@ class Minimum(Recipe):
 
     model: Model | None = None
     checkpoint: str | None = None
-    init_seed: Annotated[int, Field(ge=0)] | None = None
+    init_seed: Seed | None = None
 
 
 class CurveSettings(CurveRecipe):
@@ -131,7 +137,7 @@ class Config(Checked):
     """A whole experiment. `[minimum]` and `[curve]` are what all minima and curves share."""
 
     name: Name = "experiment"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     data: Data
@@ -149,7 +155,11 @@ class Config(Checked):
         twice = _repeated([plan.name for plan in plans])
         if twice:
             raise ValueError(f"two pairs are called `{twice}`; give each entry of [[pairs]] a name of its own")
+        if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
+            raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
         for plan in plans:
+            if self.planes and any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
+                raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
             titles = [curve.title for curve in plan.curves]
             if twice := _repeated([*titles, "line"]):
                 raise ValueError(f"two paths are called `{twice}`; give each entry of [[curves]] a name of its own")
@@ -163,6 +173,8 @@ class Config(Checked):
                     )
             if self.planes and not bent:
                 raise ValueError("a plane needs a bend, but no curve has one; add a curve with bends or drop [planes]")
+        if twice := _repeated([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
+            raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
         return self
 
     def plan(self) -> list["Plan"]:
@@ -175,7 +187,9 @@ class Config(Checked):
         for i, end in enumerate(ends):
             if end.model is None and end.checkpoint is None:
                 raise ValueError("a minimum needs a network; give [model] a name, or a checkpoint to each end")
-            seed = (end.seed if "seed" in end.model_fields_set else self.seed + i) + 2 * replicate
+            own = (group.a, group.b)[i]
+            shared = end.seed if "seed" in end.model_fields_set else self.seed
+            seed = (own.seed if "seed" in own.model_fields_set else shared + i) + 2 * replicate
             init = seed if end.init_seed is None else end.init_seed + 2 * replicate
             ends[i] = end.model_copy(update={"seed": seed, "init_seed": init})
         if group.same_init:
@@ -212,7 +226,7 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> Config:
     file = existing_file(path, "config")
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise PathfinderError(f"config {file} is no valid TOML: {error}.") from error
     for change in changes:
         _change(raw, change)

@@ -201,7 +201,7 @@ def as_source(data: Any, name: str = "data") -> Source:
     """
     if isinstance(data, Stream):
         return data
-    if isinstance(data, tuple | list) and len(data) == 2 and all(_is_tree(part) for part in data):
+    if isinstance(data, tuple) and len(data) == 2 and all(_is_tree(part) for part in data):
         y = data[1]
         labels = isinstance(y, Tensor) and y.ndim == 1 and not y.is_floating_point() and len(y) > 0
         data = Split(data[0], y, classes=int(y.max()) + 1 if labels else None)

@@ -1,5 +1,10 @@
 """Data sets by name: each a function that returns its splits."""
 
+import zlib
+from collections.abc import Mapping
+from typing import Any
+from zipfile import BadZipFile
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,10 +36,22 @@ def load_data(spec: str) -> dict[str, Source]:
     elif spec == "digits":
         splits = _digits()
     elif ":" in spec:
-        splits = by_import_path(spec)()
+        splits = _own(spec)
     else:
         raise unknown("data", spec, DATASETS)
     return {name: as_source(split, name) for name, split in splits.items()}
+
+
+def load_labelled(spec: str) -> dict[str, Source]:
+    """`load_data` for the commands, which train classifiers: a split `train` with labels must be there."""
+    splits = load_data(spec)
+    if "train" not in splits:
+        raise PathfinderError(f"data `{spec}` needs a split called train, got {listed(splits)}.")
+    if splits["train"].classes is None:
+        raise PathfinderError(
+            f"data `{spec}` has no classes: y must hold whole-number labels; for other losses use the Python interface."
+        )
+    return splits
 
 
 def _digits() -> dict[str, Split]:
@@ -52,6 +69,16 @@ def _digits() -> dict[str, Split]:
     }
 
 
+def _own(spec: str) -> dict[str, Any]:
+    try:
+        splits = by_import_path(spec)()
+    except TypeError as error:
+        raise PathfinderError(f"data `{spec}` must be a function without arguments ({error}).") from error
+    if not isinstance(splits, Mapping) or not splits:
+        raise PathfinderError(f"data `{spec}` must return splits by name, got {type(splits).__name__}.")
+    return dict(splits)
+
+
 def _npz(path: str) -> dict[str, Split]:
     file = existing_file(path, "data")
     needed = [f"{axis}_{split}" for split in ("train", "test") for axis in ("x", "y")]
@@ -60,16 +87,18 @@ def _npz(path: str) -> dict[str, Split]:
             missing = [name for name in needed if name not in content]
             if missing:
                 raise PathfinderError(f"{path} lacks {listed(missing)}; it holds {listed(content) or 'nothing'}.")
-            arrays = {name: content[name] for name in needed}
+            arrays = {name: (_images if name[0] == "x" else _targets)(content[name]) for name in needed}
     except PathfinderError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, EOFError, AttributeError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PathfinderError(
             f"{path} is no readable npz of plain arrays ({reason}); write it with np.savez."
         ) from error
-    x_train, x_test = (_images(arrays[f"x_{split}"]) for split in ("train", "test"))
-    y_train, y_test = (_targets(arrays[f"y_{split}"]) for split in ("train", "test"))
+    x_train, y_train, x_test, y_test = (arrays[name] for name in needed)
+    if x_train.shape[1:] != x_test.shape[1:]:
+        shapes = f"{tuple(x_train.shape[1:])} and {tuple(x_test.shape[1:])}"
+        raise PathfinderError(f"{path}: x_train and x_test need inputs of one shape, got {shapes}.")
     classes = int(y_train.max()) + 1 if y_train.ndim == 1 and y_train.dtype == torch.int64 and len(y_train) else None
     mean = std = None
     if x_train.dtype == torch.uint8 and len(x_train):

@@ -4,7 +4,6 @@ A point stands alone: its score is the same bit for bit in any order, chunk or c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -20,35 +19,12 @@ from pathfinder.lookup import unknown
 from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_example
 from pathfinder.precision import autocast, device_named
 from pathfinder.progress import Progress, silent
+from pathfinder.scores import Scores
 from pathfinder.weights import Fixed, WeightSpace
 
 BATCH_NORM = ("reestimate", "stored", "interpolate")
 
 Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
-
-
-@dataclass
-class Scores:
-    """What `Evaluator.score` gives.
-
-    Attributes:
-        table: a row per point: coordinates, `norm`, `arc_length` for paths, then the mean of each metric on each split
-            (`train_loss`, ...), its standard error over the examples (`train_loss_se`, ...) and how many examples
-            were scored and re-estimated BatchNorm.
-        per_example: for paths, (points, examples) by metric and split.
-        length: of the path, in weight space; None for planes.
-        chord: the distance between the path's ends; None for planes.
-    """
-
-    table: pd.DataFrame
-    per_example: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
-    length: float | None = None
-    chord: float | None = None
-
-    @property
-    def losses(self) -> dict[str, np.ndarray]:
-        """The losses of every example, (points, examples) by split."""
-        return {split: values for (metric, split), values in self.per_example.items() if metric == "loss"}
 
 
 class Evaluator:
@@ -96,11 +72,14 @@ class Evaluator:
             raise unknown("batch_norm", batch_norm, BATCH_NORM)
         if chunk < 1 or batch_size < 1:
             raise PathfinderError(f"chunk and batch_size must be 1 or more, got {chunk} and {batch_size}.")
+        if seed < 0:
+            raise PathfinderError(f"seed must be 0 or more, got {seed}.")
         if not data:
             raise PathfinderError('the evaluator needs at least one split of data, such as {"train": (x, y)}.')
         self.space, self.batch_norm, self.batch_size, self.chunk = space, batch_norm, batch_size, chunk
         self.device, self.precision = device_named(device), precision
         whole = {name: as_source(split, name) for name, split in data.items()}
+        autocast(self.device, precision)  # a wrong name shows now
         self.data: dict[str, Source] = {n: s.subset(examples, seed).to(self.device) for n, s in whole.items()}
         classes = next(iter(whole.values())).classes
         self._functions = {
@@ -220,6 +199,8 @@ class Evaluator:
         fixed = [self.space.fixed(None, self.device) for _ in thetas]
         if self._norm_data is None:
             return fixed
+        for own in fixed:
+            self.space.forget(own)
         points = [{**self.space.split(theta), **own} for theta, own in zip(thetas, fixed, strict=True)]
         seen = 0
         with torch.no_grad(), self.space.estimating() as layers:

@@ -12,16 +12,18 @@ from torch import Tensor, nn
 
 from pathfinder import __version__
 from pathfinder.config import Config, CurveSettings, Minimum, Plan
-from pathfinder.datasets import load_data
+from pathfinder.datasets import load_labelled
 from pathfinder.errors import PathfinderError
-from pathfinder.evaluate import Evaluator, Scores, means
+from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import DivergedError, fit_curve, fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, fingerprints, key_of, quiet
-from pathfinder.geometry import Curve, Line, Plane, kind_named
-from pathfinder.networks import Network, beside_curve, network_of
+from pathfinder.geometry import Curve, Line, kind_named
+from pathfinder.networks import Network, beside_curve, network_of, probe
+from pathfinder.plane import Plane
 from pathfinder.results import Results
+from pathfinder.scores import Scores
 from pathfinder.storage import load_weights
-from pathfinder.weights import WeightSpace, load_state
+from pathfinder.weights import WeightSpace, load_state, same_network
 
 
 class Experiment:
@@ -39,16 +41,9 @@ class Experiment:
     def __init__(self, config: Config, folder: str | Path, report: Report = quiet) -> None:
         self.config = config
         self.folder = RunFolder(folder, config.name, report)
-        self.data = load_data(config.data.name)
+        self.data = load_labelled(config.data.name)
         self.results = Results(self.folder.path)
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame]] = {}
-        if "train" not in self.data:
-            raise PathfinderError(f"data `{config.data.name}` needs a split called train, got {', '.join(self.data)}.")
-        if self.data["train"].classes is None:
-            raise PathfinderError(
-                f"data `{config.data.name}` has no classes: y must hold whole-number labels; for other losses use the "
-                "Python interface."
-            )
 
     def run(self) -> pd.DataFrame:
         """Do all that is missing, write the tables and figures, and give the summary."""
@@ -60,6 +55,7 @@ class Experiment:
         for plan in plans:
             self._pair(plan, *networks[plan.name])
             self.results.write()
+        self.results.remove_stale()
         draw(self.folder.path)
         self._write_record()
         return self.results.table("summary")
@@ -73,10 +69,20 @@ class Experiment:
             if end.checkpoint:
                 load_state(module, load_weights(end.checkpoint))
             modules.append(module)
+            probe(module, self.data, network.name)
+        space = WeightSpace(modules[0])
         if plan.a.checkpoint and plan.b.checkpoint:
-            WeightSpace(modules[0]).vector(modules[1])
+            ends = [space.vector(module) for module in modules]
+            if torch.equal(*ends):
+                raise PathfinderError(
+                    f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
+                )
+        same_network(*modules)
         for curve in plan.curves:
-            kind_named(curve.kind)
+            empty = torch.zeros(1)
+            kind_named(curve.kind)(empty, empty, bends=curve.bends)
+        if self.config.planes and space.has_statistics and self.config.score.batch_norm == "interpolate":
+            raise PathfinderError("score.batch_norm = interpolate has no meaning off the paths; drop [planes].")
         return networks[0], networks[1]
 
     def _pair(self, plan: Plan, network_a: Network, network_b: Network) -> None:
@@ -84,6 +90,8 @@ class Experiment:
         module_b, key_b = self._minimum(plan, "b", plan.b, network_b)
         space = WeightSpace(module_a)
         a, b = space.vector(module_a), space.vector(module_b)
+        if torch.equal(a, b):
+            raise PathfinderError(f"both minima of `{plan.name}` are the same; give a and b seeds of their own.")
         statistics = [space.statistics(module_a), space.statistics(module_b)]
         evaluator = self._evaluator(space, statistics, self.config.score.examples)
         curves: dict[str, Curve] = {"line": Line(a, b)} if self.config.score.line else {}
@@ -99,7 +107,7 @@ class Experiment:
         name = f"{plan.name}-{side}"
         recipe = end.model_dump(exclude={"model", "checkpoint", "init_seed"})
         if end.checkpoint:
-            module, key = network.build(end.init_seed), digest(end.checkpoint)
+            module, key = network.build(end.init_seed), key_of(digest(end.checkpoint), network.description)
             load_state(module, load_weights(end.checkpoint))
         else:
             key = self._key("minimum", network.description, recipe, end.init_seed)
@@ -107,8 +115,8 @@ class Experiment:
             self.results.add_training(plan.name, side, history)
         row = {"pair": plan.name, "model": network.name, "checkpoint": end.checkpoint or ""}
         row |= {} if end.checkpoint else {**recipe, "init_seed": end.init_seed}
-        row |= self._own_scores(name, key, module)
-        self.results.add("minima", pd.DataFrame([row]), name=name)
+        scores, counts = self._own_scores(name, key, module)
+        self.results.add("minima", pd.DataFrame([{**row, **scores, **counts}]), name=name)
         return module, key
 
     def _train(
@@ -146,7 +154,7 @@ class Experiment:
             evaluator = self._evaluator(space, None, self.config.score.examples, only="test")
             with (
                 self.folder.stage(f"curve {name}", key) as (stage, progress),
-                self._last_good(name, curve, network),
+                self._last_good(name, curve, network, beside_curve(space)),
             ):
                 history = fit_curve(
                     curve, space, self.data["train"], monitor=self._middle_scores(curve, evaluator), progress=progress,
@@ -181,7 +189,7 @@ class Experiment:
         evaluator = self._evaluator(space, statistics, examples)
         for name in settings.curves or [curve.title for curve in plan.curves if curve.bends > 0]:
             curve = curves[name]
-            plane = Plane.through(curve.start, curve.bends[len(curve.bends) // 2], curve.end)
+            plane = Plane.of(curve)
             grid = plane.grid(settings.points, settings.margin)
             key = self._scoring_key(keys[name], grid.tolist(), examples)
             with self.folder.stage(f"plane {plan.name}-{name}", key) as (stage, progress):
@@ -214,17 +222,18 @@ class Experiment:
             precision=self.config.precision,
         )
 
-    def _own_scores(self, name: str, key: str, module: nn.Module) -> dict[str, float]:
-        """What a minimum scores with the running statistics it was trained with; and its norm."""
+    def _own_scores(self, name: str, key: str, module: nn.Module) -> tuple[dict[str, float], dict[str, int]]:
+        """What a minimum scores with the running statistics it was trained with, its norm, and the examples scored."""
         with self.folder.stage(f"score {name}", self._scoring_key(key)) as (stage, _):
             if (kept := stage.load()) is None:
                 space = WeightSpace(module)
                 theta = space.vector(module)
                 evaluator = self._evaluator(space, None, self.config.score.examples)
                 scores = evaluator.at(theta, space.statistics(module))
-                kept = {"scores": {**means(scores), "norm": float(theta.double().norm())}}
+                counts = {**evaluator.counts(), "batch_norm_examples": 0}
+                kept = {"scores": {**means(scores), "norm": float(theta.double().norm())}, "counts": counts}
                 stage.save(kept)
-        return kept["scores"]
+        return kept["scores"], kept["counts"]
 
     def _test_scores(self, module: nn.Module) -> Callable[[], dict[str, float]] | None:
         """The test scores of a module in training."""
@@ -237,13 +246,18 @@ class Experiment:
         return evaluator and (lambda: means(evaluator.at(curve(torch.tensor([0.5], dtype=torch.float64))[0])))
 
     @contextmanager
-    def _last_good(self, name: str, owner: nn.Module, network: Network) -> Iterator[None]:
+    def _last_good(
+        self, name: str, owner: nn.Module, network: Network, beside: dict[str, Tensor] | None = None
+    ) -> Iterator[None]:
         """Where training diverges, keep the last good weights beside where the result would have been."""
         try:
             yield
         except DivergedError as error:
             path = self.folder.path / f"{name}.last-good.safetensors"
-            network.save(path, owner.state_dict())
+            if isinstance(owner, Curve):
+                owner.save(path, beside, **network.metadata())
+            else:
+                network.save(path, owner.state_dict())
             raise PathfinderError(f"{name}: {error} The last good weights are in {path}.") from error
 
     def _key(self, *parts: Any) -> str:

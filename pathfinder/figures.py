@@ -53,15 +53,18 @@ def draw(folder: str | Path) -> list[Path]:
     groups = _groups(folder)
     with mpl.rc_context(_STYLE):
         if (folder / "paths.csv").exists():
-            figures |= _paths(read_table(folder / "paths.csv"), groups)
+            figures |= _paths(read_table(folder / "paths.csv", ["pair", "path", "t"]), groups)
         if (folder / "planes.csv").exists():
             names = ("planes", "plane_markers", "plane_paths")
-            figures |= _planes(*(read_table(folder / f"{name}.csv") for name in names))
+            figures |= _planes(*(read_table(folder / f"{name}.csv", ["pair", "plane", "x", "y"]) for name in names))
         if (folder / "training.csv").exists():
-            figures |= _training(read_table(folder / "training.csv"), groups)
+            figures |= _training(read_table(folder / "training.csv", ["pair", "fit", "epoch"]), groups)
         if not figures:
             raise PathfinderError(f"{folder} holds no paths.csv, planes.csv or training.csv; give the folder of a run.")
-        return [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
+        drawn = [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
+    for path in set((folder / "figures").glob("*.png")) - set(drawn):  # of tables that are no longer there
+        path.unlink()
+    return drawn
 
 
 def _saved(figure: Figure, path: Path) -> Path:
@@ -75,7 +78,7 @@ def _groups(folder: Path) -> dict[str, str]:
     """The group of each pair, as the summary says."""
     if not (folder / "summary.csv").exists():
         return {}
-    summary = read_table(folder / "summary.csv").drop_duplicates("pair")
+    summary = read_table(folder / "summary.csv", ["pair", "group"]).drop_duplicates("pair")
     return dict(zip(summary["pair"], summary["group"], strict=True))
 
 
@@ -154,10 +157,13 @@ def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame
     columns = [column for column in ("train_loss", "test_error") if column in grid] or [
         next(column for column in grid if column.endswith("_loss"))
     ]
-    width = grid["x"].max() - grid["x"].min()
-    height = grid["y"].max() - grid["y"].min()
-    figure = Figure(figsize=(5.6 * len(columns), 0.9 + 4.4 * min(max(height / width, 0.55), 1.3)))
-    axes = figure.subplots(1, len(columns), squeeze=False)[0]
+    ratio = np.ptp(grid["y"]) / np.ptp(grid["x"])
+    if ratio < 0.5:  # a wide plane: one panel above the other
+        figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 0.85) + 0.9))
+        axes = figure.subplots(len(columns), 1, squeeze=False)[:, 0]
+    else:
+        figure = Figure(figsize=(5.6 * len(columns), 1.2 + 4.2 * min(ratio, 1.3)))
+        axes = figure.subplots(1, len(columns), squeeze=False)[0]
     for ax, column in zip(axes, columns, strict=True):
         _contours(figure, ax, grid, column)
         _overlay(ax, markers, paths, own_path)
@@ -184,14 +190,14 @@ def _contours(figure: Figure, ax: Axes, grid: pd.DataFrame, column: str) -> None
     )
     ax.contour(drawn, levels=levels[1:-1:2], colors="white", linewidths=0.4, alpha=0.6)
     split, metric = column.split("_", 1)
-    bar = figure.colorbar(drawn, ax=ax, shrink=0.9, label=f"{split} {_UNITS.get(metric, metric)}, logarithmic")
+    bar = figure.colorbar(drawn, ax=ax, aspect=15, label=f"{split} {_UNITS.get(metric, metric)}")
     bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if largest < 300 * smallest else (1.0,)))
     bar.ax.yaxis.set_major_formatter("{x:g}")
     bar.ax.yaxis.set_minor_locator(LogLocator(subs=()))
     ax.set_aspect("equal")
     ax.grid(False)
-    ax.set_xlabel("x (weight-space distance)")
-    ax.set_ylabel("y (weight-space distance)")
+    ax.set_xlabel("x (distance in weight space)")
+    ax.set_ylabel("y (distance)")
     ax.set_title(f"{split} {metric}", loc="left")
 
 
@@ -217,10 +223,11 @@ def _overlay(ax: Axes, markers: pd.DataFrame, paths: pd.DataFrame, own_path: str
             markersize=7,
             label=label,
         )
-    reach = (high - low) * 0.03
     for _, point in markers.iterrows():
+        before = point["name"] == "a"
         ax.annotate(
-            point["name"], (point["x"], point["y"] + reach), ha="center", va="bottom", fontsize=10, color="black",
+            point["name"], (point["x"], point["y"]), xytext=(-8 if before else 8, 0), textcoords="offset points",
+            ha="right" if before else "left", va="center", fontsize=10,
             bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
         )  # fmt: skip
     ax.set_xlim(left, right)

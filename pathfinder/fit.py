@@ -200,7 +200,7 @@ class _Descent:
             for epoch in range(self.done // steps, epochs):
                 for _ in self._steps(source, epoch, steps, stage):
                     progress(self.done, steps * epochs)
-                self._look()
+                self._look(whole=True)
                 self.history.append(self._row(epoch, steps, monitor))
                 self.sums.zero_()
         if stage:
@@ -212,9 +212,10 @@ class _Descent:
         seeds = rng.integers(2**62, size=steps)
         times = rng.beta(2, 2, steps) if getattr(self.recipe, "t", "") == "beta" else rng.random(steps)
         first = self.done - epoch * steps
+        _seed(int(seeds[0]), self.device)  # what a shuffling loader draws
         for k, (x, y) in enumerate(source.epoch(self.recipe.batch_size, rng, first), start=first):
             if stage and stage.due():
-                self._look()
+                self._look(whole=True)
                 stage.save(self._state())
             for group in self.optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate(self.done, steps)
@@ -230,17 +231,18 @@ class _Descent:
             self.optimizer.step()
             yield
 
-    def _look(self) -> None:
-        """Stop at the first loss that was not finite, and go back to the last weights known to have a finite one."""
+    def _look(self, whole: bool = False) -> None:
+        """Stop at the first loss (or, in a whole look, weight) that is not finite, back at the last good weights."""
         bad = [i for i, loss in enumerate(self.recent) if not torch.isfinite(loss)]
         if bad:
-            step = self.done - len(self.recent) + bad[0] + 1
-            value = float(self.recent[bad[0]])
-            self.owner.load_state_dict(self.good)
-            raise DivergedError(
-                f"training diverged: the loss is {value} at step {step}; lower the learning rate, {self.recipe.lr}."
-            )
+            self._stop(f"the loss is {float(self.recent[bad[0]])}", self.done - len(self.recent) + bad[0] + 1)
+        if whole and not all(parameter.isfinite().all() for parameter in self.owner.parameters()):
+            self._stop("weights are not finite", self.done)
         self.recent.clear()
+
+    def _stop(self, what: str, step: int) -> None:
+        self.owner.load_state_dict(self.good)
+        raise DivergedError(f"training diverged: {what} at step {step}; lower the learning rate, {self.recipe.lr}.")
 
     def _row(self, epoch: int, steps: int, monitor: Monitor | None) -> dict[str, Any]:
         examples, *sums = self.sums.tolist()

@@ -12,7 +12,7 @@ from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.progress import Progress, silent
 from pathfinder.provenance import provenance
-from pathfinder.storage import Stage, write_json
+from pathfinder.storage import Stage, existing_file, write_json
 
 Report = Callable[[str], Progress]
 
@@ -67,7 +67,7 @@ def key_of(*parts: Any) -> str:
 
 def digest(path: str | Path) -> str:
     """A short name for what a file holds."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(existing_file(path, "file").read_bytes()).hexdigest()[:16]
 
 
 def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
@@ -78,6 +78,8 @@ def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
 def _earlier(folder: Path, name: str) -> dict[str, Any]:
     if folder.exists() and not folder.is_dir():
         raise PathfinderError(f"the output folder {folder} is a file; choose another with --out.")
+    for leftover in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:  # of a write that was killed
+        leftover.unlink(missing_ok=True)
     if not folder.exists() or not any(folder.iterdir()):
         return {}
     try:

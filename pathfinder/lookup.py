@@ -30,5 +30,5 @@ def by_import_path(path: str) -> Any:
         sys.path.append(folder)
     try:
         return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
         raise PathfinderError(f"cannot import `{path}`: {error}; write package.module:name.") from error

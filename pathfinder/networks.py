@@ -1,15 +1,18 @@
 """Network: what a checkpoint must say of itself so that no command needs it again: model, arguments, data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pathfinder.config import Minimum, Model
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve
+from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model
 from pathfinder.storage import existing_file, load_tensors, save_tensors
 from pathfinder.weights import WeightSpace, load_state
@@ -48,6 +51,44 @@ def network_in(path: str | Path) -> Network | None:
     if not isinstance(metadata.get("model"), dict):
         return None
     return Network(metadata["model"]["name"], metadata["model"]["arguments"], metadata.get("data", ""))
+
+
+def probe(module: nn.Module, data: Mapping[str, Source], name: str) -> None:
+    """Let a module score two examples of each split.
+
+    Raises:
+        PathfinderError: if it cannot, because it is made for other data.
+    """
+    space = WeightSpace(module)
+    theta = space.vector(module)
+    for split, source in data.items():
+        x, y = next(iter(source.subset(2, seed=0).batches(2)))
+        try:
+            with torch.no_grad(), space.evaluating():
+                cross_entropy(space.call(theta, x), y)
+        except PathfinderError:
+            raise
+        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
+            reason = str(error).splitlines()[0]
+            raise PathfinderError(
+                f"network `{name}` cannot score the data (split {split}, inputs {source.input_shape}): {reason}; "
+                "choose a network and data that belong together."
+            ) from error
+
+
+def weights_file(path: Path) -> Path:
+    """The path, if weights can be written there and read again.
+
+    Raises:
+        PathfinderError: if it is a folder or does not end in .safetensors.
+    """
+    if path.is_dir():
+        raise PathfinderError(
+            f"--out must be a file, but {path} is a folder; name a file in it, such as a.safetensors."
+        )
+    if path.suffix != ".safetensors":
+        raise PathfinderError(f"--out must end in .safetensors, got {path}; weights are written in that format.")
+    return path
 
 
 _BESIDE = "fixed."  # what a curve's file calls the tensors that do not move

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pathfinder.errors import PathfinderError
 from pathfinder.lookup import unknown
@@ -12,6 +12,7 @@ from pathfinder.lookup import unknown
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**62)]
 
 
 class Checked(BaseModel):
@@ -55,7 +56,13 @@ class Recipe(Checked):
     nesterov: bool = False
     weight_decay: NotNegative = 5e-4
     schedule: Literal["constant", "step", "cosine", "onecycle", "garipov"] = "onecycle"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _can_look_ahead(self) -> "Recipe":
+        if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
+            raise ValueError("nesterov = true needs optimizer sgd with a momentum above 0; set one or drop nesterov")
+        return self
 
     def learning_rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, where an epoch has `steps` of them.

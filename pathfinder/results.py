@@ -7,10 +7,14 @@ import pandas as pd
 
 from pathfinder import tables
 from pathfinder.errors import PathfinderError
-from pathfinder.evaluate import Scores
-from pathfinder.geometry import Curve, Plane
+from pathfinder.geometry import Curve
+from pathfinder.plane import Plane
+from pathfinder.scores import Scores
 
 _ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
+
+
+_TABLES = ("minima", "training", "paths", "planes", "plane_markers", "plane_paths", "summary")
 
 
 class Results:
@@ -67,6 +71,12 @@ class Results:
             tables.write_table(self.folder / f"{name}.csv", self.table(name))
         if "summary" in self._frames:
             tables.write_table(self.folder / "replicates.csv", tables.replicates(self.table("summary")))
+
+    def remove_stale(self) -> None:
+        """Remove the tables an earlier run left that this one has not."""
+        for name in _TABLES:
+            if name not in self._frames:
+                (self.folder / f"{name}.csv").unlink(missing_ok=True)
 
 
 def _located(plane: Plane, curve: Curve, t: Any) -> list[list[float]]:

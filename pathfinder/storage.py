@@ -111,7 +111,11 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
         raise PathfinderError(
             f"checkpoint {path} holds no state dict but {keys or 'nothing'}; save model.state_dict()."
         )
-    return {_bare(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    for prefix in _PREFIXES * 2:  # put there by wrappers of the whole network, so on every name
+        if all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    return tensors
 
 
 def _load_torch(path: Path) -> Any:
@@ -126,12 +130,6 @@ def _load_torch(path: Path) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PathfinderError(f"checkpoint {path} cannot be read ({reason}); is it cut short?") from error
-
-
-def _bare(name: str) -> str:
-    while name.startswith(_PREFIXES):
-        name = name.split(".", 1)[1]
-    return name
 
 
 def _parsed(value: str) -> Any:

@@ -1,13 +1,13 @@
 """Tables: what is read off the scores (barriers, lengths, integrals, error bars), and CSV files in and out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pathfinder.errors import PathfinderError
-from pathfinder.evaluate import Scores
+from pathfinder.errors import PathfinderError, listed
+from pathfinder.scores import Scores
 from pathfinder.storage import existing_file, write_text
 
 KEYS = ["pair", "path", "split", "metric"]
@@ -36,7 +36,7 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     length, divided by the length; Garipov et al. 2018), argmax (the t of max), barrier = max_t L(t) - ((1 - t) L(0) +
     t L(1)) (Entezari et al. 2022), barrier_low and barrier_high (its 95 % interval over examples), barrier_mean =
     max L - (L(0) + L(1)) / 2 (Ainsworth et al. 2023; on the error, Frankle et al. 2020), midpoint = L(1/2) - (L(0) +
-    L(1)) / 2, length in weight space, length_ratio to the distance of the ends, examples.
+    L(1)) / 2, length in weight space, length_ratio to the distance of the ends, examples, batch_norm_examples.
 
     Args:
         scores: what `Evaluator.score` gave, by the name of the path.
@@ -64,9 +64,9 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
                 | read_off(t, walked, curve)
                 | {"barrier_low": low, "barrier_high": high, "length": scored.length}
                 | {"length_ratio": scored.length / scored.chord if scored.chord else np.nan}
-                | {"examples": values.shape[1]}
+                | {"examples": values.shape[1], "batch_norm_examples": int(table["batch_norm_examples"].iloc[0])}
             )
-    return pd.DataFrame(rows, columns=[*KEYS, *QUANTITIES, "examples"])
+    return pd.DataFrame(rows, columns=[*KEYS, *QUANTITIES, "examples", "batch_norm_examples"])
 
 
 def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray) -> dict[str, float]:
@@ -101,7 +101,8 @@ def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[
     examples = values.shape[1]
     barriers = []
     for _ in range(_RESAMPLES // _BLOCK):
-        counts = rng.multinomial(examples, np.full(examples, 1 / examples), size=_BLOCK)
+        drawn = rng.integers(examples, size=(_BLOCK, examples))
+        counts = np.stack([np.bincount(row, minlength=examples) for row in drawn]).astype(np.float64)
         barriers.append(_barrier(t, counts @ values.T / examples))
     low, high = np.percentile(np.concatenate(barriers), [2.5, 97.5])
     return float(low), float(high)
@@ -133,19 +134,26 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV exactly.
 
+    Args:
+        path: the file.
+        columns: those it must have.
+
     Raises:
-        PathfinderError: if the file is missing or no table.
+        PathfinderError: if the file is missing, no table, or another one.
     """
     file = existing_file(path, "table")
     try:
-        return pd.read_csv(file, dtype={"pair": str, "path": str, "group": str})
+        table = pd.read_csv(file, dtype={"pair": str, "path": str, "group": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise PathfinderError(
             f"table {file} cannot be read ({str(error).strip()}); run the experiment again."
         ) from error
+    if missing := [column for column in columns if column not in table]:
+        raise PathfinderError(f"table {file} lacks the columns {listed(missing)}; run the experiment again.")
+    return table
 
 
 def _barrier(t: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -130,6 +130,11 @@ class WeightSpace:
                 fixed[name].copy_((piece if least is None else piece.clamp_min(least)).view_as(fixed[name]))
         return fixed
 
+    def forget(self, fixed: Fixed) -> None:
+        """Zero the running statistics in a dictionary of `fixed`, whatever they were."""
+        for name in self._statistics:
+            fixed[name].zero_()
+
     def running(self, fixed: Fixed) -> Float[Tensor, " statistics"]:
         """The running statistics in a dictionary of `fixed`, as a vector."""
         return torch.cat([fixed[name].float().reshape(-1) for name in self._statistics])
@@ -203,6 +208,11 @@ def load_state(module: nn.Module, source: Source) -> None:
     with torch.no_grad():
         for name, tensor in _matched(module, source).items():
             own[name].copy_(tensor)
+
+
+def same_network(module: nn.Module, other: nn.Module) -> None:
+    """Raise a PathfinderError that names the first tensors in which two modules differ in name or shape."""
+    _matched(module, other)
 
 
 def _matched(module: nn.Module, source: Source) -> dict[str, Tensor]:

@@ -121,7 +121,7 @@ def test_train_connect_score_and_export(command, minima, tmp_path):
     code, _, err = command("score", "line", a, b, "-o", tmp_path / "line", "--points", 9, "--from", -0.5, "--to", 1.5)
     assert code == 0, err
     assert read_table(tmp_path / "line" / "paths.csv")["t"].tolist() == [-0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]
-    code, _, err = command("score", "plane", curve, "-o", tmp_path / "plane", "--grid-points", 4)
+    code, _, err = command("score", "plane", curve, "-o", tmp_path / "plane", "--points", 4)
     assert code == 0, err
     assert np.array_equal(
         read_table(tmp_path / "plane" / "planes.csv")["train_loss"],
@@ -133,7 +133,7 @@ def test_train_connect_score_and_export(command, minima, tmp_path):
     assert code == 0, err
     module = build_model("mlp", widths=[8, 8], input_shape=(1, 8, 8))
     module.load_state_dict(load_weights(middle))
-    code, _, err = command("score", "plane", a, middle, b, "-o", tmp_path / "three", "--grid-points", 4)
+    code, _, err = command("score", "plane", a, middle, b, "-o", tmp_path / "three", "--points", 4)
     assert code == 0, err
     markers = read_table(tmp_path / "three" / "plane_markers.csv")
     assert markers["name"].tolist() == ["a", "bend", "b"] and (markers["distance"] < 1e-4).all()
@@ -252,6 +252,7 @@ MISTAKES = {
         "NaN", "before it diverged",
     ),
     "score: no curve": (["score", "curve", "a.safetensors", "-o", "new"], "a.safetensors", "`curves` folder"),
+    "score: unknown thing": (["score", "plan", "a.safetensors", *_NEW], "plan", "did you mean `plane`"),
     "score: one file too few": (["score", "plane", "a.safetensors", "cut.safetensors", *_NEW], "got 2", "1 or 3 files"),
     "score: unknown batch norm": (
         ["score", "line", "a.safetensors", "b.safetensors", "-o", "new", "--batch-norm", "none"],

@@ -47,8 +47,9 @@ def test_torchvision_and_ones_own_by_name(tmp_path, monkeypatch):
         ("convnett", {}, "unknown model `convnett`; did you mean `convnet`"),
         ("torchvision:resnet19", {}, "unknown torchvision model `resnet19`; did you mean `resnet1"),
         ("torch.nn:Linea", {}, "cannot import `torch.nn:Linea`"),
-        ("mlp", {"width": 3}, "model `mlp`: .*unexpected keyword argument 'width'"),
+        ("mlp", {"width": 3}, "model `mlp` cannot be built: .*unexpected keyword argument 'width'"),
         ("math:sqrt", {"x": 4}, "model `math:sqrt`"),
+        ("convnet", {"widths": [-1]}, "model `convnet` cannot be built"),
         ("builtins:dict", {}, "must give a torch.nn.Module, got dict"),
     ],
 )

@@ -53,8 +53,9 @@ def build_model(
             torch.manual_seed(seed)
         try:
             module = builder(**{**given, **arguments})
-        except TypeError as error:
-            raise PathfinderError(f"model `{name}`: {str(error).split('.')[-1]}; see its arguments.") from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise PathfinderError(f"model `{name}` cannot be built: {reason}; see its arguments.") from error
     if not isinstance(module, nn.Module):
         raise PathfinderError(f"model `{name}` must give a torch.nn.Module, got {type(module).__name__}.")
     return module

@@ -1,0 +1,41 @@
+import re
+from pathlib import Path
+
+import pytest
+from helpers import data, network
+
+from pathfinder import fit_minimum
+from pathfinder.tables import read_table
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs_as_it_is_printed(capsys):
+    models = [network("mlp", seed) for seed in (0, 1)]
+    x, y = data(200)
+    for model in models:
+        fit_minimum(model, (x, y), epochs=5, lr=0.1)
+    names = {"model_a": models[0], "model_b": models[1], "x_train": x, "y_train": y, "x_test": x[:50], "y_test": y[:50]}
+    exec(re.search(r"```python\n(.*?)```", README, re.DOTALL)[1], names)
+    assert "barrier" in capsys.readouterr().out
+
+
+def test_the_table_is_that_of_the_committed_run():
+    replicates = read_table(ROOT / "results" / "reference" / "digits-pairs" / "replicates.csv")
+    rows = re.findall(r"^\| (\S+) \| (\S+) \| (\S+) ± (\S+) \| (\S+) ± (\S+) \| (\S+) \|$", README, re.MULTILINE)
+    assert len(rows) >= 8
+    for group, path, *numbers in rows:
+        of = replicates.query("group == @group and path == @path").set_index(["split", "metric", "quantity"])
+        barrier, error = of.loc[("train", "loss", "barrier")], of.loc[("test", "error", "max")]
+        wanted = [barrier["mean"], barrier["std"], error["mean"], error["std"]]
+        wanted += [of.loc[("train", "loss", "length_ratio"), "mean"]]
+        assert [float(number) for number in numbers] == pytest.approx(wanted, rel=0.06, abs=0.006), (group, path)
+
+
+def test_every_file_the_readmes_name_is_there():
+    for readme in (ROOT / "README.md", ROOT / "results" / "README.md"):
+        targets = re.findall(r"\]\(([^)#:]+)\)", readme.read_text(encoding="utf-8"))
+        assert targets
+        for target in targets:
+            assert (readme.parent / target).exists(), target
