@@ -158,6 +158,8 @@ class Config(Checked):
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
         for plan in plans:
+            if plan.a.model_dump() == plan.b.model_dump():
+                raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
             if self.planes and any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
                 raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
             titles = [curve.title for curve in plan.curves]

@@ -139,7 +139,7 @@ def _set_scale(ax: Axes, values: pd.Series, metric: str) -> None:
         ax.set_yscale("log")
         ax.set_ylim(values.min() / 2.5, values.max() * 2)
     else:
-        ax.set_ylim(bottom=0 if values.min() >= 0 else None)
+        ax.set_ylim(bottom=0 if values.min() >= 0 else None, top=1 if values.max() == 0 else None)
 
 
 def _planes(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> dict[str, Figure]:
@@ -244,7 +244,7 @@ def _training_figure(training: pd.DataFrame, title: str) -> Figure:
     metrics = [metric for metric in ("loss", "error") if f"train_{metric}" in training]
     figure = Figure(figsize=(4.8 * len(metrics), 4.2))
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-    colours = {**_colours(training["fit"].unique()), **_MINIMA}
+    colours = {**_colours(fit for fit in training["fit"].unique() if fit not in _MINIMA), **_MINIMA}
     for ax, metric in zip(axes, metrics, strict=True):
         for (_, name), fit in training.groupby(["pair", "fit"], sort=False):
             for split, style in _SPLITS.items():
@@ -263,11 +263,12 @@ def _training_figure(training: pd.DataFrame, title: str) -> Figure:
             ax.yaxis.set_minor_locator(NullLocator())
             ax.yaxis.set_major_formatter("{x:g}")
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))  # one for all pairs
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles)))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=(len(handles) + 1) // 2)
     figure.suptitle(f"{title}: training (test scores of curves at t = 1/2)", fontsize=11)
     return figure
 
 
 def _colours(names: Iterable[str]) -> dict[str, str]:
-    others = iter(_OTHERS * (1 + len(list(names)) // len(_OTHERS)))
+    names = list(names)
+    others = iter(_OTHERS * (1 + len(names) // len(_OTHERS)))
     return {name: _KNOWN.get(name) or next(others) for name in names}

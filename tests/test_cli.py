@@ -260,6 +260,36 @@ MISTAKES = {
         "choose from",
     ),
     "export: t out of range": (["export", "a.safetensors", "--t", "1.5", "-o", "new.safetensors"], "1.5", "0 to 1"),
+    "connect: one minimum twice": (["connect", *["a.safetensors"] * 2, *_NEW], "a.safetensors", "two minima"),
+    "train: a network for other inputs": (
+        ["train", "torchvision:resnet18", *_TRAIN[2:]],
+        "(1, 8, 8)",
+        "belong together",
+    ),
+    "train: a file that is no safetensors": ([*_TRAIN[:-1], "new.pt"], "new.pt", "must end in .safetensors"),
+    "train: a builder that refuses": ([*_TRAIN, "--model-arg", "widths=[-1]"], "mlp", "see its arguments"),
+    "train: nesterov without momentum": (
+        [*_TRAIN, "--set", "nesterov=true", "--set", "momentum=0"],
+        "nesterov",
+        "set one",
+    ),
+    "train: a seed too large": ([*_TRAIN, "--seed", "99999999999999999999"], "99999999999999999999", "less than"),
+    "no number": ([*_CONNECT, "--bends", "two"], "two", "integer"),
+    "a missing argument": (["connect", "a.safetensors"], "B", "Missing argument"),
+    "an unknown command": (["runn", "tiny.toml"], "runn", "run"),
+    "truncated npz": (["run", "tiny.toml", "--set", "data.name=npz:cut.npz"], "cut.npz", "np.savez"),
+    "data that is no splits": (["run", "tiny.toml", "--set", "data.name=os:getcwd"], "os:getcwd", "splits by name"),
+    "a line that leaves out its ends": (["run", "tiny.toml", "--set", "score.range=[0.2, 1.0]"], "0.2", "reach from"),
+    "one network for both ends": (
+        ["run", "tiny.toml", "--set", "pairs=[{a={seed=3}, b={seed=3}}]"],
+        "convnet-bn",
+        "seeds of their own",
+    ),
+    "score: no points": (
+        ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "0"],
+        "got 0",
+        "2 or more",
+    ),
     "plot: no run": (["plot", "folder"], "folder", "folder of a run"),
     "compare: no run": (["compare", "folder"], "summary.csv", "does not exist"),
     "list: unknown": (["list", "model"], "model", "did you mean `models`"),
@@ -279,6 +309,7 @@ def mistaken(minima, tmp_path, monkeypatch):
     (tmp_path / "evil.pt").write_bytes(pickle.dumps({"state_dict": Malicious()}))
     weights = load_weights(minima / "a.safetensors")
     torch.save(weights, tmp_path / "plain.pt")
+    (tmp_path / "cut.npz").write_bytes((minima / "good.npz").read_bytes()[:3000])
     torch.save({name: tensor * torch.nan for name, tensor in weights.items()}, tmp_path / "nan.pt")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -292,6 +323,26 @@ def test_a_mistake_is_one_line_and_changes_nothing(name, command, mistaken, with
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1 and value in err and remedy in err, err
     assert listing(mistaken) == before
+
+
+def test_another_network_or_pair_never_reuses_scores(command, minima, tmp_path, monkeypatch):
+    (tmp_path / "own_mlps.py").write_text(
+        "from pathfinder.models.mlp import MLP\n"
+        "from torch import nn\n"
+        "def tanh(**arguments):\n"
+        "    module = MLP(widths=[8, 8], input_shape=(1, 8, 8))\n"
+        "    module.layers[1] = module.layers[3] = nn.Tanh()\n"
+        "    return module\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    a, b = minima / "a.safetensors", minima / "b.safetensors"
+    line = ["score", "line", a, b, "-o", "line", "--points", 3]
+    assert command(*line)[0] == 0
+    relu = read_table("line/paths.csv")["train_loss"]
+    assert command(*line, "--model", "own_mlps:tanh")[0] == 0
+    assert not np.allclose(read_table("line/paths.csv")["train_loss"], relu)
+    code, _, err = command("score", "line", b, a, "-o", "line", "--points", 3)
+    assert code == 2 and "choose another folder" in err
 
 
 def test_training_that_diverges_says_where_and_keeps_the_last_good_weights(command, tmp_path):

@@ -52,6 +52,11 @@ def test_defaults_are_filled_in_from_the_outside_in(tmp_path):
     assert [(c.title, c.epochs) for c in wide.curves] == [("bezier", 5), ("long", 50)] and twins.curves == []
 
 
+def test_a_shared_seed_still_gives_two_minima(tmp_path):
+    plan = config(tmp_path, BASE, ["minimum.seed=7"]).plan()[0]
+    assert (plan.a.seed, plan.b.seed) == (7, 8)
+
+
 def test_one_pair_is_named_after_its_model(tmp_path):
     assert [plan.name for plan in config(tmp_path, BASE).plan()] == ["mlp"]
     assert config(tmp_path, BASE).name == "own"

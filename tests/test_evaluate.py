@@ -63,6 +63,14 @@ def test_reestimated_statistics_follow_the_published_formula(name):
     assert torch.allclose(found, torch.cat([mean, variance]).detach(), atol=1e-6)
 
 
+def test_reestimation_forgets_what_was_stored():
+    space, a, _ = ends("batchnorm")
+    wanted = Evaluator(space, DATA).at(a)
+    broken = network("batchnorm")
+    broken[2].running_mean.fill_(torch.nan)
+    assert Evaluator(WeightSpace(broken), DATA).at(a) == wanted
+
+
 @pytest.mark.parametrize("name", ["batchnorm", "dropout"])
 def test_dropout_is_off_while_scoring_and_reestimating(name):
     space, a, _ = ends(name)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from helpers import NETWORKS, Frozen, data, network
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from pathfinder import Bezier, Evaluator, Line, PathfinderError, PolyChain, Split, WeightSpace, fit_curve, fit_minimum
 from pathfinder.fit import DivergedError
@@ -243,6 +244,24 @@ def test_a_learning_rate_that_explodes_is_divergence():
     with pytest.raises(DivergedError, match="the loss is (inf|nan) at step"):
         fit_minimum(module, (X, Y), epochs=50, lr=1e9, schedule="constant")
     assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+def test_a_last_step_that_explodes_is_divergence_too():
+    module = network("mlp")
+    with pytest.raises(DivergedError, match="weights are not finite at step 1"):
+        fit_minimum(module, (X, Y), epochs=1, batch_size=50, lr=1e38, schedule="constant", weight_decay=1e3)
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+def test_a_shuffling_loader_is_drawn_by_the_seed():
+    fitted = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        module = network("mlp")
+        loader = DataLoader(TensorDataset(X, Y), batch_size=16, shuffle=True)
+        fit_minimum(module, loader, epochs=2, seed=0)
+        fitted.append(module[0].weight)
+    assert torch.equal(*fitted)
 
 
 def test_history_is_a_table_with_what_the_monitor_adds():

@@ -83,6 +83,9 @@ def test_line_length_ratio_is_one_and_reaches_beyond():
     t = line.grid(5, -0.5, 1.5)
     assert t.tolist() == [-0.5, 0.0, 0.5, 1.0, 1.5]
     assert {0.0, 1.0} <= set(line.grid(4, -0.5, 1.5).tolist())
+    for low, high in ((-0.25, 1.25), (-0.2, 1.2), (-1.0, 2.0)):
+        t = line.grid(61, low, high)
+        assert {0.0, 0.5, 1.0} <= set(t.tolist()) and t.diff().min() > 1e-3
 
 
 def test_degree_elevation_leaves_a_bezier_in_place():

@@ -19,6 +19,11 @@ def test_checkpoints_of_others_are_read(wrap, prefix, suffix, tmp_path):
     assert list(found) == list(STATE) and all(torch.equal(found[name], STATE[name]) for name in STATE)
 
 
+def test_a_name_that_looks_like_a_wrapper_is_left_alone(tmp_path):
+    torch.save({"module.weight": torch.ones(1), "head.weight": torch.ones(1)}, tmp_path / "a.pt")
+    assert list(load_weights(tmp_path / "a.pt")) == ["module.weight", "head.weight"]
+
+
 def test_safetensors_with_metadata_come_back(tmp_path):
     save_tensors(tmp_path / "a.safetensors", STATE, {"kind": "x", "numbers": [1, 2.5]})
     tensors, metadata = load_tensors(tmp_path / "a.safetensors")
