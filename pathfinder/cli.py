@@ -215,7 +215,9 @@ def main() -> None:
     except Exception as error:
         if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
             raise
-        message = error.format_message() if hasattr(error, "format_message") else str(error)  # typer's own mistakes
+        message = str(error)
+        if hasattr(error, "format_message"):  # typer's own
+            message = f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
 

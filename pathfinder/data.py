@@ -143,7 +143,7 @@ class Stream:
 
     def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
         """The source's own batches in its own order, from batch `start` on."""
-        return (self._moved(batch) for index, batch in enumerate(self.source) if index >= start)
+        return (self._moved((x, y)) for index, (x, y) in enumerate(self.source) if index >= start)
 
     def subset(self, examples: int | None, seed: int) -> "Stream":
         """The first `examples` of the stream: it cannot be drawn from without reading it whole."""

@@ -83,7 +83,7 @@ def _npz(path: str) -> dict[str, Split]:
     file = existing_file(path, "data")
     needed = [f"{axis}_{split}" for split in ("train", "test") for axis in ("x", "y")]
     try:
-        with np.load(file, allow_pickle=False) as content:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             missing = [name for name in needed if name not in content]
             if missing:
                 raise PathfinderError(f"{path} lacks {listed(missing)}; it holds {listed(content) or 'nothing'}.")

@@ -275,7 +275,7 @@ MISTAKES = {
     ),
     "train: a seed too large": ([*_TRAIN, "--seed", "99999999999999999999"], "99999999999999999999", "less than"),
     "no number": ([*_CONNECT, "--bends", "two"], "two", "integer"),
-    "a missing argument": (["connect", "a.safetensors"], "B", "Missing argument"),
+    "a missing argument": (["connect", "a.safetensors"], "connect a.safetensors", "Missing argument"),
     "an unknown command": (["runn", "tiny.toml"], "runn", "run"),
     "truncated npz": (["run", "tiny.toml", "--set", "data.name=npz:cut.npz"], "cut.npz", "np.savez"),
     "data that is no splits": (["run", "tiny.toml", "--set", "data.name=os:getcwd"], "os:getcwd", "splits by name"),
