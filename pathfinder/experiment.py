@@ -22,8 +22,7 @@ from pathfinder.networks import Network, beside_curve, network_of, probe
 from pathfinder.plane import Plane
 from pathfinder.results import Results
 from pathfinder.scores import Scores
-from pathfinder.storage import load_weights
-from pathfinder.weights import WeightSpace, load_state, same_network
+from pathfinder.weights import WeightSpace, same_network
 
 
 class Experiment:
@@ -61,15 +60,12 @@ class Experiment:
         return self.results.table("summary")
 
     def _networks(self, plan: Plan) -> tuple[Network, Network]:
-        """The networks of both ends, checked against each other where both are given."""
+        """The networks of both ends, checked against the data and each other."""
         networks = [network_of(end, self.config.data.name, self.data["train"]) for end in (plan.a, plan.b)]
         modules = []
         for end, network in zip((plan.a, plan.b), networks, strict=True):
-            module = network.build(end.init_seed)
-            if end.checkpoint:
-                load_state(module, load_weights(end.checkpoint))
-            modules.append(module)
-            probe(module, self.data, network.name)
+            modules.append(network.build(end.init_seed, end.checkpoint))
+            probe(modules[-1], self.data, network.name)
         space = WeightSpace(modules[0])
         if plan.a.checkpoint and plan.b.checkpoint:
             ends = [space.vector(module) for module in modules]
@@ -107,8 +103,8 @@ class Experiment:
         name = f"{plan.name}-{side}"
         recipe = end.model_dump(exclude={"model", "checkpoint", "init_seed"})
         if end.checkpoint:
-            module, key = network.build(end.init_seed), key_of(digest(end.checkpoint), network.description)
-            load_state(module, load_weights(end.checkpoint))
+            module = network.build(end.init_seed, end.checkpoint)
+            key = key_of(digest(end.checkpoint), network.description)
         else:
             key = self._key("minimum", network.description, recipe, end.init_seed)
             module, history = self._train(name, key, network, end, recipe)

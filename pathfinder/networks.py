@@ -14,7 +14,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve
 from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model
-from pathfinder.storage import existing_file, load_tensors, save_tensors
+from pathfinder.storage import existing_file, load_tensors, load_weights, save_tensors
 from pathfinder.weights import WeightSpace, load_state
 
 
@@ -35,9 +35,12 @@ class Network:
         """What every file of weights says of itself."""
         return {"model": self.description, "data": self.data}
 
-    def build(self, seed: int | None = None) -> nn.Module:
-        """The module, its initial weights drawn by seed."""
-        return build_model(self.name, seed=seed, **self.arguments)
+    def build(self, seed: int | None = None, checkpoint: str | None = None) -> nn.Module:
+        """The module, its weights those of a checkpoint or drawn by seed."""
+        module = build_model(self.name, seed=seed, **self.arguments)
+        if checkpoint:
+            load_state(module, load_weights(checkpoint))
+        return module
 
     def save(self, path: str | Path, tensors: dict[str, Tensor], **metadata: Any) -> None:
         """Write weights with what they are."""
