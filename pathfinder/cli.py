@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 
 DataName = Annotated[str | None, typer.Option("--data", help="Data set; as the weights say if not given.")]
+DataArgs = Annotated[list[str] | None, typer.Option("--data-arg", help="Setting of the data, as crop=4.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Network; as the weights say if not given.")]
 ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", help="Argument of the network, key=value.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting, key=value; dots enter tables.")]
@@ -40,13 +41,14 @@ def run(
     changes: Changes = None,
     device: Annotated[str | None, typer.Option(help="Where to compute, instead of what the config says.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16, instead of what the config says.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Use the values of [scales.NAME], such as small.")] = None,
 ) -> None:
     """Run an experiment: train minima and curves, score, write tables and figures. Started again, it goes on."""
     from pathfinder.config import load_config
 
     given = {"device": device, "precision": precision}
     extra = [f"{key}={value}" for key, value in given.items() if value]
-    experiment = load_config(config, [*(changes or []), *extra])
+    experiment = load_config(config, [*(changes or []), *extra], scale)
     _run(experiment, out or Path("results") / experiment.name)
 
 
@@ -56,7 +58,11 @@ def train(
     data: Annotated[str, typer.Option("--data", help="Data set; see `pathfinder list data`.")],
     out: File,
     model_arg: ModelArgs = None,
+    data_arg: DataArgs = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Also keep the weights of every so many epochs, in NAME-trajectory.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     precision: Precision = "fp32",
@@ -65,8 +71,9 @@ def train(
     from pathfinder import commands
 
     recipe = {"seed": seed, **_settings(changes, "--set")}
+    asked = _asked(data, data_arg, model, model_arg)
     with _reporter() as report:
-        row = commands.train(model, _settings(model_arg, "--model-arg"), data, out, recipe, device, precision, report)
+        row = commands.train(asked, out, recipe, checkpoint_every, device, precision, report)
     typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))
     typer.echo(f"weights in {out}")
 
@@ -83,6 +90,7 @@ def connect(
     changes: Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")] = None,
     planes: Annotated[bool, typer.Option("--planes", help="Also score the plane of each curve.")] = False,
     data: DataName = None,
+    data_arg: DataArgs = None,
     model: ModelName = None,
     model_arg: ModelArgs = None,
     points: Points = 61,
@@ -105,7 +113,7 @@ def connect(
         "seed": seed,
         "device": device,
         "precision": precision,
-        "data": {"name": _data_of(data, a)},
+        "data": _data_of(data, _settings(data_arg, "--data-arg"), a),
         "model": network,
         "pairs": [{"name": "pair", "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
         "curve": _settings(changes, "--set"),
@@ -132,6 +140,7 @@ def score(
         float, typer.Option(help="Reach of a plane beyond its three points, a share of their extent.")
     ] = 0.2,
     data: DataName = None,
+    data_arg: DataArgs = None,
     model: ModelName = None,
     model_arg: ModelArgs = None,
     batch_norm: BatchNorm = "reestimate",
@@ -148,9 +157,9 @@ def score(
     where = {"points": points, "low": low, "high": high, "margin": margin}
     scoring = {"batch_norm": batch_norm, "batch_size": batch_size, "examples": examples}
     scoring |= {"batch_norm_examples": batch_norm_examples, "seed": seed, "device": device, "precision": precision}
-    network = (data, model, _settings(model_arg, "--model-arg"))
+    asked = _asked(data, data_arg, model, model_arg)
     with _reporter() as report:
-        summary = commands.score(what, files, network, out, where, scoring, report)
+        summary = commands.score(what, files, asked, out, where, scoring, report)
     if summary is not None:
         _show(summary)
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
@@ -162,6 +171,7 @@ def export(
     t: Annotated[float, typer.Option("--t", help="Where on the curve, 0 to 1.")],
     out: File,
     data: DataName = None,
+    data_arg: DataArgs = None,
     model: ModelName = None,
     model_arg: ModelArgs = None,
     batch_size: BatchSize = 512,
@@ -170,7 +180,7 @@ def export(
     """Write the network at one point of a curve, its BatchNorm re-estimated."""
     from pathfinder import commands
 
-    commands.export(curve, t, out, (data, model, _settings(model_arg, "--model-arg")), batch_size, device)
+    commands.export(curve, t, out, _asked(data, data_arg, model, model_arg), batch_size, device)
     typer.echo(f"weights in {out}")
 
 
@@ -235,9 +245,18 @@ def _settings(items: list[str] | None, option: str) -> dict[str, Any]:
     from pathfinder.config import setting
 
     found = dict(setting(item, option) for item in items or [])
-    if option == "--model-arg" and "name" in found:
-        raise typer.BadParameter("--model-arg takes no name; name the network itself instead")
+    if option in _NAMED and "name" in found:
+        raise typer.BadParameter(f"{option} takes no name; name the {_NAMED[option]} itself instead")
     return found
+
+
+_NAMED = {"--model-arg": "network", "--data-arg": "data"}
+
+
+def _asked(data: str | None, data_arg: list[str] | None, model: str | None, model_arg: list[str] | None) -> Any:
+    from pathfinder.commands import Asked
+
+    return Asked(data, _settings(data_arg, "--data-arg"), model, _settings(model_arg, "--model-arg"))
 
 
 def _ends_key(a: Path, b: Path) -> str:
@@ -247,10 +266,10 @@ def _ends_key(a: Path, b: Path) -> str:
     return key_of(digest(a), digest(b))[:8]
 
 
-def _data_of(data: str | None, file: Path) -> str:
+def _data_of(data: str | None, settings: dict[str, Any], file: Path) -> dict[str, Any]:
     from pathfinder.networks import data_of
 
-    return data_of(data, file)
+    return data_of(data, settings, file).model_dump(exclude_defaults=True)
 
 
 @contextmanager

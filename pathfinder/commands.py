@@ -1,5 +1,7 @@
 """What the commands do that need no whole experiment: train one minimum, score a file, export, compare, list."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +9,25 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pathfinder.config import Minimum, Model
-from pathfinder.datasets import DATASETS, load_labelled
+from pathfinder.config import Data, Minimum, Model
+from pathfinder.datasets import DATASETS
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
-from pathfinder.fit import DivergedError, fit_minimum
+from pathfinder.fit import fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, fingerprints, key_of
 from pathfinder.geometry import Curve, Geometry, Line, PolyChain, kinds
 from pathfinder.lookup import unknown
 from pathfinder.models import MODELS
-from pathfinder.networks import data_of, load_curve_state, network_of, probe, weights_file
+from pathfinder.networks import (
+    data_of,
+    last_good,
+    load_curve_state,
+    network_for,
+    network_of,
+    probe,
+    trajectory,
+    weights_file,
+)
 from pathfinder.plane import Plane
 from pathfinder.recipe import Recipe
 from pathfinder.results import Results
@@ -24,32 +35,43 @@ from pathfinder.storage import Stage, load_weights
 from pathfinder.tables import read_table, write_table
 from pathfinder.weights import WeightSpace, load_state
 
-Asked = tuple[str | None, str | None, dict[str, Any]]  # data, model and its arguments, where the user gave them
+
+@dataclass(frozen=True)
+class Asked:
+    """Data and network as the user gave them to a command; what is not given, the files say themselves."""
+
+    data: str | None = None
+    data_arguments: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    model_arguments: Mapping[str, Any] = field(default_factory=dict)
+
 
 _FILES = {"line": (2,), "curve": (1,), "plane": (1, 3)}
 
 
 def train(
-    model: str,
-    arguments: dict[str, Any],
-    data: str,
+    asked: Asked,
     out: Path,
     recipe: dict[str, Any],
+    checkpoint_every: int | None,
     device: str,
     precision: str,
     report: Report,
 ) -> dict[str, float]:
     """Train a minimum and write it to a file.
 
-    The state of an unfinished fit is kept beside it, in `.NAME.partial`, and removed at the end.
+    The state of an unfinished fit is kept beside it, in `.NAME.partial`, and removed at the end; weights on the way, if
+    asked for, in the folder NAME-trajectory.
 
     Returns:
         The losses and errors of the minimum.
     """
     settings, out = Recipe.parse(recipe), weights_file(out)
-    splits = load_labelled(data)
-    end = Minimum(model=Model.parse({"name": model, **arguments}))
-    network = network_of(end, data, splits["train"])
+    if checkpoint_every is not None and checkpoint_every < 1:
+        raise PathfinderError(f"--checkpoint-every must be 1 epoch or more, got {checkpoint_every}.")
+    data = Data.parse({"name": asked.data, **asked.data_arguments})
+    splits = data.load()
+    network = network_for(Model.parse({"name": asked.model, **asked.model_arguments}), data, splits["train"])
     module = network.build(settings.seed)
     probe(module, splits, network.name)
     space = WeightSpace(module)
@@ -57,21 +79,19 @@ def train(
     evaluator = Evaluator(space, splits, **shared)
     tested = {name: split for name, split in splits.items() if name != "train"}
     watcher = Evaluator(space, tested, **shared) if tested else None
-    key = key_of(network.description, fingerprints(splits), settings.model_dump(), device, precision)
+    key = key_of(network.metadata(), fingerprints(splits), settings.model_dump(), device, precision, checkpoint_every)
     stage = Stage(out.parent / f".{out.name}.partial", key)
 
     def scores(by: Evaluator) -> dict[str, float]:
         return means(by.at(space.vector(module), space.statistics(module)))
 
-    try:
+    keep = checkpoint_every and trajectory(out.with_name(f"{out.stem}-trajectory"), network, module, checkpoint_every)
+    kept = out.with_name(f"{out.stem}.last-good.safetensors")
+    with last_good(kept, lambda path: network.save(path, module.state_dict())):
         fit_minimum(
-            module, splits["train"], monitor=watcher and (lambda: scores(watcher)), device=device, precision=precision,
-            progress=report(f"train {model}"), stage=stage, **settings.model_dump(),
+            module, splits["train"], monitor=watcher and (lambda: scores(watcher)), checkpoint=keep, device=device,
+            precision=precision, progress=report(f"train {network.name}"), stage=stage, **settings.model_dump(),
         )  # fmt: skip
-    except DivergedError as error:
-        kept = out.with_name(f"{out.stem}.last-good.safetensors")
-        network.save(kept, module.state_dict())
-        raise PathfinderError(f"{error} The last good weights are in {kept}.") from error
     network.save(out, module.state_dict(), recipe=settings.model_dump(), key=key)
     stage.path.unlink(missing_ok=True)
     return scores(evaluator)
@@ -80,7 +100,7 @@ def train(
 def score(
     what: str,
     files: list[Path],
-    network: Asked,
+    asked: Asked,
     out: Path,
     where: dict[str, Any],
     scoring: dict[str, Any],
@@ -91,7 +111,7 @@ def score(
     Args:
         what: what to score.
         files: two minima; a curve; or, for a plane, a curve or a minimum, a bend and a minimum.
-        network: data set, model and its arguments; None where the first file says it.
+        asked: data and network, where the first file does not say them.
         out: the folder.
         where: points; low and high of a line; margin of a plane.
         scoring: arguments of `Evaluator`.
@@ -106,7 +126,7 @@ def score(
         raise unknown("thing to score", what, _FILES)
     if len(files) not in _FILES[what]:
         raise PathfinderError(f"a {what} needs {' or '.join(map(str, _FILES[what]))} files, got {len(files)}.")
-    opened = _Opened(files, *network)
+    opened = _Opened(files, asked)
     evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
     folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report), Results(out)
     curve, name = opened.curve, opened.curve.kind()
@@ -118,8 +138,8 @@ def score(
             61 if where["points"] is None else where["points"],
             *((where["low"], where["high"]) if what == "line" else ()),
         )
-    asked = {"files": [str(file) for file in files], **where, **scoring}
-    record = {"seed": scoring["seed"], "config": asked, "scored": evaluator.counts()}
+    config = {"files": [str(file) for file in files], "data": opened.network.data, **where, **scoring}
+    record = {"seed": scoring["seed"], "config": config, "scored": evaluator.counts()}
     folder.write_record(scoring["device"], opened.data, **record)
     key = key_of(name, opened.network.description, opened.digests, fingerprints(opened.data), scoring, t.tolist())
     with folder.stage(what, key) as (stage, progress):
@@ -137,12 +157,12 @@ def score(
     return None if plane else results.table("summary")
 
 
-def export(file: Path, t: float, out: Path, network: Asked, batch_size: int, device: str) -> None:
+def export(file: Path, t: float, out: Path, asked: Asked, batch_size: int, device: str) -> None:
     """Write the network at one point of a curve, its BatchNorm re-estimated on the training data."""
     if not 0 <= t <= 1:
         raise PathfinderError(f"t must be 0 to 1, got {t}.")
     out = weights_file(out)
-    opened = _Opened([file], *network)
+    opened = _Opened([file], asked)
     evaluator = Evaluator(opened.space, opened.data, batch_size=batch_size, device=device)
     theta = opened.curve(torch.tensor([t], dtype=torch.float64))[0].detach()
     statistics = evaluator.reestimate(theta).cpu() if opened.space.has_statistics else None
@@ -174,10 +194,11 @@ def names(what: str) -> dict[str, str]:
 class _Opened:
     """Files of weights, or the file of a curve, with the network and the data they are for."""
 
-    def __init__(self, files: list[Path], data: str | None, model: str | None, arguments: dict[str, Any]) -> None:
-        self.data = load_labelled(data_of(data, files[0]))
-        named = Model.parse({"name": model, **arguments}) if model else None
-        self.network = network_of(Minimum(checkpoint=str(files[0]), model=named), data or "", self.data["train"])
+    def __init__(self, files: list[Path], asked: Asked) -> None:
+        data = data_of(asked.data, asked.data_arguments, files[0])
+        self.data = data.load()
+        named = Model.parse({"name": asked.model, **asked.model_arguments}) if asked.model else None
+        self.network = network_of(Minimum(checkpoint=str(files[0]), model=named), data, self.data["train"])
         module = self.network.build(seed=0)
         probe(module, self.data, self.network.name)
         self.digests = [digest(file) for file in files]

@@ -1,14 +1,17 @@
 """An experiment as TOML: data, minima in pairs, curves between them, what is scored."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
+from pathfinder.data import Source
+from pathfinder.datasets import load_labelled
 from pathfinder.errors import PathfinderError
+from pathfinder.lookup import unknown
 from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Recipe, Seed
 from pathfinder.storage import existing_file
 
@@ -17,9 +20,19 @@ Table = TypeVar("Table", bound=Checked)
 
 
 class Data(Checked):
-    """`name` as for `load_data`."""
+    """What `load_data` takes: the name, and how the training examples are split, drawn and augmented."""
 
     name: str
+    crop: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+    validation: Count | None = None
+    examples: Count | None = None
+    image_size: Count | None = None
+    seed: Seed = 0
+
+    def load(self) -> dict[str, Source]:
+        """The splits, checked to be what a classifier can be trained on."""
+        return load_labelled(**self.model_dump())
 
 
 class Model(Checked):
@@ -47,11 +60,18 @@ class Minimum(Recipe):
         model: its network.
         checkpoint: a file of weights; then nothing is trained.
         init_seed: draws the initial weights; the seed if not given.
+        checkpoint_every: epochs between two weights kept of the training, in `trajectories`; none if not given.
     """
 
     model: Model | None = None
     checkpoint: str | None = None
     init_seed: Seed | None = None
+    checkpoint_every: Count | None = None
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The fields that `fit_minimum` takes."""
+        return self.model_dump(include=set(Recipe.model_fields))
 
 
 class CurveSettings(CurveRecipe):
@@ -106,6 +126,7 @@ class Scoring(Checked):
         batch_size: examples per forward pass; re-estimated statistics depend on it.
         examples: of each split; all if not given.
         batch_norm_examples: that re-estimate BatchNorm; all if not given.
+        rescore: whether the ends and the largest points of each path are scored once more, on all examples.
     """
 
     points: Annotated[int, Field(ge=2)] = 61
@@ -115,6 +136,7 @@ class Scoring(Checked):
     batch_size: Count = 512
     examples: Count | None = None
     batch_norm_examples: Count | None = None
+    rescore: bool = False
 
 
 class Planes(Checked):
@@ -125,12 +147,14 @@ class Planes(Checked):
         margin: how far the grid reaches beyond the three points, as a share of their extent.
         curves: which curves get a plane; all that have a bend if not given.
         examples: of each split; as along the paths if not given.
+        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
     """
 
     points: Annotated[int, Field(ge=2)] = 21
     margin: NotNegative = 0.2
     curves: list[str] | None = None
     examples: Count | None = None
+    batch_norm_examples: Count | None = None
 
 
 class Config(Checked):
@@ -214,25 +238,35 @@ class Plan:
     curves: list[CurveSettings]
 
 
-def load_config(path: str | Path, changes: Sequence[str] = ()) -> Config:
+def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None = None) -> Config:
     """Read an experiment.
 
     Args:
-        path: the TOML file.
+        path: the TOML file. Beside the experiment it may hold tables `[scales.NAME]`: other values for some of its
+            keys, such as those that let a laptop run it.
+        scale: which of these to use; the experiment is then called NAME-SCALE.
         changes: `key=value` with dots in the key, such as `minimum.epochs=5` or `pairs.0.replicates=1`; values as in
             TOML, text without quotes is taken as it is.
 
     Raises:
-        PathfinderError: if the file is missing or no TOML, a key is unknown, or a value is out of range.
+        PathfinderError: if the file is missing or no TOML, a key or the scale is unknown, or a value is out of range.
     """
     file = existing_file(path, "config")
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise PathfinderError(f"config {file} is no valid TOML: {error}.") from error
+    raw.setdefault("name", file.stem)
+    scales = raw.pop("scales", {})
+    if scale is not None:
+        if scale not in scales:
+            raise unknown("scale", scale, scales) if scales else PathfinderError(f"{file} has no [scales.{scale}].")
+        for key, value in _flat(scales[scale]):
+            _change(raw, key, value, f"[scales.{scale}]")
+        raw["name"] = f"{raw['name']}-{scale}"
     for change in changes:
-        _change(raw, change)
-    return Config.parse({"name": file.stem, **raw})
+        _change(raw, *setting(change, "--set"), f"--set {change}")
+    return Config.parse(raw)
 
 
 def setting(text: str, option: str) -> tuple[str, Any]:
@@ -250,8 +284,7 @@ def setting(text: str, option: str) -> tuple[str, Any]:
         return key.strip(), value
 
 
-def _change(raw: dict[str, Any], change: str) -> None:
-    key, value = setting(change, "--set")
+def _change(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
     *path, last = key.split(".")
     place: Any = raw
     try:
@@ -259,7 +292,16 @@ def _change(raw: dict[str, Any], change: str) -> None:
             place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
         place[int(last) if isinstance(place, list) else last] = value
     except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise PathfinderError(f"--set {change}: there is no `{key}` in the config; check the key.") from error
+        raise PathfinderError(f"{origin}: there is no `{key}` in the config; check the key.") from error
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested tables by dotted keys."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _merged(*parts: Table) -> Table:

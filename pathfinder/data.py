@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pathfinder import augment
 from pathfinder.errors import PathfinderError
 
 Tree = Any  # a tensor, or a tuple or dict of tensors with one row per example
@@ -26,6 +27,8 @@ class Split:
         classes: how many classes the labels have; None where the task has none.
         mean: per-channel mean of `uint8` images scaled to [0, 1], taken off each batch.
         std: per-channel standard deviation, likewise.
+        crop: pixels by which images are padded with zeros and cropped at random in `epoch`.
+        flip: whether images are mirrored at random in `epoch`.
     """
 
     x: Tree
@@ -33,6 +36,8 @@ class Split:
     classes: int | None = None
     mean: Tensor | None = None
     std: Tensor | None = None
+    crop: int = 0
+    flip: bool = False
 
     def __len__(self) -> int:
         return count(self.x)
@@ -54,9 +59,12 @@ class Split:
             digest.update(leaf.contiguous().cpu().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()[:16]
 
-    def batch(self, index: slice | Tensor) -> tuple[Tree, Tree]:
-        """The prepared inputs and the targets of some examples."""
-        return _map(lambda leaf: self._prepared(leaf[index]), self.x), _map(lambda leaf: leaf[index], self.y)
+    def batch(self, index: slice | Tensor, moves: Tensor | None = None) -> tuple[Tree, Tree]:
+        """The prepared inputs, their images moved as `augment.drawn` says, and the targets of some examples."""
+        x, y = (_map(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
+        if moves is not None:
+            x = augment.moved(x, moves[index], self.crop)
+        return _map(self._prepared, x), y
 
     def batches(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """All examples in order, `size` at a time; a lone last example joins the batch before it."""
@@ -67,9 +75,23 @@ class Split:
         return len(slices(len(self), size))
 
     def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
-        """All examples in an order drawn from `rng`, from batch `start` on."""
-        order = torch.from_numpy(rng.permutation(len(self))).to(_leaves(self.x)[0].device)
-        return (self.batch(order[part]) for part in slices(len(self), size)[start:])
+        """All examples in an order drawn from `rng`, from batch `start` on, cropped and flipped where that is set."""
+        device = _leaves(self.x)[0].device
+        order = torch.from_numpy(rng.permutation(len(self))).to(device)
+        moves = augment.drawn(rng, len(self), self.crop, self.flip)
+        moves = None if moves is None else moves.to(device)
+        return (self.batch(order[part], moves) for part in slices(len(self), size)[start:])
+
+    def augmented(self, crop: int = 0, flip: bool = False) -> "Split":
+        """The split with its images cropped and flipped at random while fitting.
+
+        Raises:
+            PathfinderError: if that is asked for and the inputs are no images.
+        """
+        if (crop or flip) and not (isinstance(self.x, Tensor) and self.x.ndim == 4):
+            shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in _leaves(self.x))
+            raise PathfinderError(f"crop and flip need images (channels, height, width), got inputs of shape {shapes}.")
+        return replace(self, crop=crop, flip=flip)
 
     def subset(self, examples: int | None, seed: int) -> "Split":
         """`examples` of the split, drawn by `seed` and kept in order; the split itself where that is all of it."""
@@ -77,14 +99,26 @@ class Split:
             return self
         if examples < 1:
             raise PathfinderError(f"the number of examples must be 1 or more, got {examples}.")
-        chosen = np.sort(np.random.default_rng(seed).choice(len(self), examples, replace=False))
-        index = torch.from_numpy(chosen)
-        return replace(self, x=_map(lambda leaf: leaf[index], self.x), y=_map(lambda leaf: leaf[index], self.y))
+        return self._taken(self._drawn(examples, seed))
+
+    def divided(self, examples: int, seed: int) -> tuple["Split", "Split"]:
+        """The split without `examples` drawn by `seed`, and these: for validation."""
+        if not 0 < examples < len(self):
+            raise PathfinderError(f"a validation split must leave some of {len(self)} examples, got {examples}.")
+        held = self._drawn(examples, seed)
+        return self._taken(np.setdiff1d(np.arange(len(self)), held)), self._taken(held)
 
     def to(self, device: str | torch.device) -> "Split":
         """The split with its tensors on a device."""
         x, y, mean, std = (_map(lambda leaf: leaf.to(device), tree) for tree in (self.x, self.y, self.mean, self.std))
         return replace(self, x=x, y=y, mean=mean, std=std)
+
+    def _drawn(self, examples: int, seed: int) -> np.ndarray:
+        return np.sort(np.random.default_rng(seed).choice(len(self), examples, replace=False))
+
+    def _taken(self, chosen: np.ndarray) -> "Split":
+        index = torch.from_numpy(chosen)
+        return replace(self, x=_map(lambda leaf: leaf[index], self.x), y=_map(lambda leaf: leaf[index], self.y))
 
     def _prepared(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8 or self.mean is None:
@@ -181,6 +215,13 @@ Source = Split | Stream
 def count(tree: Tree) -> int:
     """How many examples the tensors hold."""
     return len(_leaves(tree)[0])
+
+
+def parts(batch: tuple[Tree, Tree], size: int | None) -> Iterator[tuple[Tree, Tree]]:
+    """A batch in pieces of `size` examples, or whole."""
+    examples = count(batch[0])
+    for piece in [slice(None)] if size is None or size >= examples else slices(examples, size):
+        yield tuple(_map(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
 
 
 def slices(examples: int, size: int) -> list[slice]:

@@ -1,7 +1,7 @@
 """Experiment: runs a config. Minima, curves between them, scores, tables, figures; each step kept as it is done."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,14 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder import __version__
+from pathfinder import __version__, tables
 from pathfinder.config import Config, CurveSettings, Minimum, Plan
-from pathfinder.datasets import load_labelled
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
-from pathfinder.fit import DivergedError, fit_curve, fit_minimum
+from pathfinder.fit import fit_curve, fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, fingerprints, key_of, quiet
 from pathfinder.geometry import Curve, Line, kind_named
-from pathfinder.networks import Network, beside_curve, network_of, probe
+from pathfinder.networks import Network, beside_curve, last_good, network_of, probe, trajectory
 from pathfinder.plane import Plane
 from pathfinder.results import Results
 from pathfinder.scores import Scores
@@ -40,7 +39,7 @@ class Experiment:
     def __init__(self, config: Config, folder: str | Path, report: Report = quiet) -> None:
         self.config = config
         self.folder = RunFolder(folder, config.name, report)
-        self.data = load_labelled(config.data.name)
+        self.data = config.data.load()
         self.results = Results(self.folder.path)
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame]] = {}
 
@@ -61,7 +60,7 @@ class Experiment:
 
     def _networks(self, plan: Plan) -> tuple[Network, Network]:
         """The networks of both ends, checked against the data and each other."""
-        networks = [network_of(end, self.config.data.name, self.data["train"]) for end in (plan.a, plan.b)]
+        networks = [network_of(end, self.config.data, self.data["train"]) for end in (plan.a, plan.b)]
         modules = []
         for end, network in zip((plan.a, plan.b), networks, strict=True):
             modules.append(network.build(end.init_seed, end.checkpoint))
@@ -89,7 +88,7 @@ class Experiment:
         if torch.equal(a, b):
             raise PathfinderError(f"both minima of `{plan.name}` are the same; give a and b seeds of their own.")
         statistics = [space.statistics(module_a), space.statistics(module_b)]
-        evaluator = self._evaluator(space, statistics, self.config.score.examples)
+        evaluator = self._evaluator(space, statistics)
         curves: dict[str, Curve] = {"line": Line(a, b)} if self.config.score.line else {}
         keys = {"line": key_of(key_a, key_b)}
         for settings in plan.curves:
@@ -97,41 +96,47 @@ class Experiment:
             curves[settings.title], keys[settings.title] = curve, key
         scored = {name: self._path(plan, name, curve, evaluator, keys[name]) for name, curve in curves.items()}
         self.results.add_paths(plan.group, plan.name, scored)
+        if self.config.score.rescore:
+            self._rescore(plan, space, statistics, curves, keys, scored)
         self._planes(plan, space, statistics, curves, keys)
 
     def _minimum(self, plan: Plan, side: str, end: Minimum, network: Network) -> tuple[nn.Module, str]:
         name = f"{plan.name}-{side}"
-        recipe = end.model_dump(exclude={"model", "checkpoint", "init_seed"})
         if end.checkpoint:
             module = network.build(end.init_seed, end.checkpoint)
             key = key_of(digest(end.checkpoint), network.description)
         else:
-            key = self._key("minimum", network.description, recipe, end.init_seed)
-            module, history = self._train(name, key, network, end, recipe)
+            key = self._fit_key("minimum", network.description, end.recipe, end.init_seed, end.checkpoint_every)
+            module, history = self._train(name, key, network, end)
             self.results.add_training(plan.name, side, history)
         row = {"pair": plan.name, "model": network.name, "checkpoint": end.checkpoint or ""}
-        row |= {} if end.checkpoint else {**recipe, "init_seed": end.init_seed}
+        row |= {} if end.checkpoint else {**end.recipe, "init_seed": end.init_seed}
         scores, counts = self._own_scores(name, key, module)
         self.results.add("minima", pd.DataFrame([{**row, **scores, **counts}]), name=name)
+        self.results.add("weights", tables.weight_histogram(module), pair=plan.name, name=name)
         return module, key
 
-    def _train(
-        self, name: str, key: str, network: Network, end: Minimum, recipe: dict
-    ) -> tuple[nn.Module, pd.DataFrame]:
+    def _train(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:
         if key not in self._trained:
             module = network.build(end.init_seed)
             with (
                 self.folder.stage(f"minimum {name}", key) as (stage, progress),
-                self._last_good(name, module, network),
+                self._last_good(name, lambda path: network.save(path, module.state_dict())),
             ):
                 history = fit_minimum(
                     module, self.data["train"], monitor=self._test_scores(module), progress=progress, stage=stage,
-                    device=self.config.device, precision=self.config.precision, **recipe,
+                    checkpoint=self._keep(name, network, module, end.checkpoint_every),
+                    device=self.config.device, precision=self.config.precision, **end.recipe,
                 )  # fmt: skip
             self._trained[key] = module, history
         module, history = self._trained[key]
-        network.save(self.folder.path / "minima" / f"{name}.safetensors", module.state_dict(), recipe=recipe, key=key)
+        path = self.folder.path / "minima" / f"{name}.safetensors"
+        network.save(path, module.state_dict(), recipe=end.recipe, key=key)
         return module, history
+
+    def _keep(self, name: str, network: Network, module: nn.Module, every: int | None) -> Callable[[int], None] | None:
+        """Keeps the weights of every few epochs: the trajectory."""
+        return every and trajectory(self.folder.path / "trajectories" / name, network, module, every)
 
     def _curve(
         self,
@@ -144,13 +149,13 @@ class Experiment:
     ) -> tuple[Curve, str]:
         name = f"{plan.name}-{settings.title}"
         recipe = settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
-        key = self._key("curve", keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
+        key = self._fit_key("curve", keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
         curve = kind_named(settings.kind)(*ends, bends=settings.bends, fixed_ends=settings.fixed_ends)
         if curve.free():
-            evaluator = self._evaluator(space, None, self.config.score.examples, only="test")
+            evaluator = self._evaluator(space, only="test")
             with (
                 self.folder.stage(f"curve {name}", key) as (stage, progress),
-                self._last_good(name, curve, network, beside_curve(space)),
+                self._last_good(name, lambda path: curve.save(path, beside_curve(space), **network.metadata())),
             ):
                 history = fit_curve(
                     curve, space, self.data["train"], monitor=self._middle_scores(curve, evaluator), progress=progress,
@@ -181,24 +186,49 @@ class Experiment:
         if self.config.planes is None:
             return
         settings = self.config.planes
-        examples = settings.examples or self.config.score.examples
-        evaluator = self._evaluator(space, statistics, examples)
+        counts = {
+            "examples": settings.examples or self.config.score.examples,
+            "batch_norm_examples": settings.batch_norm_examples or self.config.score.batch_norm_examples,
+        }
+        evaluator = self._evaluator(space, statistics, **counts)
         for name in settings.curves or [curve.title for curve in plan.curves if curve.bends > 0]:
             curve = curves[name]
             plane = Plane.of(curve)
             grid = plane.grid(settings.points, settings.margin)
-            key = self._scoring_key(keys[name], grid.tolist(), examples)
+            key = self._scoring_key(keys[name], grid.tolist(), counts)
             with self.folder.stage(f"plane {plan.name}-{name}", key) as (stage, progress):
                 scored = evaluator.score(plane, grid, progress=progress, stage=stage)
             self.results.add_plane(plan.name, name, plane, scored, curves, curve.grid(self.config.score.points))
 
+    def _rescore(
+        self,
+        plan: Plan,
+        space: WeightSpace,
+        statistics: list[Tensor],
+        curves: dict[str, Curve],
+        keys: dict[str, str],
+        scored: dict[str, Scores],
+    ) -> None:
+        """The ends, and where each path is worst, on all examples."""
+        evaluator = self._evaluator(space, statistics, examples=None, batch_norm_examples=None)
+        points = {name: tables.peaks(scores.table) for name, scores in scored.items()}
+        first = next(iter(curves))
+        for name, curve, t in [("ends", curves[first], [0.0, 1.0]), *((n, curves[n], t) for n, t in points.items())]:
+            if not t:
+                continue
+            key = self._key("rescore", self.config.seed, self.config.score.batch_size, keys.get(name, keys[first]), t)
+            with self.folder.stage(f"rescore {plan.name}-{name}", key) as (stage, progress):
+                at = torch.tensor(t, dtype=torch.float64)
+                self.results.add_rescored(plan.name, name, evaluator.score(curve, at, progress=progress, stage=stage))
+
     def _evaluator(
         self,
         space: WeightSpace,
-        statistics: list[Tensor] | None,
-        examples: int | None,
+        statistics: list[Tensor] | None = None,
         only: str | None = None,
+        **counts: int | None,
     ) -> Evaluator | None:
+        """The evaluator of the config, for all splits or one, with other counts of examples where these are given."""
         score = self.config.score
         data = self.data if only is None else {name: split for name, split in self.data.items() if name == only}
         if not data:
@@ -211,20 +241,20 @@ class Experiment:
             statistics=statistics,
             batch_norm_data=self.data["train"],
             batch_size=score.batch_size,
-            examples=examples,
-            batch_norm_examples=score.batch_norm_examples,
             seed=self.config.seed,
             device=self.config.device,
             precision=self.config.precision,
+            **{"examples": score.examples, "batch_norm_examples": score.batch_norm_examples, **counts},
         )
 
     def _own_scores(self, name: str, key: str, module: nn.Module) -> tuple[dict[str, float], dict[str, int]]:
-        """What a minimum scores with the running statistics it was trained with, its norm, and the examples scored."""
-        with self.folder.stage(f"score {name}", self._scoring_key(key)) as (stage, _):
+        """What a minimum scores on all examples with the running statistics it was trained with, and its norm."""
+        own = self._key("own scores", self.config.score.batch_size, key)
+        with self.folder.stage(f"minimum scores {name}", own) as (stage, _):
             if (kept := stage.load()) is None:
                 space = WeightSpace(module)
                 theta = space.vector(module)
-                evaluator = self._evaluator(space, None, self.config.score.examples)
+                evaluator = self._evaluator(space, examples=None)
                 scores = evaluator.at(theta, space.statistics(module))
                 counts = {**evaluator.counts(), "batch_norm_examples": 0}
                 kept = {"scores": {**means(scores), "norm": float(theta.double().norm())}, "counts": counts}
@@ -234,34 +264,25 @@ class Experiment:
     def _test_scores(self, module: nn.Module) -> Callable[[], dict[str, float]] | None:
         """The test scores of a module in training."""
         space = WeightSpace(module)
-        evaluator = self._evaluator(space, None, self.config.score.examples, only="test")
+        evaluator = self._evaluator(space, only="test")
         return evaluator and (lambda: means(evaluator.at(space.vector(module), space.statistics(module))))
 
     def _middle_scores(self, curve: Curve, evaluator: Evaluator | None) -> Callable[[], dict[str, float]] | None:
         """The test scores of a curve in training, at t = 1/2."""
         return evaluator and (lambda: means(evaluator.at(curve(torch.tensor([0.5], dtype=torch.float64))[0])))
 
-    @contextmanager
-    def _last_good(
-        self, name: str, owner: nn.Module, network: Network, beside: dict[str, Tensor] | None = None
-    ) -> Iterator[None]:
-        """Where training diverges, keep the last good weights beside where the result would have been."""
-        try:
-            yield
-        except DivergedError as error:
-            path = self.folder.path / f"{name}.last-good.safetensors"
-            if isinstance(owner, Curve):
-                owner.save(path, beside, **network.metadata())
-            else:
-                network.save(path, owner.state_dict())
-            raise PathfinderError(f"{name}: {error} The last good weights are in {path}.") from error
+    def _last_good(self, name: str, save: Callable[[Path], None]) -> AbstractContextManager:
+        return last_good(self.folder.path / f"{name}.last-good.safetensors", save)
 
     def _key(self, *parts: Any) -> str:
-        """What a fit depends on."""
+        """What all work depends on."""
         return key_of(__version__, self._fingerprints, self.config.device, self.config.precision, *parts)
 
+    def _fit_key(self, *parts: Any) -> str:
+        return self._key(*parts, self.config.data.crop, self.config.data.flip)
+
     def _scoring_key(self, *parts: Any) -> str:
-        score = self.config.score.model_dump(exclude={"points", "line", "range"})
+        score = self.config.score.model_dump(exclude={"points", "line", "range", "rescore"})
         return self._key("score", self.config.seed, score, *parts)
 
     @cached_property

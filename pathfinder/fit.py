@@ -4,6 +4,7 @@ A curve step draws one t per mini-batch and follows dL/dW = outer(C(t), dL/dthet
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data import Source, as_source, count
+from pathfinder.data import Source, as_source, count, parts
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve
 from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_example
@@ -21,7 +22,8 @@ from pathfinder.recipe import CurveRecipe, Recipe
 from pathfinder.weights import WeightSpace
 
 Monitor = Callable[[], Mapping[str, float]]
-Gradient = Callable[[Any, Any, float], Tensor]  # (x, y, t): sets gradients, returns sums over the batch
+Checkpoint = Callable[[int], None]
+Gradient = Callable[[Any, Any, float, float], Tensor]  # (x, y, t, share): adds to gradients, returns sums
 
 _CHECK = 10  # steps between two looks at the losses, which would else hold up an accelerator
 
@@ -32,6 +34,7 @@ def fit_minimum(
     *,
     loss: PerExample | None = None,
     monitor: Monitor | None = None,
+    checkpoint: Checkpoint | None = None,
     device: str = "cpu",
     precision: str = "fp32",
     progress: Progress = silent,
@@ -45,12 +48,13 @@ def fit_minimum(
         data: a Split, a pair (x, y), or an iterable of batches with a length.
         loss: (output, target) -> a value per example; cross-entropy if not given.
         monitor: called after each epoch; what it returns joins the history, for example scores on test data.
+        checkpoint: called with the epoch, 0 before the first step and then after each, to keep the weights as they are.
         device: where to train; the module is moved there and back.
         precision: `fp32`, or `bf16` for autocast.
         progress: called as progress(done, total) with steps.
         stage: a `storage.Stage` that keeps the state, so that an interrupted fit goes on, bit for bit.
         **recipe: the fields of `recipe.Recipe`: epochs, lr, batch_size, optimizer, momentum, nesterov, weight_decay,
-            schedule, seed.
+            schedule, seed, label_smoothing, micro_batch_size.
 
     Returns:
         The history, a row per epoch: epoch, step, lr (of the epoch's last step), train_loss and train_error (means
@@ -62,16 +66,16 @@ def fit_minimum(
     """
     settings = Recipe.parse(recipe)
     source, where = as_source(data), device_named(device)
-    functions = _functions(loss, source)
+    functions, objective = _functions(loss, source, settings)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
         raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
 
-    def gradient(x: Any, y: Any, t: float) -> Tensor:
+    def gradient(x: Any, y: Any, t: float, share: float) -> Tensor:
         with autocast(where, precision):
             output = module(**x) if isinstance(x, Mapping) else module(*x) if isinstance(x, tuple) else module(x)
-        sums, mean = _sums(functions, output, y, count(x))
-        mean.backward()
+        sums, mean = _sums(functions, objective, output, y, count(x))
+        (mean * share).backward()
         return sums
 
     def norm() -> float:
@@ -82,7 +86,7 @@ def fit_minimum(
     module.to(where).train()
     try:
         descent = _Descent(module, parameters, gradient, norm, list(functions), settings, settings.weight_decay)
-        return descent.run(source.to(where), monitor, progress, stage)
+        return descent.run(source.to(where), monitor, progress, stage, checkpoint)
     finally:
         module.to(home)
         for parameter in parameters:
@@ -130,22 +134,22 @@ def fit_curve(
     """
     settings = CurveRecipe.parse(recipe)
     source, where = as_source(data), device_named(device)
-    functions = _functions(loss, source)
+    functions, objective = _functions(loss, source, settings)
     if not curve.free():
         raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
     home = curve.start.device
     fixed = space.fixed(device=where)  # scratch: BatchNorm writes its running statistics here, nobody reads them
 
-    def gradient(x: Any, y: Any, t: float) -> Tensor:
+    def gradient(x: Any, y: Any, t: float, share: float) -> Tensor:
         at = torch.tensor([t], dtype=torch.float64, device=where)
         with torch.no_grad():
             theta = curve(at)[0]
         theta.requires_grad_()
         with autocast(where, precision):
             output = space.call(theta, x, fixed)
-        sums, mean = _sums(functions, output, y, count(x))
-        (slope,) = torch.autograd.grad(mean, theta)
-        curve.backward(at, slope.add_(theta.detach(), alpha=settings.weight_decay))
+        sums, mean = _sums(functions, objective, output, y, count(x))
+        (slope,) = torch.autograd.grad(mean * share, theta)
+        curve.backward(at, slope.add_(theta.detach(), alpha=settings.weight_decay * share))
         return sums
 
     def norm() -> float:
@@ -190,12 +194,21 @@ class _Descent:
         self.recent: list[Tensor] = []  # losses since the last look at them
         self.good = _copied(owner)
 
-    def run(self, source: Source, monitor: Monitor | None, progress: Progress, stage: Any) -> pd.DataFrame:
+    def run(
+        self,
+        source: Source,
+        monitor: Monitor | None,
+        progress: Progress,
+        stage: Any,
+        checkpoint: Checkpoint | None = None,
+    ) -> pd.DataFrame:
         """All epochs, from where the stage left off."""
         steps, epochs = source.steps(self.recipe.batch_size), self.recipe.epochs
         if stage and (state := stage.load()):
             self._resume(state)
         progress(self.done, steps * epochs)
+        if checkpoint and self.done == 0:
+            checkpoint(0)
         with torch.random.fork_rng([self.device.index or 0] if self.device.type == "cuda" else []):
             for epoch in range(self.done // steps, epochs):
                 for _ in self._steps(source, epoch, steps, stage):
@@ -203,6 +216,8 @@ class _Descent:
                 self._look(whole=True)
                 self.history.append(self._row(epoch, steps, monitor))
                 self.sums.zero_()
+                if checkpoint:
+                    checkpoint(epoch + 1)
         if stage:
             stage.save(self._state())
         return pd.DataFrame(self.history)
@@ -221,15 +236,20 @@ class _Descent:
                 group["lr"] = self.recipe.learning_rate(self.done, steps)
             _seed(int(seeds[k]), self.device)
             self.optimizer.zero_grad()
-            sums = self.gradient(x, y, float(times[k]))
-            self.sums += sums
-            self.recent.append(sums[1])
+            self.recent.append(self._step(x, y, float(times[k])))
             self.done += 1
             if self.done % _CHECK == 1:
                 self._look()
                 self.good = _copied(self.owner)
             self.optimizer.step()
             yield
+
+    def _step(self, x: Any, y: Any, t: float) -> Tensor:
+        """The gradient of a batch, in one piece or in micro-batches; gives its summed loss."""
+        examples, before = count(x), self.sums[1].clone()
+        for part, target in parts((x, y), self.recipe.micro_batch_size):
+            self.sums += self.gradient(part, target, t, count(part) / examples)
+        return self.sums[1] - before
 
     def _look(self, whole: bool = False) -> None:
         """Stop at the first loss (or, in a whole look, weight) that is not finite, back at the last good weights."""
@@ -271,15 +291,26 @@ class DivergedError(PathfinderError):
     """The loss stopped being finite; what was trained holds its last good weights."""
 
 
-def _functions(loss: PerExample | None, source: Source) -> dict[str, PerExample]:
-    return {"loss": loss or cross_entropy, **default_metrics(loss, source.classes)}
+def _functions(
+    loss: PerExample | None, source: Source, recipe: Recipe
+) -> tuple[dict[str, PerExample], PerExample | None]:
+    """What the history shows; and what is stepped down, where that is not the loss itself."""
+    functions = {"loss": loss or cross_entropy, **default_metrics(loss, source.classes)}
+    if not recipe.label_smoothing:
+        return functions, None
+    if loss is not None:
+        raise PathfinderError("label_smoothing belongs to the cross-entropy; drop it, or smooth in your own loss.")
+    return functions, partial(cross_entropy, label_smoothing=recipe.label_smoothing)
 
 
-def _sums(functions: Mapping[str, PerExample], output: Any, y: Any, examples: int) -> tuple[Tensor, Tensor]:
+def _sums(
+    functions: Mapping[str, PerExample], objective: PerExample | None, output: Any, y: Any, examples: int
+) -> tuple[Tensor, Tensor]:
     """The number of examples and the sum of each metric over them; and the mean loss, to be differentiated."""
     values = {metric: per_example(function(output, y), examples) for metric, function in functions.items()}
     sums = torch.stack([value.detach().sum(dtype=torch.float64) for value in values.values()])
-    return torch.cat([sums.new_full((1,), examples), sums]), values["loss"].mean()
+    stepped = values["loss"] if objective is None else per_example(objective(output, y), examples)
+    return torch.cat([sums.new_full((1,), examples), sums]), stepped.mean()
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe, weight_decay: float) -> torch.optim.Optimizer:

@@ -12,11 +12,12 @@ from pathfinder.errors import PathfinderError, listed
 PerExample = Callable[[Any, Any], Tensor]
 
 
-def cross_entropy(output: Any, target: Tensor) -> Tensor:
+def cross_entropy(output: Any, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy in nats, (examples, ...), classes on axis 1 of the output as everywhere in torch."""
     logits = as_logits(output)
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
     try:
-        return F.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, target, reduction="none")
+        return F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
     except IndexError as error:
         raise PathfinderError(
             f"labels must be 0 to {logits.shape[1] - 1} for this network, got {int(target.max())}; "

@@ -1,6 +1,7 @@
 """Network: what a checkpoint must say of itself so that no command needs it again: model, arguments, data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pathfinder.config import Minimum, Model
+from pathfinder.config import Data, Minimum, Model
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
+from pathfinder.fit import DivergedError
 from pathfinder.geometry import Curve
 from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model
@@ -20,11 +22,11 @@ from pathfinder.weights import WeightSpace, load_state
 
 @dataclass(frozen=True)
 class Network:
-    """A model by name with its arguments, and the data it is for."""
+    """A model by name with its arguments, and the data it is for (what `config.Data` holds beside its defaults)."""
 
     name: str
     arguments: dict[str, Any]
-    data: str
+    data: dict[str, Any]
 
     @property
     def description(self) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def network_in(path: str | Path) -> Network | None:
     metadata = load_tensors(file)[1] if file.suffix == ".safetensors" else {}
     if not isinstance(metadata.get("model"), dict):
         return None
-    return Network(metadata["model"]["name"], metadata["model"]["arguments"], metadata.get("data", ""))
+    return Network(metadata["model"]["name"], metadata["model"]["arguments"], metadata.get("data", {}))
 
 
 def probe(module: nn.Module, data: Mapping[str, Source], name: str) -> None:
@@ -118,27 +120,28 @@ def load_curve_state(module: nn.Module, curve: Curve, path: str | Path) -> None:
     load_state(module, {**space.split(curve.start), **fixed})
 
 
-def data_of(data: str | None, path: str | Path) -> str:
-    """The data set to use with a file of weights: the one named, or the one it was trained on.
+def data_of(name: str | None, settings: Mapping[str, Any], path: str | Path) -> Data:
+    """The data to use with a file of weights: the one named, or the one it was trained on, with settings changed.
 
     Raises:
         PathfinderError: if neither is known.
     """
-    if data:
-        return data
+    if name:
+        return Data.parse({"name": name, **settings})
     network = network_in(path)
     if network is None or not network.data:
         raise PathfinderError(f"{path} does not say which data it belongs to; name it with --data.")
-    return network.data
+    return Data.parse({**network.data, **settings})
 
 
-def network_for(model: Model, data: str, train: Source) -> Network:
+def network_for(model: Model, data: Data, train: Source) -> Network:
     """The network a config names, with the classes and the input shape of the data."""
     offered = {"num_classes": train.classes, "input_shape": train.input_shape and list(train.input_shape)}
-    return Network(model.name, {**{k: v for k, v in offered.items() if v is not None}, **model.arguments}, data)
+    given = {key: value for key, value in offered.items() if value is not None}
+    return Network(model.name, {**given, **model.arguments}, data.model_dump(exclude_defaults=True))
 
 
-def network_of(end: Minimum, data: str, train: Source) -> Network:
+def network_of(end: Minimum, data: Data, train: Source) -> Network:
     """The network of an end of a pair: as configured, or as its checkpoint says.
 
     Raises:
@@ -152,7 +155,27 @@ def network_of(end: Minimum, data: str, train: Source) -> Network:
     shape = network.arguments.get("input_shape")
     if shape and train.input_shape and list(shape) != list(train.input_shape):
         raise PathfinderError(
-            f"{end.checkpoint} takes inputs of shape {tuple(shape)}, but data `{data}` has {train.input_shape}; choose "
-            "its own data."
+            f"{end.checkpoint} takes inputs of shape {tuple(shape)}, but data `{data.name}` has {train.input_shape}; "
+            "choose its own data."
         )
     return network
+
+
+def trajectory(folder: Path, network: Network, module: nn.Module, every: int) -> Callable[[int], None]:
+    """What `fit_minimum` calls to keep the weights of every few epochs as files, the initial ones first."""
+
+    def keep(epoch: int) -> None:
+        if epoch % every == 0:
+            network.save(folder / f"epoch-{epoch:04d}.safetensors", module.state_dict(), epoch=epoch)
+
+    return keep
+
+
+@contextmanager
+def last_good(path: Path, save: Callable[[Path], None]) -> Iterator[None]:
+    """Where training diverges, save the last good weights, which the trained object then holds, and say so."""
+    try:
+        yield
+    except DivergedError as error:
+        save(path)
+        raise PathfinderError(f"{path.name.partition('.')[0]}: {error} The last good weights are in {path}.") from error

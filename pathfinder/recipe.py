@@ -40,10 +40,15 @@ class Recipe(Checked):
         epochs: passes over the data.
         lr: the largest learning rate.
         batch_size: examples per step.
+        micro_batch_size: examples per forward pass where a whole batch would not fit in memory; gradients are summed,
+            so the step is the same up to rounding, except that BatchNorm normalises each micro-batch by itself ("ghost"
+            statistics, Hoffer et al. 2017) and Dropout draws anew.
         optimizer: `sgd`, `adam` or `adamw`.
         momentum: of SGD.
         nesterov: whether SGD looks ahead.
         weight_decay: the optimiser's own, on all parameters.
+        label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016); histories and scores
+            show the loss without it.
         schedule: `constant`, `step`, `cosine`, `onecycle` or `garipov`; see `learning_rate`.
         seed: draws the order of the examples, and what the module itself draws (Dropout).
     """
@@ -51,10 +56,12 @@ class Recipe(Checked):
     epochs: Annotated[int, Field(ge=0)] = 30
     lr: Positive = 0.05
     batch_size: Count = 128
+    micro_batch_size: Count | None = None
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     weight_decay: NotNegative = 5e-4
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["constant", "step", "cosine", "onecycle", "garipov"] = "onecycle"
     seed: Seed = 0
 

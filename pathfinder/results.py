@@ -14,7 +14,7 @@ from pathfinder.scores import Scores
 _ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
 
 
-_TABLES = ("minima", "training", "paths", "planes", "plane_markers", "plane_paths", "summary")
+_TABLES = ("minima", "weights", "training", "paths", "rescored", "planes", "plane_markers", "plane_paths", "summary")
 
 
 class Results:
@@ -41,6 +41,10 @@ class Results:
         for path, scored in scores.items():
             self.add("paths", _arranged(scored.table), pair=pair, path=path)
         self.add("summary", tables.summarize(scores, pair), group=group)
+
+    def add_rescored(self, pair: str, path: str, scores: Scores) -> None:
+        """Add points scored once more, on all examples."""
+        self.add("rescored", _arranged(scores.table), pair=pair, path=path)
 
     def add_plane(self, pair: str, name: str, plane: Plane, scored: Scores, curves: dict[str, Curve], t: Any) -> None:
         """Add a scored plane, the anchors of its own curve as markers, and all curves projected onto it."""

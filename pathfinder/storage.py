@@ -18,6 +18,7 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError, listed
 
 _WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net")
+_CHEAP = 0.08  # seconds; a save that takes longer is made less often in proportion
 _PREFIXES = ("module.", "_orig_mod.")
 
 
@@ -145,12 +146,12 @@ class Stage:
     Args:
         path: the file.
         key: what the work depends on; a file written under another key is not used.
-        every: seconds between two saves, so that a kill loses little work.
+        every: seconds between two saves, so that a kill loses little work; more where saving itself takes long.
     """
 
     def __init__(self, path: str | Path, key: str, every: float = 4.0) -> None:
         self.path, self.key, self.every = Path(path), key, every
-        self._saved = time.monotonic()
+        self._saved, self._cost = time.monotonic(), 0.0
 
     def load(self) -> dict[str, Any] | None:
         """What was saved last under this key, or nothing."""
@@ -164,9 +165,11 @@ class Stage:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Keep `state`: nested dicts and lists of tensors, numbers and strings."""
+        began = time.monotonic()
         write(self.path, lambda scratch: torch.save({"key": self.key, "state": dict(state)}, scratch))
         self._saved = time.monotonic()
+        self._cost = self._saved - began
 
     def due(self) -> bool:
         """Whether the last save is long enough ago."""
-        return time.monotonic() - self._saved >= self.every
+        return time.monotonic() - self._saved >= self.every * max(1.0, self._cost / _CHEAP)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.scores import Scores
@@ -86,6 +88,31 @@ def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray) -> dict[str,
         "barrier_mean": values.max() - ends,
         "midpoint": middle[0] - ends if len(middle) else np.nan,
     }
+
+
+def peaks(table: pd.DataFrame) -> list[float]:
+    """The t strictly between 0 and 1 at which a loss or error of a scored path is largest, each once, rising."""
+    inside = table[(table["t"] > 0) & (table["t"] < 1)]
+    scored = [column for column in inside if column.endswith(("_loss", "_error"))]
+    return sorted({float(inside["t"].iloc[inside[column].argmax()]) for column in scored}) if len(inside) else []
+
+
+def weight_histogram(module: nn.Module, bins: int = 101) -> pd.DataFrame:
+    """How the weights of a module are spread: a row per bin, columns low, high, weights (a count), density.
+
+    Tensors of two or more dimensions only: biases and norm parameters have laws of their own. The bins divide the
+    middle 99.9 % evenly, symmetric about zero; one more on each side holds the rest.
+    """
+    tensors = [p.detach().double().flatten() for p in module.parameters() if p.ndim > 1]
+    values = torch.cat(tensors).cpu().numpy() if tensors else np.zeros(0)
+    if len(values) == 0:
+        return pd.DataFrame(columns=["low", "high", "weights", "density"])
+    reach = float(np.quantile(np.abs(values), 0.999)) or 1.0
+    edges = np.linspace(-reach, reach, bins + 1)
+    edges = np.concatenate([[min(values.min(), -reach * 1.001)], edges, [max(values.max(), reach * 1.001)]])
+    counts = np.histogram(values, edges)[0]
+    density = counts / len(values) / np.diff(edges)
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "weights": counts, "density": density})
 
 
 def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from pathfinder.experiment import Experiment
 from pathfinder.storage import load_weights
 from pathfinder.tables import read_table
 
-TABLES = ["minima", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
+TABLES = ["minima", "weights", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
 
 
 @pytest.fixture(scope="module")

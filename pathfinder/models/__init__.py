@@ -1,7 +1,7 @@
 """Networks by name: ordinary modules that know nothing of paths."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,16 +11,42 @@ from pathfinder.errors import PathfinderError
 from pathfinder.lookup import by_import_path, unknown
 from pathfinder.models.convnet import ConvNet
 from pathfinder.models.mlp import MLP
+from pathfinder.models.preresnet import PreResNet
+from pathfinder.models.resnet import ResNet
+from pathfinder.models.vgg import VGG
 
-_BUILDERS = {
-    "mlp": lambda **arguments: MLP(**arguments),
-    "convnet": lambda **arguments: ConvNet(**arguments),
-    "convnet-bn": lambda **arguments: ConvNet(batch_norm=True, **arguments),
+_FAMILIES: dict[str, Callable[..., nn.Module]] = {
+    "mlp": MLP,
+    "convnet": ConvNet,
+    "vgg": VGG,
+    "resnet": ResNet,
+    "preresnet": PreResNet,
+}
+_SIZES: dict[str, tuple[str, dict[str, Any]]] = {  # the published ones: a family and its arguments
+    "convnet-bn": ("convnet", {"batch_norm": True}),
+    "vgg9": ("vgg", {"depth": 9}),
+    "vgg16": ("vgg", {"depth": 16}),
+    "vgg16-bn": ("vgg", {"depth": 16, "batch_norm": True}),
+    **{f"resnet{depth}": ("resnet", {"depth": depth}) for depth in (20, 56, 110)},
+    **{f"wrn56-{width}": ("resnet", {"depth": 56, "width": width}) for width in (2, 4, 8)},
+    **{f"preresnet{depth}": ("preresnet", {"depth": depth}) for depth in (110, 164)},
+    "wrn28-10": ("preresnet", {"depth": 28, "width": 10, "bottleneck": False, "bias": True}),
+}
+_SIZES |= {
+    f"{name}-noshort": (family, {**arguments, "shortcut": False})
+    for name, (family, arguments) in _SIZES.items()
+    if family == "resnet"
 }
 MODELS = {
     "mlp": "linear layers with ReLU between: widths",
-    "convnet": "three 3 x 3 convolutions without normalisation: widths",
-    "convnet-bn": "the same with BatchNorm after each convolution: widths",
+    "convnet": "three 3 x 3 convolutions without normalisation: widths, batch_norm",
+    "vgg": "3 x 3 convolutions and linear layers: depth (9, 11, 13, 16, 19), width, batch_norm",
+    "resnet": "residual blocks with BatchNorm: depth (6 n + 2), width, shortcut",
+    "preresnet": "the same, normalised before each convolution: depth, width, bottleneck, bias, dropout, shortcut",
+    **{
+        name: f"{family} with {', '.join(f'{key} = {value}' for key, value in arguments.items())}"
+        for name, (family, arguments) in _SIZES.items()
+    },
     "torchvision:NAME": "any classifier of torchvision",
     "module:NAME": "a class or function of yours",
 }
@@ -53,7 +79,7 @@ def build_model(
             torch.manual_seed(seed)
         try:
             module = builder(**{**given, **arguments})
-        except (TypeError, ValueError, RuntimeError) as error:
+        except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
             reason = str(error).splitlines()[0]
             raise PathfinderError(f"model `{name}` cannot be built: {reason}; see its arguments.") from error
     if not isinstance(module, nn.Module):
@@ -62,8 +88,9 @@ def build_model(
 
 
 def _builder(name: str, offered: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    if name in _BUILDERS:
-        return _BUILDERS[name], offered
+    family, arguments = _SIZES.get(name, (name, {}))
+    if family in _FAMILIES:
+        return _FAMILIES[family], {**arguments, **offered}
     if name.startswith("torchvision:"):
         from torchvision import models
 

@@ -1,0 +1,36 @@
+"""Augmentation: random crops and flips of a whole batch of images at once, drawn beforehand for an epoch."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+
+def drawn(rng: np.random.Generator, examples: int, crop: int, flip: bool) -> Int[Tensor, "examples 3"] | None:
+    """For each example how far down and right its window lies, 0 to 2 * crop, and whether it is mirrored.
+
+    Nothing where neither is asked for; then nothing is drawn.
+    """
+    if not crop and not flip:
+        return None
+    windows = rng.integers(0, 2 * crop, (examples, 2), endpoint=True)
+    mirrored = rng.integers(0, int(flip), (examples, 1), endpoint=True)
+    return torch.from_numpy(np.concatenate([windows, mirrored], axis=1))
+
+
+def moved(
+    x: Shaped[Tensor, "batch channels height width"], moves: Int[Tensor, "batch 3"], crop: int
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Each image padded with `crop` zeros on every side, seen through its window, and mirrored where its row says so.
+
+    One gather moves all; it leaves the channels last in memory, as convolutions like them.
+    """
+    height, width = x.shape[2:]
+    padded = F.pad(x, (crop,) * 4).permute(0, 2, 3, 1).contiguous()
+    down, right, mirrored = moves.unbind(1)
+    along = torch.arange(width, device=x.device)
+    rows = down[:, None] + torch.arange(height, device=x.device)
+    columns = right[:, None] + torch.where(mirrored[:, None] == 1, width - 1 - along, along)
+    example = torch.arange(len(x), device=x.device)[:, None, None]
+    return padded[example, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

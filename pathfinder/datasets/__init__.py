@@ -1,0 +1,104 @@
+"""Data sets by name: each a function that returns its splits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pathfinder.data import Source, Split, as_source
+from pathfinder.datasets.arrays import digits, npz
+from pathfinder.datasets.images import folder, published
+from pathfinder.errors import PathfinderError, listed
+from pathfinder.lookup import by_import_path, unknown
+
+DATASETS = {
+    "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes, embedded in scikit-learn",
+    "cifar10": "60,000 photographs, 32 x 32 pixels, 10 classes; downloaded on first use",
+    "cifar100": "the same size, 100 classes; downloaded on first use",
+    "mnist": "70,000 handwritten digits, 28 x 28 pixels; downloaded on first use",
+    "fashion-mnist": "70,000 pieces of clothing, 28 x 28 pixels; downloaded on first use",
+    "folder:PATH": "your images in PATH/train/CLASS and PATH/test/CLASS",
+    "npz:PATH": "your arrays x_train, y_train, x_test, y_test",
+    "module:function": "a function of yours that returns the splits by name",
+}
+
+
+def load_data(
+    name: str,
+    *,
+    crop: int = 0,
+    flip: bool = False,
+    validation: int | None = None,
+    examples: int | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> dict[str, Source]:
+    """The splits of a data set by name: `{"train": ..., "test": ...}`, and `validation` where it is asked for.
+
+    Args:
+        name: one of `DATASETS`. `cifar10`, `cifar100`, `mnist` and `fashion-mnist` lie in the folder that the
+            environment variable PATHFINDER_DATA names (as NAME.npz or as torchvision keeps them), or else in
+            ~/.cache/pathfinder, and are downloaded there on first use.
+        crop: pixels by which training images are padded and cropped at random, only while fitting.
+        flip: whether training images are mirrored at random, likewise.
+        validation: how many training examples become the split `validation`, drawn by seed.
+        examples: how many of the other training examples are kept, drawn by seed.
+        image_size: for `folder:`, the side to which images are scaled and cropped in the middle.
+        seed: draws the validation split and the examples.
+
+    Raises:
+        PathfinderError: if the name is unknown, a file is missing, the values cannot be trained on, or there are too
+            few examples.
+    """
+    splits = {key: as_source(split, key) for key, split in _named(name, image_size).items()}
+    wanted = {"crop": crop, "flip": flip, "validation": validation, "examples": examples}
+    if not any(wanted.values()):
+        return splits
+    train = splits.get("train")
+    if not isinstance(train, Split):
+        asked = listed(key for key, value in wanted.items() if value)
+        raise PathfinderError(f"data `{name}` has no split train in memory, which {asked} need; drop them.")
+    if validation:
+        if "validation" in splits:
+            raise PathfinderError(f"data `{name}` has a validation split of its own; drop validation = {validation}.")
+        train, splits["validation"] = train.divided(validation, seed)
+    if examples and examples > len(train):
+        raise PathfinderError(f"examples must be at most the {len(train)} of the split train, got {examples}.")
+    splits["train"] = train.subset(examples, seed).augmented(crop, flip)
+    return splits
+
+
+def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
+    """`load_data` for the commands, which train classifiers: a split `train` with labels must be there."""
+    splits = load_data(name, **settings)
+    if "train" not in splits:
+        raise PathfinderError(f"data `{name}` needs a split called train, got {listed(splits)}.")
+    if splits["train"].classes is None:
+        raise PathfinderError(
+            f"data `{name}` has no classes: y must hold whole-number labels; for other losses use the Python interface."
+        )
+    return splits
+
+
+def _named(name: str, image_size: int | None) -> dict[str, Any]:
+    if name.startswith("folder:"):
+        return folder(name.removeprefix("folder:"), image_size)
+    if image_size is not None:
+        raise PathfinderError(f"image_size scales the images of a folder:PATH, not of data `{name}`; drop it.")
+    if name.startswith("npz:"):
+        return npz(name.removeprefix("npz:"))
+    if name == "digits":
+        return digits()
+    if name in DATASETS and ":" not in name:
+        return published(name)
+    if ":" in name:
+        return _own(name)
+    raise unknown("data", name, DATASETS)
+
+
+def _own(spec: str) -> dict[str, Any]:
+    try:
+        splits = by_import_path(spec)()
+    except TypeError as error:
+        raise PathfinderError(f"data `{spec}` must be a function without arguments ({error}).") from error
+    if not isinstance(splits, Mapping) or not splits:
+        raise PathfinderError(f"data `{spec}` must return splits by name, got {type(splits).__name__}.")
+    return dict(splits)
