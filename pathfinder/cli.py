@@ -210,7 +210,7 @@ def list_names(what: Annotated[str, typer.Argument(help="models, data or curves"
     from pathfinder import commands
 
     for name, meaning in commands.names(what).items():
-        typer.echo(f"{name:18} {meaning}")
+        typer.echo(f"{name:20} {meaning}")
 
 
 def main() -> None:

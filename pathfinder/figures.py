@@ -34,6 +34,8 @@ _STYLE = {
 }
 _MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 _UNITS = {"loss": "loss (nats)", "error": "error (%)"}
+_SETTINGS = ("batch_size", "weight_decay", "lr", "epochs", "momentum", "label_smoothing")  # that panels may compare
+_PANELS = 4  # side by side in one figure
 _SPLITS = {"train": "-", "test": "--"}
 
 
@@ -59,6 +61,9 @@ def draw(folder: str | Path) -> list[Path]:
             figures |= _planes(*(read_table(folder / f"{name}.csv", ["pair", "plane", "x", "y"]) for name in names))
         if (folder / "training.csv").exists():
             figures |= _training(read_table(folder / "training.csv", ["pair", "fit", "epoch"]), groups)
+        if (folder / "weights.csv").exists():
+            optional = [_optional(folder / f"{name}.csv") for name in ("training", "minima")]
+            figures |= _weights(read_table(folder / "weights.csv", ["pair", "name", "low"]), *optional, groups)
         if not figures:
             raise PathfinderError(f"{folder} holds no paths.csv, planes.csv or training.csv; give the folder of a run.")
         drawn = [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
@@ -89,7 +94,7 @@ def _paths(paths: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
 
 
 def _path_figure(paths: pd.DataFrame, title: str) -> Figure:
-    splits = [split for split in ("train", "test") if f"{split}_loss" in paths]
+    splits = [split for split in ("train", "validation", "test") if f"{split}_loss" in paths]
     splits = splits or sorted({column.removesuffix("_loss") for column in paths if column.endswith("_loss")})
     metrics = [metric for metric in ("loss", "error") if f"{splits[0]}_{metric}" in paths]
     figure = Figure(figsize=(4.6 * len(metrics), 3.2 * len(splits) + 0.5))
@@ -102,6 +107,10 @@ def _path_figure(paths: pd.DataFrame, title: str) -> Figure:
             ax.set_title(f"{split} {metric}", loc="left")
             ax.set_ylabel(_UNITS[metric])
             _set_scale(ax, paths[f"{split}_{metric}"], metric)
+    for ax in axes.flat:
+        if paths["t"].min() < 0 or paths["t"].max() > 1:
+            ax.axvline(0, color="#8c8c8c", linewidth=0.9, linestyle=":")
+            ax.axvline(1, color="#8c8c8c", linewidth=0.9, linestyle=":")
     for ax in axes[-1]:
         ax.set_xlabel("t")
     pairs = paths["pair"].nunique()
@@ -266,6 +275,56 @@ def _training_figure(training: pd.DataFrame, title: str) -> Figure:
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=(len(handles) + 1) // 2)
     figure.suptitle(f"{title}: training (test scores of curves at t = 1/2)", fontsize=11)
     return figure
+
+
+def _weights(
+    weights: pd.DataFrame, training: pd.DataFrame, minima: pd.DataFrame, groups: dict[str, str]
+) -> dict[str, Figure]:
+    """Histograms of the minima's weights over their norm by epoch, groups side by side on one scale."""
+    names = list(dict.fromkeys(groups.get(pair, pair) for pair in weights["pair"]))
+    tables = [
+        table.assign(group=table["pair"].map(lambda p: groups.get(p, p))) for table in (weights, training, minima)
+    ]
+    pages = [names[i : i + _PANELS] for i in range(0, len(names), _PANELS)]
+    figures = [_weight_figure(page, *tables) for page in pages]
+    return {"weights" if i == 0 else f"weights-{i + 1}": figure for i, figure in enumerate(figures)}
+
+
+def _weight_figure(names: list[str], weights: pd.DataFrame, training: pd.DataFrame, minima: pd.DataFrame) -> Figure:
+    trained = training[training["fit"].isin(_MINIMA)] if len(training) else training
+    rows = 2 if len(trained) else 1
+    figure = Figure(figsize=(1.2 + 3.6 * len(names), 3.1 * rows + 0.6))
+    axes = figure.subplots(rows, len(names), sharex="row", sharey="row", squeeze=False)
+    for column, group in zip(axes.T, names, strict=True):
+        labels = _differences(minima[minima["group"] == group])
+        for name, bins in weights[weights["group"] == group].groupby("name", sort=False):
+            side, inner = str(name)[-1], bins.iloc[1:-1]  # the outermost bins hold the tails
+            edges = [*inner["low"], inner["high"].iloc[-1]]
+            column[0].stairs(inner["density"], edges, color=_MINIMA[side], label=labels[side], linewidth=1.4)
+        column[0].set(title=group, xlabel="weight", yscale="log")
+        for (_, side), fit in trained[trained["group"] == group].groupby(["pair", "fit"], sort=False):
+            column[-1].plot(fit["epoch"], fit["norm"], color=_MINIMA[side], label=labels[side], linewidth=1.6)
+            column[-1].set(xlabel="epoch")
+        handles = dict(zip(*reversed(column[0].get_legend_handles_labels()), strict=True))  # one for all pairs
+        column[-1].legend(handles.values(), handles.keys(), fontsize=9)
+    axes[0, 0].set_ylabel("density of weights")
+    if rows > 1:
+        axes[1, 0].set_ylabel("norm of all weights")
+    return figure
+
+
+def _differences(minima: pd.DataFrame) -> dict[str, str]:
+    """What to call the two sides of a group's pairs: by the settings in which they differ."""
+    labels = dict.fromkeys(_MINIMA, "")
+    settings = [c for c in _SETTINGS if c in minima and minima[c].nunique() > 1]
+    for side in labels:
+        own = minima[minima["name"].str.endswith(f"-{side}")] if len(minima) else minima
+        labels[side] = ", ".join([side, *(f"{c.replace('_', ' ')} {own[c].iloc[0]:g}" for c in settings if len(own))])
+    return labels
+
+
+def _optional(path: Path) -> pd.DataFrame:
+    return read_table(path) if path.exists() else pd.DataFrame(columns=["pair", "fit", "name"])
 
 
 def _colours(names: Iterable[str]) -> dict[str, str]:

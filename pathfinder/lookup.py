@@ -9,13 +9,17 @@ from typing import Any
 
 from pathfinder.errors import PathfinderError
 
+_SHOWN = 16  # names in one message
+
 
 def unknown(kind: str, name: object, choices: Iterable[str]) -> PathfinderError:
     """The error for a name that is none of `choices`, with the nearest of them as a suggestion."""
     choices = list(choices)
-    near = get_close_matches(str(name), choices, n=1, cutoff=0.5)
+    near = get_close_matches(str(name), choices, n=_SHOWN, cutoff=0.5)
     hint = f"did you mean `{near[0]}`? " if near else ""
-    return PathfinderError(f"unknown {kind} `{name}`; {hint}choose from: {', '.join(choices)}.")
+    shown = choices if len(choices) <= _SHOWN else [*near, *(c for c in choices if c not in near)][:_SHOWN]
+    more = f" and {len(choices) - len(shown)} more" if len(choices) > len(shown) else ""
+    return PathfinderError(f"unknown {kind} `{name}`; {hint}choose from: {', '.join(shown)}{more}.")
 
 
 def by_import_path(path: str) -> Any:

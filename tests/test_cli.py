@@ -51,6 +51,7 @@ def work(tmp_path_factory):
         "empty": {"x_test": x[:0], "y_test": y[:0]},
         "nan": {"x_train": np.where(x < 0.01, np.nan, x)},
         "range": {"y_test": y[:10] + 40},
+        "flat": {"x_train": x.reshape(20, 64), "x_test": x[:10].reshape(10, 64)},
     }
     for name, change in changes.items():
         np.savez(folder / f"{name}.npz", **{k: v for k, v in {**good, **change}.items() if v is not None})
@@ -91,7 +92,7 @@ def test_run_plot_and_compare(command, work, tmp_path):
     for figure in (tmp_path / "run" / "figures").iterdir():
         figure.unlink()
     code, out, _ = command("plot", tmp_path / "run")
-    assert code == 0 and len(out.split()) == 3 == len(list((tmp_path / "run" / "figures").iterdir()))
+    assert code == 0 and len(out.split()) == 4 == len(list((tmp_path / "run" / "figures").iterdir()))
     shutil.copytree(tmp_path / "run", tmp_path / "copy")
     code, out, _ = command("compare", tmp_path / "run", tmp_path / "copy", "-o", tmp_path / "both.csv")
     assert code == 0 and out.count("bezier") == 2
@@ -101,7 +102,7 @@ def test_run_plot_and_compare(command, work, tmp_path):
 def test_train_connect_score_and_export(command, minima, tmp_path):
     a, b = minima / "a.safetensors", minima / "b.safetensors"
     metadata = load_tensors(a)[1]
-    assert metadata["model"]["name"] == "mlp" and metadata["data"] == "digits"
+    assert metadata["model"]["name"] == "mlp" and metadata["data"] == {"name": "digits"}
     assert not list(minima.glob(".*partial"))
 
     out = tmp_path / "connected"
@@ -154,6 +155,71 @@ def test_an_exported_network_has_its_batchnorm_reestimated(command, work, tmp_pa
     with torch.no_grad():
         found = float(torch.nn.functional.cross_entropy(module(data["test"].x), data["test"].y))
     assert found == pytest.approx(wanted, rel=1e-5)
+
+
+THEIRS = """
+import sys, torch, torch.nn.functional as F
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn, self.head = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(144, 10)
+
+    def forward(self, x):
+        return self.head(F.relu(self.bn(self.conv(x))).flatten(1))
+
+if __name__ == "__main__":
+    import numpy as np
+    arrays = np.load("theirs.npz")
+    x, y = torch.from_numpy(arrays["x_train"]), torch.from_numpy(arrays["y_train"])
+    for seed, name in ((0, "first.th"), (1, "second.t7")):
+        torch.manual_seed(seed)
+        net = nn.DataParallel(Net())
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(30):
+            optimizer.zero_grad()
+            F.cross_entropy(net.module(x), y).backward()
+            optimizer.step()
+        net.eval()
+        torch.save({"epoch": 30, "model_state": net.state_dict(), "optimizer_state": optimizer.state_dict()}, name,
+                   _use_new_zipfile_serialization=seed == 0)
+        with torch.no_grad():
+            print(repr(float(F.cross_entropy(net.module(x).double(), y))))
+"""
+
+
+def test_checkpoints_of_plain_torch_score_to_the_loss_their_own_code_computes(command, tmp_path, monkeypatch):
+    x, y = np.random.default_rng(0).random((200, 1, 8, 8)).astype(np.float32), np.arange(200) % 10
+    np.savez(tmp_path / "theirs.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    (tmp_path / "their_nets.py").write_text(THEIRS)
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run([sys.executable, "their_nets.py"], capture_output=True, text=True, check=True)
+    wanted = [float(line) for line in done.stdout.split()]
+    options = ["--model", "their_nets:Net", "--data", "npz:theirs.npz", "-o", "joined", "--points", 5]
+    options += ["--batch-norm", "interpolate", "--set", "epochs=1"]
+    code, _, err = command("connect", "first.th", "second.t7", *options)
+    assert code == 0, err
+    line = read_table("joined/paths.csv").query("path == 'line'").set_index("t")["train_loss"]
+    assert [line[0.0], line[1.0]] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_data_arguments_and_trajectories_of_a_training(command, tmp_path):
+    out = tmp_path / "a.safetensors"
+    options = ["--set", "epochs=2", "--model-arg", "widths=[4]", "--checkpoint-every", 1]
+    data = ["--data-arg", "crop=1", "--data-arg", "validation=100", "--data-arg", "examples=300"]
+    code, printed, err = command("train", "mlp", "--data", "digits", "-o", out, *options, *data)
+    assert code == 0 and "validation_error" in printed, err
+    assert load_tensors(out)[1]["data"] == {"name": "digits", "crop": 1, "validation": 100, "examples": 300}
+    kept = sorted((tmp_path / "a-trajectory").iterdir())
+    assert [path.name for path in kept] == [f"epoch-000{epoch}.safetensors" for epoch in range(3)]
+    line = ["score", "line", kept[0], kept[2], "-o", tmp_path / "line", "--points", 2]
+    code, _, err = command(*line)
+    assert code == 0, err
+    table = read_table(tmp_path / "line" / "paths.csv")
+    assert (table[["train_examples", "validation_examples", "test_examples"]] == [300, 100, 360]).all(axis=None)
+    printed = dict(zip(printed.split()[::2], printed.replace(",", "").split()[1::2], strict=False))
+    assert table["validation_loss"].iloc[1] == pytest.approx(float(printed["validation_loss"]), rel=1e-3)
 
 
 def test_a_killed_training_goes_on_bit_for_bit(minima, tmp_path):
@@ -292,6 +358,16 @@ MISTAKES = {
     ),
     "plot: no run": (["plot", "folder"], "folder", "folder of a run"),
     "compare: no run": (["compare", "folder"], "summary.csv", "does not exist"),
+    "unknown scale": (["run", "tiny.toml", "--scale", "small"], "scales.small", "has no"),
+    "crop of what is no image": (
+        ["run", "tiny.toml", "--set", "data.name=npz:flat.npz", "--set", "data.crop=2"], "(64,)", "need images",
+    ),
+    "train: unknown setting of the data": ([*_TRAIN, "--data-arg", "crops=2"], "crops", "did you mean `crop`"),
+    "train: too many for validation": ([*_TRAIN, "--data-arg", "validation=5000"], "5000", "must leave some of 1437"),
+    "train: a depth there is not": (["train", "resnet", *_TRAIN[2:], "--model-arg", "depth=21"], "21", "6 n + 2"),
+    "train: no such checkpoints": ([*_TRAIN, "--checkpoint-every", "0"], "0", "1 epoch or more"),
+    "train: no images in a folder": ([*_TRAIN[:3], "folder:folder", *_TRAIN[4:]], "folder", "must hold a folder"),
+    "train: wrong micro-batch": ([*_TRAIN, "--set", "micro_batch_size=0"], "micro_batch_size", "greater than"),
     "list: unknown": (["list", "model"], "model", "did you mean `models`"),
 }  # fmt: skip
 

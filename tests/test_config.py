@@ -1,13 +1,18 @@
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from pathfinder import PathfinderError
 from pathfinder.config import load_config
 
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 
-def config(tmp_path, text, changes=()):
+
+def config(tmp_path, text, changes=(), scale=None):
     path = tmp_path / "own.toml"
     path.write_text(text)
-    return load_config(path, changes)
+    return load_config(path, changes, scale)
 
 
 BASE = '[data]\nname = "digits"\n[model]\nname = "mlp"\nwidths = [8]\n'
@@ -50,6 +55,43 @@ def test_defaults_are_filled_in_from_the_outside_in(tmp_path):
     assert (wide.a.init_seed, wide.b.init_seed) == (10, 11)
     assert (twins.a.init_seed, twins.b.init_seed, twins.b.seed) == (10, 10, 11)
     assert [(c.title, c.epochs) for c in wide.curves] == [("bezier", 5), ("long", 50)] and twins.curves == []
+
+
+def test_a_scale_changes_what_it_names_and_the_name(tmp_path):
+    text = (
+        BASE
+        + """
+        [minimum]
+        epochs = 90
+        lr = 0.3
+        [[pairs]]
+        b = { batch_size = 8192 }
+        [scales.small]
+        minimum.epochs = 3
+        model.widths = [4]
+        pairs.0.b.batch_size = 256
+    """
+    )
+    full, small = config(tmp_path, text), config(tmp_path, text, ["minimum.lr=0.2"], "small")
+    assert (full.name, small.name) == ("own", "own-small")
+    plans = [c.plan()[0] for c in (full, small)]
+    assert [(p.a.epochs, p.a.lr, p.a.model.arguments["widths"], p.b.batch_size) for p in plans] == [
+        (90, 0.3, [8], 8192), (3, 0.2, [4], 256),
+    ]  # fmt: skip
+    with pytest.raises(PathfinderError, match="unknown scale `smal`; did you mean `small`"):
+        config(tmp_path, text, scale="smal")
+    with pytest.raises(PathfinderError, match=r"has no \[scales.small\]"):
+        config(tmp_path, BASE, scale="small")
+    with pytest.raises(PathfinderError, match=r"\[scales.small\]: there is no `pairs.7.b.lr` in the config"):
+        config(tmp_path, text + "pairs.7.b.lr = 1\n", scale="small")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_in_the_repository_holds_what_it_should(path):
+    scales = tomllib.loads(path.read_text()).get("scales", {})
+    for scale in (None, *scales):
+        assert load_config(path, scale=scale).plan()
+    assert not scales or "small" in scales
 
 
 def test_a_shared_seed_still_gives_two_minima(tmp_path):

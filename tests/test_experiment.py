@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import TINY
 
-from pathfinder import Evaluator, Geometry, PathfinderError, WeightSpace, build_model, load_data
+from pathfinder import Evaluator, Geometry, Line, PathfinderError, WeightSpace, build_model, load_data
 from pathfinder.config import load_config
 from pathfinder.experiment import Experiment
 from pathfinder.storage import load_weights
@@ -44,7 +44,7 @@ def test_a_run_leaves_the_files_the_design_names(done):
     assert weights == {f"minima/convnet-bn-{side}.safetensors" for side in "ab"} | {
         "curves/convnet-bn-bezier.safetensors"
     }
-    figures = {"paths-convnet-bn", "training-convnet-bn", "plane-convnet-bn-bezier"}
+    figures = {"paths-convnet-bn", "training-convnet-bn", "plane-convnet-bn-bezier", "weights"}
     assert {path.stem for path in (done / "figures").glob("*.png")} == figures
     record = json.loads((done / "run.json").read_text())
     assert {"config", "versions", "commit", "device", "threads", "data", "seconds", "seed"} <= set(record)
@@ -62,9 +62,47 @@ def test_columns_are_those_of_the_design(done):
     assert columns["training"][:9] == [
         "pair", "fit", "epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error",
     ]  # fmt: skip
+    assert columns["weights"] == ["pair", "name", "low", "high", "weights", "density"]
     for name in ("paths", "planes"):
         table = read_table(done / f"{name}.csv")
         assert (table[["train_examples", "test_examples", "batch_norm_examples"]] == [200, 200, 300]).all(axis=None)
+
+
+def test_the_largest_points_are_rescored_on_all_examples(tiny, tmp_path):
+    changes = ["score.rescore=true", "minimum.epochs=1", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    found = read_table(tmp_path / "run" / "rescored.csv")
+    paths = read_table(tmp_path / "run" / "paths.csv").set_index(["path", "t"])
+    assert found.query("path == 'ends'")["t"].tolist() == [0, 1]
+    assert (found[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 1437]).all(axis=None)
+    for name in ("line", "bezier"):
+        inside = paths.loc[name].query("0 < t < 1")
+        wanted = {inside[f"{s}_{m}"].idxmax() for s in ("train", "test") for m in ("loss", "error")}
+        assert set(found.query("path == @name")["t"]) == wanted
+    module = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8))
+    space = WeightSpace(module)
+    ends = [space.vector(load_weights(tmp_path / "run" / "minima" / f"convnet-bn-{side}.safetensors")) for side in "ab"]
+    t = found.query("path == 'line'")["t"].iloc[0]
+    scores = Evaluator(space, load_data("digits"), batch_size=512).at(Line(*ends)(torch.tensor([t]).double())[0])
+    assert found.query("path == 'line'")["test_loss"].iloc[0] == pytest.approx(scores["test_loss"], rel=1e-6)
+
+
+def test_a_trajectory_is_kept_and_ends_at_the_minimum(tiny, tmp_path):
+    changes = ["minimum.epochs=4", "minimum.checkpoint_every=2", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    kept = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").glob("trajectories/*/*"))
+    assert kept == [f"trajectories/convnet-bn-{s}/epoch-000{e}.safetensors" for s in "ab" for e in (0, 2, 4)]
+    last, end = (load_weights(tmp_path / "run" / name) for name in (kept[2], "minima/convnet-bn-a.safetensors"))
+    assert all(torch.equal(tensor, end[name]) for name, tensor in last.items())
+
+
+def test_augmented_data_is_another_fit(tiny, tmp_path):
+    changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]
+    losses = []
+    for crop in (0, 1):
+        Experiment(load_config(tiny, [*changes, f"data.crop={crop}"]), tmp_path / "run").run()
+        losses.append(read_table(tmp_path / "run" / "minima.csv")["train_loss"].tolist())
+    assert losses[0] != losses[1]
 
 
 def test_every_row_of_a_path_is_what_its_files_score(done):

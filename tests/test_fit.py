@@ -217,6 +217,80 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(at, optimizer, tmp_path):
     assert fit(network("batchnorm"), stage=stage).equals(wanted)  # a finished fit is read, not done again
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_micro_batches_make_the_same_step_up_to_rounding(optimizer):
+    recipe = {"epochs": 3, "batch_size": 50, "lr": 0.01, "optimizer": optimizer}
+    modules = [network("groupnorm").eval() for _ in range(2)]
+    for module in modules:
+        module[4].p = 0.0  # Dropout draws anew for each micro-batch
+    histories = [fit_minimum(m, (X, Y), micro_batch_size=s, **recipe) for m, s in zip(modules, (None, 16), strict=True)]
+    for p, q in zip(*(m.parameters() for m in modules), strict=True):
+        assert torch.allclose(p, q, atol=1e-5) and not torch.equal(p, network("groupnorm").get_parameter("1.weight"))
+    assert np.allclose(histories[0], histories[1], rtol=1e-5)
+
+    space = WeightSpace(network("mlp"))
+    a, b = (space.vector(network("mlp", seed)) for seed in (0, 1))
+    curves = [Bezier(a, b) for _ in range(2)]
+    for curve, size in zip(curves, (None, 7), strict=True):
+        fit_curve(curve, space, (X, Y), epochs=3, batch_size=30, micro_batch_size=size, weight_decay=0.1)
+    assert torch.allclose(curves[0].bends, curves[1].bends, atol=1e-5)
+
+
+def test_batch_norm_sees_each_micro_batch_alone():
+    modules = [network("batchnorm") for _ in range(2)]
+    for module, size in zip(modules, (None, 16), strict=True):
+        fit_minimum(module, (X, Y), epochs=2, batch_size=50, micro_batch_size=size, lr=0.1, schedule="constant")
+    assert not torch.allclose(modules[0][1].weight, modules[1][1].weight, atol=1e-6)
+
+
+def test_label_smoothing_is_stepped_down_and_the_history_shows_the_loss_without_it():
+    modules = [network("mlp") for _ in range(2)]
+    history = fit_minimum(modules[0], (X, Y), epochs=2, batch_size=50, lr=0.1, schedule="constant", label_smoothing=0.2)
+    optimizer = torch.optim.SGD(modules[1].parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+    seen = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        output = modules[1](X)
+        seen.append(float(F.cross_entropy(output, Y).detach()))
+        F.cross_entropy(output, Y, label_smoothing=0.2).backward()
+        optimizer.step()
+    assert all(torch.allclose(p, q, atol=1e-6) for p, q in zip(*(m.parameters() for m in modules), strict=True))
+    assert history["train_loss"].tolist() == pytest.approx(seen, rel=1e-5)
+    with pytest.raises(PathfinderError, match="label_smoothing belongs to the cross-entropy"):
+        fit_minimum(modules[0], (X, Y), loss=lambda output, target: output.sum(1), label_smoothing=0.1)
+
+
+def test_checkpoints_are_offered_from_the_start_to_the_end_and_again_after_a_kill(tmp_path):
+    module, seen = network("mlp"), {}
+    fit_minimum(module, (X, Y), epochs=3, checkpoint=lambda epoch: seen.update({epoch: module[0].weight.clone()}))
+    assert list(seen) == [0, 1, 2, 3]
+    assert torch.equal(seen[0], network("mlp")[0].weight) and torch.equal(seen[3], module[0].weight)
+
+    class Killed(Exception):
+        pass
+
+    def kill(epoch):
+        again.append(epoch)
+        if epoch == 2 and again.count(2) == 1:
+            raise Killed
+
+    again, stage = [], Stage(tmp_path / "fit.pt", "key", every=0.0)
+    with pytest.raises(Killed):
+        fit_minimum(network("mlp"), (X, Y), epochs=3, checkpoint=kill, stage=stage)
+    fit_minimum(network("mlp"), (X, Y), epochs=3, checkpoint=kill, stage=stage)
+    assert again == [0, 1, 2, 2, 3]
+
+
+def test_bfloat16_trains_to_what_float32_does():
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        module = network("batchnorm")
+        history = fit_minimum(module, (X, Y), epochs=10, batch_size=16, lr=0.05, precision=precision)
+        losses[precision] = history["train_loss"].iloc[-1]
+        assert all(parameter.dtype == torch.float32 for parameter in module.parameters())
+    assert losses["fp32"] != losses["bf16"] and losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
+
+
 def test_divergence_stops_at_its_step_with_the_last_good_weights():
     calls = []
 

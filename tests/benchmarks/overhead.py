@@ -6,23 +6,20 @@ turns in one process; a row gives both medians and the median of the ratios of n
 """
 
 import argparse
-import os
 import statistics
-import sys
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from timing import compared, in_turns, with_kept_pages
 from torch import Tensor, nn
 
 from pathfinder import Bezier, Evaluator, Split, WeightSpace, build_model, fit_curve, load_data
 from pathfinder.tables import write_table
 
 REPEATS = 15
-KEEP_PAGES = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
 
 
 def resnet20_sized() -> nn.Module:
@@ -45,25 +42,11 @@ def cases() -> Iterator[tuple[str, nn.Module, Split]]:
         yield name, build_model(name, input_shape=(1, 8, 8), seed=0), digits
 
 
-def compared(ours: Callable[[], None], bare: Callable[[], None]) -> dict[str, float]:
+def measured(ours: Callable[[], None], bare: Callable[[], None]) -> dict[str, float]:
     """Medians in seconds of both, taking turns, and of their ratio."""
-    times: list[tuple[float, float]] = []
-    for repeat in range(REPEATS + 1):
-        pair = []
-        for function in (ours, bare) if repeat % 2 else (bare, ours):
-            began = time.perf_counter()
-            function()
-            pair.append(time.perf_counter() - began)
-        times.append((pair[0], pair[1]) if repeat % 2 else (pair[1], pair[0]))
-    times = times[1:]  # the first turn warms up
-    ratios = [a / b for a, b in times]
-    return {
-        "ours_seconds": statistics.median(a for a, _ in times),
-        "bare_seconds": statistics.median(b for _, b in times),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-    }
+    times = in_turns(ours, bare, REPEATS)
+    medians = [statistics.median(side) for side in zip(*times, strict=True)]
+    return {"ours_seconds": medians[0], "bare_seconds": medians[1], **compared(times)}
 
 
 def curve_step(module: nn.Module, data: Split, batch: int) -> dict[str, float]:
@@ -88,7 +71,7 @@ def curve_step(module: nn.Module, data: Split, batch: int) -> dict[str, float]:
             optimizer.step()
             float(loss.detach()), int(wrong)
 
-    return compared(ours, bare)
+    return measured(ours, bare)
 
 
 @torch.no_grad()
@@ -113,7 +96,7 @@ def score(module: nn.Module, data: Split, batch: int) -> dict[str, float]:
             losses += [F.cross_entropy(output, y, reduction="none"), (output.argmax(1) != y).float()]
         torch.cat(losses).mean()
 
-    return compared(ours, bare)
+    return measured(ours, bare)
 
 
 def main() -> None:
@@ -136,6 +119,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if not KEEP_PAGES.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEEP_PAGES})
+    with_kept_pages()
     main()

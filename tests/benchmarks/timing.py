@@ -1,0 +1,34 @@
+"""Two functions timed in turns, so that what else the machine does weighs on both."""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+_KEEP_PAGES = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
+
+
+def with_kept_pages() -> None:
+    """Start the script anew with an allocator that keeps its pages: giving them back or not moves a step by a tenth."""
+    if not _KEEP_PAGES.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_KEEP_PAGES})
+
+
+def in_turns(ours: Callable[[], object], other: Callable[[], object], repeats: int) -> list[tuple[float, float]]:
+    """Seconds of both, `repeats` times; a first turn that warms up is left out."""
+    times: list[tuple[float, float]] = []
+    for repeat in range(repeats + 1):
+        pair = []
+        for function in (ours, other) if repeat % 2 else (other, ours):
+            began = time.perf_counter()
+            function()
+            pair.append(time.perf_counter() - began)
+        times.append((pair[0], pair[1]) if repeat % 2 else (pair[1], pair[0]))
+    return times[1:]
+
+
+def compared(times: list[tuple[float, float]]) -> dict[str, float]:
+    """The median of the ratios of neighbours, with the smallest and the largest."""
+    ratios = [a / b for a, b in times]
+    return {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
