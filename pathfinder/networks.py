@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pathfinder.config import Data, Minimum, Model
 from pathfinder.data import Source
+from pathfinder.descent import DivergedError
 from pathfinder.errors import PathfinderError
-from pathfinder.fit import DivergedError
 from pathfinder.geometry import Curve
 from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from pathfinder import Bezier, Evaluator, Line, PathfinderError, PolyChain, Split, WeightSpace, fit_curve, fit_minimum
-from pathfinder.fit import DivergedError
+from pathfinder.descent import DivergedError
 from pathfinder.recipe import Recipe
 from pathfinder.storage import Stage
 

@@ -1,4 +1,6 @@
-"""What bfloat16 changes of trained networks' scores: `uv run python tests/benchmarks/precision.py FILE... [--out FILE.csv]`.
+"""What bfloat16 changes of trained networks' scores.
+
+    uv run python tests/benchmarks/precision.py FILE... [--out FILE.csv]
 
 The same weights and running statistics score the test split in float32 and under autocast.
 """

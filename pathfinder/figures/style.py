@@ -1,0 +1,38 @@
+"""What all figures share: colours, units, names of axes."""
+
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+# Okabe and Ito's palette, safe for colour-blind readers
+_KNOWN = {"line": "#D55E00", "polychain": "#0072B2", "bezier": "#009E73"}
+_OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "savefig.dpi": 150,
+    "figure.constrained_layout.use": True,
+}
+MINIMA = {"a": "#000000", "b": "#8c8c8c"}
+UNITS = {"loss": "loss (nats)", "error": "error (%)"}
+SPLITS = {"train": "-", "test": "--"}
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each path: its own where it is known, so that figures agree."""
+    names = list(names)
+    others = iter(_OTHERS * (1 + len(names) // len(_OTHERS)))
+    return {name: _KNOWN.get(name) or next(others) for name in names}
+
+
+def by_group(table: pd.DataFrame, groups: dict[str, str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each group of pairs, in the order they come; a pair of no group is one of its own."""
+    for group, rows in table.groupby(table["pair"].map(lambda pair: groups.get(pair, pair)), sort=False):
+        yield str(group), rows

@@ -1,0 +1,40 @@
+"""Figures of training: loss and error by epoch."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from pathfinder.figures.style import MINIMA, SPLITS, UNITS, by_group, colours
+
+
+def training_figures(training: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
+    """Learning curves: loss and error by epoch, a figure per group of pairs."""
+    return {f"training-{group}": _training_figure(rows, group) for group, rows in by_group(training, groups)}
+
+
+def _training_figure(training: pd.DataFrame, title: str) -> Figure:
+    metrics = [metric for metric in ("loss", "error") if f"train_{metric}" in training]
+    figure = Figure(figsize=(4.8 * len(metrics), 4.2))
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    chosen = {**colours(fit for fit in training["fit"].unique() if fit not in MINIMA), **MINIMA}
+    for ax, metric in zip(axes, metrics, strict=True):
+        for (_, name), fit in training.groupby(["pair", "fit"], sort=False):
+            for split, style in SPLITS.items():
+                if f"{split}_{metric}" in fit:
+                    values = fit[f"{split}_{metric}"]
+                    ax.plot(fit["epoch"], values, style, color=chosen[name], linewidth=1.5, label=f"{name} {split}")
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(UNITS[metric])
+        ax.set_title(metric, loc="left")
+        if metric == "loss":
+            ax.set_yscale("log")
+        else:  # the first epochs are wrong about everything, the last about a few in a hundred
+            ax.set_yscale("symlog", linthresh=1.0)
+            ax.set_ylim(0, 100)
+            ax.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.yaxis.set_major_formatter("{x:g}")
+    handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))  # one for all pairs
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=(len(handles) + 1) // 2)
+    figure.suptitle(f"{title}: training (test scores of curves at t = 1/2)", fontsize=11)
+    return figure
