@@ -1,4 +1,4 @@
-"""Plane: C(x, y) = [1, x, y] over an origin and two directions."""
+"""Flat geometries around a point: C(x) = [1, x] over an origin and a direction, and C(x, y) = [1, x, y] over two."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,62 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, Geometry, at_least
 
+Span = float | Sequence[float | int]  # reach to both sides, or two ends
 
-class Plane(Geometry):
+
+class Flat(Geometry):
+    """An origin and as many directions as there are axes; coordinates count multiples of the directions."""
+
+    def coefficients(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, "points anchors"]:
+        """[1, x] or [1, x, y]."""
+        columns = t.view(len(t), -1).unbind(1)
+        return torch.stack([torch.ones_like(columns[0]), *columns], dim=1)
+
+    def locate(self, theta: Float[Tensor, "points weights"]) -> Float[Tensor, "points located"]:
+        """The coordinates nearest to each row of theta, by least squares in float64, and how far it is from them."""
+        origin, *directions = [row.double() for row in self.rows()]
+        gram = torch.stack([torch.stack([a @ b for b in directions]) for a in directions])
+        found = []
+        for row in theta.view(-1, len(origin)):
+            offset = row.detach().double() - origin
+            at = torch.linalg.solve(gram, torch.stack([d @ offset for d in directions]))
+            for x, direction in zip(at, directions, strict=True):
+                offset = offset - x * direction
+            found.append(torch.cat([at, offset.norm()[None]]))
+        return torch.stack(found).cpu()
+
+
+class Ray(Flat):
+    """center + x direction: the line through one point, scored to both sides of it."""
+
+    axes = ("x",)
+
+    def __init__(self, center: Float[Tensor, " weights"], direction: Float[Tensor, " weights"]) -> None:
+        super().__init__()
+        self.register_buffer("center", center.detach().clone())
+        self.register_buffer("direction", direction.detach().clone())
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "Geometry":
+        """The ray of these `center` and `direction`."""
+        return cls(tensors["center"], tensors["direction"])
+
+    def rows(self) -> list[Float[Tensor, " weights"]]:
+        """Center, direction."""
+        return [self.center, self.direction]
+
+    def grid(self, points: int = 51, span: Span = 1.0) -> Float[Tensor, " points"]:
+        """`points` values of x, both ends included, float64.
+
+        Args:
+            points: how many.
+            span: from -span to span, or from the first to the second of two numbers.
+        """
+        low, high = _ends(span)
+        return torch.linspace(low, high, at_least(points, 2), dtype=torch.float64)
+
+
+class Plane(Flat):
     """origin + x u + y v. Made by `Plane.through` three points or `Plane.around` one.
 
     Attributes:
@@ -80,25 +134,25 @@ class Plane(Geometry):
         """Origin, u, v."""
         return [self.origin, self.u, self.v]
 
-    def coefficients(self, t: Float[Tensor, "points 2"]) -> Float[Tensor, "points 3"]:
-        """[1, x, y]."""
-        return torch.stack([torch.ones_like(t[:, 0]), t[:, 0], t[:, 1]], dim=1)
-
     def grid(
-        self, points: int | Sequence[int] = 21, margin: float = 0.2, span: float | None = None
+        self, points: int | Sequence[int] = 21, margin: float = 0.2, span: Span | Sequence[Span] | None = None
     ) -> Float[Tensor, "points 2"]:
         """Coordinates of a rectangular grid, x outermost, both ends included, float64.
 
         Args:
             points: how many along x and y; one number for both.
             margin: how far the grid reaches beyond the landmarks, as a share of their extent.
-            span: instead, the grid reaches from -span to span on both axes.
+            span: instead, from -span to span on both axes; or for each axis its own reach or its two ends.
+
+        Raises:
+            PathfinderError: if there are too few points, or the grid has no extent.
         """
         counts = [points, points] if isinstance(points, int) else list(points)
         low, high = self.landmarks.min(0).values, self.landmarks.max(0).values
         low, high = low - margin * (high - low), high + margin * (high - low)
         if span is not None:
-            low, high = torch.full((2,), -float(span)).double(), torch.full((2,), float(span)).double()
+            spans = [span, span] if isinstance(span, int | float) else list(span)
+            low, high = torch.tensor([_ends(one) for one in spans], dtype=torch.float64).T
         elif len(self.landmarks) < 2:
             raise PathfinderError("a plane around one point has no extent; pass span=.")
         sides = [
@@ -107,13 +161,9 @@ class Plane(Geometry):
         ]
         return torch.cartesian_prod(*sides)
 
-    def locate(self, theta: Float[Tensor, "points weights"]) -> Float[Tensor, "points 3"]:
-        """x, y and the distance from the plane for each row of theta, by least squares in float64."""
-        u, v = self.u.double(), self.v.double()
-        gram = torch.stack([torch.stack([u @ u, u @ v]), torch.stack([v @ u, v @ v])])
-        found = []
-        for row in theta.view(-1, len(self.u)):
-            offset = row.detach().double() - self.origin.double()
-            x, y = torch.linalg.solve(gram, torch.stack([u @ offset, v @ offset]))
-            found.append(torch.stack([x, y, (offset - x * u - y * v).norm()]))
-        return torch.stack(found).cpu()
+
+def _ends(span: Span) -> tuple[float, float]:
+    low, high = (-span, span) if isinstance(span, int | float) else span
+    if not low < high:
+        raise PathfinderError(f"a span must rise from its first end to its second, got {low} and {high}.")
+    return float(low), float(high)

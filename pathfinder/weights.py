@@ -112,10 +112,16 @@ class WeightSpace:
 
     def split(self, theta: Float[Tensor, " weights"]) -> dict[str, Tensor]:
         """The moving tensors by name, as views of theta where the dtype is the same; differentiable."""
-        if theta.shape != (self.size,):
-            raise PathfinderError(f"theta must have shape ({self.size},), got {tuple(theta.shape)}.")
-        pieces = zip(self.names, theta.split(self._sizes), self._shapes, self._dtypes, strict=True)
-        return {name: piece.view(shape).to(dtype) for name, piece, shape, dtype in pieces}
+        return {
+            name: part.to(dtype) for (name, part), dtype in zip(self.parts(theta).items(), self._dtypes, strict=True)
+        }
+
+    def parts(self, vector: Float[Tensor, " weights"]) -> dict[str, Tensor]:
+        """Any vector of this space, such as a direction, in the shapes of the tensors, as views by their names."""
+        if vector.shape != (self.size,):
+            raise PathfinderError(f"theta must have shape ({self.size},), got {tuple(vector.shape)}.")
+        pieces = zip(self.names, vector.split(self._sizes), self._shapes, strict=True)
+        return {name: piece.view(shape) for name, piece, shape in pieces}
 
     def fixed(self, statistics: Tensor | None = None, device: str | torch.device | None = None) -> Fixed:
         """Fresh copies of all tensors that do not move, with these running statistics or the module's own.

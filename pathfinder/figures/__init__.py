@@ -45,7 +45,7 @@ def draw(folder: str | Path) -> list[Path]:
             optional = [_optional(folder / f"{name}.csv") for name in ("training", "minima")]
             figures |= weight_figures(read_table(folder / "weights.csv", ["pair", "name", "low"]), *optional, groups)
         if not figures:
-            raise PathfinderError(f"{folder} holds no paths.csv, planes.csv, training.csv or weights.csv; give the folder of a run.")
+            raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
         drawn = [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
     for path in set((folder / "figures").glob("*.png")) - set(drawn):  # of tables that are no longer there
         path.unlink()
