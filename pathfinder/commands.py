@@ -9,7 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pathfinder import __version__
 from pathfinder.config import Data, Minimum, Model
+from pathfinder.data import smallest
 from pathfinder.datasets import DATASETS
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
@@ -73,19 +75,29 @@ def train(
     splits = data.load()
     network = network_for(Model.parse({"name": asked.model, **asked.model_arguments}), data, splits["train"])
     module = network.build(settings.seed)
-    probe(module, splits, network.name)
+    probe(module, splits, network.name, [smallest(splits["train"], settings.batch_size, settings.micro_batch_size)])
     space = WeightSpace(module)
     shared = {"batch_norm": "stored", "device": device, "precision": precision}
     evaluator = Evaluator(space, splits, **shared)
     tested = {name: split for name, split in splits.items() if name != "train"}
     watcher = Evaluator(space, tested, **shared) if tested else None
-    key = key_of(network.metadata(), fingerprints(splits), settings.model_dump(), device, precision, checkpoint_every)
+    key = key_of(
+        __version__,
+        network.metadata(),
+        fingerprints(splits),
+        settings.model_dump(),
+        device,
+        precision,
+        checkpoint_every,
+    )
     stage = Stage(out.parent / f".{out.name}.partial", key)
 
     def scores(by: Evaluator) -> dict[str, float]:
         return means(by.at(space.vector(module), space.statistics(module)))
 
-    keep = checkpoint_every and trajectory(out.with_name(f"{out.stem}-trajectory"), network, module, checkpoint_every)
+    keep = checkpoint_every and trajectory(
+        out.with_name(f"{out.stem}-trajectory"), network, module, checkpoint_every, settings.epochs
+    )
     kept = out.with_name(f"{out.stem}.last-good.safetensors")
     with last_good(kept, lambda path: network.save(path, module.state_dict())):
         fit_minimum(
@@ -141,7 +153,9 @@ def score(
     config = {"files": [str(file) for file in files], "data": opened.network.data, **where, **scoring}
     record = {"seed": scoring["seed"], "config": config, "scored": evaluator.counts()}
     folder.write_record(scoring["device"], opened.data, **record)
-    key = key_of(name, opened.network.description, opened.digests, fingerprints(opened.data), scoring, t.tolist())
+    key = key_of(
+        __version__, name, opened.network.description, opened.digests, fingerprints(opened.data), scoring, t.tolist()
+    )
     with folder.stage(what, key) as (stage, progress):
         scored = evaluator.score(plane or curve, t, progress=progress, stage=stage)
     if plane:

@@ -187,7 +187,11 @@ class Config(Checked):
             if self.planes and any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
                 raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
             titles = [curve.title for curve in plan.curves]
-            if twice := _repeated([*titles, "line"]):
+            if not titles and not self.score.line:
+                raise ValueError(
+                    f"nothing is to be scored between the minima of `{plan.name}`; add a curve or the line"
+                )
+            if twice := _repeated([*titles, "line", "ends"]):
                 raise ValueError(f"two paths are called `{twice}`; give each entry of [[curves]] a name of its own")
             bent = [curve.title for curve in plan.curves if curve.bends > 0]
             for title in (self.planes.curves or []) if self.planes else []:
@@ -243,7 +247,7 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
 
     Args:
         path: the TOML file. Beside the experiment it may hold tables `[scales.NAME]`: other values for some of its
-            keys, such as those that let a laptop run it.
+            keys, such as those that let a laptop run it. Tables in it are merged, lists replaced.
         scale: which of these to use; the experiment is then called NAME-SCALE.
         changes: `key=value` with dots in the key, such as `minimum.epochs=5` or `pairs.0.replicates=1`; values as in
             TOML, text without quotes is taken as it is.
@@ -259,6 +263,8 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
     raw.setdefault("name", file.stem)
     scales = raw.pop("scales", {})
     if scale is not None:
+        if not isinstance(scales, dict) or not all(isinstance(table, dict) for table in scales.values()):
+            raise PathfinderError(f"scales of {file} must be tables of values, [scales.NAME]; write them so.")
         if scale not in scales:
             raise unknown("scale", scale, scales) if scales else PathfinderError(f"{file} has no [scales.{scale}].")
         for key, value in _flat(scales[scale]):
@@ -277,7 +283,7 @@ def setting(text: str, option: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise PathfinderError(f"{option} needs key=value, got `{text}`; for example epochs=5.")
+        raise PathfinderError(f"{option} needs key=value, got `{text}`; for example seed=5.")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -298,7 +304,7 @@ def _change(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
 def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The values of nested tables by dotted keys."""
     for key, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -52,8 +52,10 @@ class Split:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with any value, shape or type of the data."""
-        digest = hashlib.sha256()
+        """Sixteen hexadecimal digits that change with any value, shape or type of the data, or how it is normalised."""
+        digest = hashlib.sha256(
+            repr((self.classes, *(m is not None and m.tolist() for m in (self.mean, self.std)))).encode()
+        )
         for leaf in _leaves((self.x, self.y)):
             digest.update(f"{leaf.dtype}{tuple(leaf.shape)}".encode())
             digest.update(leaf.contiguous().cpu().reshape(-1).view(torch.uint8).numpy())
@@ -91,6 +93,10 @@ class Split:
         if (crop or flip) and not (isinstance(self.x, Tensor) and self.x.ndim == 4):
             shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in _leaves(self.x))
             raise PathfinderError(f"crop and flip need images (channels, height, width), got inputs of shape {shapes}.")
+        if crop and not 0 < crop < min(self.x.shape[2:]):
+            raise PathfinderError(
+                f"crop must be 0 or more and less than the images' side, {self.x.shape[2:]}, got {crop}."
+            )
         return replace(self, crop=crop, flip=flip)
 
     def subset(self, examples: int | None, seed: int) -> "Split":
@@ -136,6 +142,7 @@ class Stream:
 
     classes = None
     input_shape = None
+    crop, flip = 0, False
 
     def __init__(self, source: Iterable, limit: int | None = None, device: str | torch.device = "cpu") -> None:
         self.source, self.limit, self.device = source, limit, device
@@ -222,6 +229,14 @@ def parts(batch: tuple[Tree, Tree], size: int | None) -> Iterator[tuple[Tree, Tr
     examples = count(batch[0])
     for piece in [slice(None)] if size is None or size >= examples else slices(examples, size):
         yield tuple(_map(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
+
+
+def smallest(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
+    """The smallest number of examples that pass together: of a split or some of it, in batches or micro-batches."""
+    if isinstance(source, Stream):
+        return size
+    batches = {part.stop - part.start for part in slices(min(examples or len(source), len(source)), size)}
+    return min(part.stop - part.start for batch in batches for part in slices(batch, micro or batch))
 
 
 def slices(examples: int, size: int) -> list[slice]:

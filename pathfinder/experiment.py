@@ -1,5 +1,6 @@
 """Experiment: runs a config. Minima, curves between them, scores, tables, figures; each step kept as it is done."""
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from pathfinder import __version__, tables
 from pathfinder.config import Config, CurveSettings, Minimum, Plan
+from pathfinder.data import smallest
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import fit_curve, fit_minimum
@@ -22,6 +24,8 @@ from pathfinder.plane import Plane
 from pathfinder.results import Results
 from pathfinder.scores import Scores
 from pathfinder.weights import WeightSpace, same_network
+
+_ALL = {"examples": None, "batch_norm_examples": None}
 
 
 class Experiment:
@@ -41,7 +45,7 @@ class Experiment:
         self.folder = RunFolder(folder, config.name, report)
         self.data = config.data.load()
         self.results = Results(self.folder.path)
-        self._trained: dict[str, tuple[nn.Module, pd.DataFrame]] = {}
+        self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
 
     def run(self) -> pd.DataFrame:
         """Do all that is missing, write the tables and figures, and give the summary."""
@@ -64,7 +68,11 @@ class Experiment:
         modules = []
         for end, network in zip((plan.a, plan.b), networks, strict=True):
             modules.append(network.build(end.init_seed, end.checkpoint))
-            probe(modules[-1], self.data, network.name)
+            sizes = [smallest(self.data["train"], end.batch_size, end.micro_batch_size)] if not end.checkpoint else []
+            for counted in filter(None, (self.config.score, self.config.planes)):
+                norm = counted.batch_norm_examples or self.config.score.batch_norm_examples
+                sizes.append(smallest(self.data["train"], self.config.score.batch_size, examples=norm))
+            probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
         if plan.a.checkpoint and plan.b.checkpoint:
             ends = [space.vector(module) for module in modules]
@@ -96,7 +104,7 @@ class Experiment:
             curves[settings.title], keys[settings.title] = curve, key
         scored = {name: self._path(plan, name, curve, evaluator, keys[name]) for name, curve in curves.items()}
         self.results.add_paths(plan.group, plan.name, scored)
-        if self.config.score.rescore:
+        if self.config.score.rescore and evaluator.counts() != self._evaluator(space, statistics, **_ALL).counts():
             self._rescore(plan, space, statistics, curves, keys, scored)
         self._planes(plan, space, statistics, curves, keys)
 
@@ -117,26 +125,30 @@ class Experiment:
         return module, key
 
     def _train(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:
+        kept = self.folder.path / "trajectories" / name
         if key not in self._trained:
             module = network.build(end.init_seed)
             with (
                 self.folder.stage(f"minimum {name}", key) as (stage, progress),
                 self._last_good(name, lambda path: network.save(path, module.state_dict())),
             ):
+                if not end.checkpoint_every:
+                    shutil.rmtree(kept, ignore_errors=True)
+                elif not kept.is_dir():
+                    stage.path.unlink(missing_ok=True)  # a finished fit would not pass the checkpoints again
                 history = fit_minimum(
-                    module, self.data["train"], monitor=self._test_scores(module), progress=progress, stage=stage,
-                    checkpoint=self._keep(name, network, module, end.checkpoint_every),
+                    module, self.data["train"], monitor=self._watched(module), progress=progress, stage=stage,
+                    checkpoint=end.checkpoint_every
+                    and trajectory(kept, network, module, end.checkpoint_every, end.epochs),
                     device=self.config.device, precision=self.config.precision, **end.recipe,
                 )  # fmt: skip
-            self._trained[key] = module, history
-        module, history = self._trained[key]
+            self._trained[key] = module, history, kept
+        module, history, first = self._trained[key]
+        if first != kept and first.is_dir():
+            shutil.copytree(first, kept, dirs_exist_ok=True)  # of a minimum that two pairs share
         path = self.folder.path / "minima" / f"{name}.safetensors"
         network.save(path, module.state_dict(), recipe=end.recipe, key=key)
         return module, history
-
-    def _keep(self, name: str, network: Network, module: nn.Module, every: int | None) -> Callable[[int], None] | None:
-        """Keeps the weights of every few epochs: the trajectory."""
-        return every and trajectory(self.folder.path / "trajectories" / name, network, module, every)
 
     def _curve(
         self,
@@ -152,13 +164,12 @@ class Experiment:
         key = self._fit_key("curve", keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
         curve = kind_named(settings.kind)(*ends, bends=settings.bends, fixed_ends=settings.fixed_ends)
         if curve.free():
-            evaluator = self._evaluator(space, only="test")
             with (
                 self.folder.stage(f"curve {name}", key) as (stage, progress),
                 self._last_good(name, lambda path: curve.save(path, beside_curve(space), **network.metadata())),
             ):
                 history = fit_curve(
-                    curve, space, self.data["train"], monitor=self._middle_scores(curve, evaluator), progress=progress,
+                    curve, space, self.data["train"], monitor=self._watched_middle(curve, space), progress=progress,
                     stage=stage, device=self.config.device, precision=self.config.precision, **recipe,
                 )  # fmt: skip
             self.results.add_training(plan.name, settings.title, history)
@@ -210,13 +221,13 @@ class Experiment:
         scored: dict[str, Scores],
     ) -> None:
         """The ends, and where each path is worst, on all examples."""
-        evaluator = self._evaluator(space, statistics, examples=None, batch_norm_examples=None)
+        evaluator = self._evaluator(space, statistics, **_ALL)
         points = {name: tables.peaks(scores.table) for name, scores in scored.items()}
         first = next(iter(curves))
         for name, curve, t in [("ends", curves[first], [0.0, 1.0]), *((n, curves[n], t) for n, t in points.items())]:
             if not t:
                 continue
-            key = self._key("rescore", self.config.seed, self.config.score.batch_size, keys.get(name, keys[first]), t)
+            key = self._scoring_key("rescore", keys.get(name, keys[first]), t)
             with self.folder.stage(f"rescore {plan.name}-{name}", key) as (stage, progress):
                 at = torch.tensor(t, dtype=torch.float64)
                 self.results.add_rescored(plan.name, name, evaluator.score(curve, at, progress=progress, stage=stage))
@@ -225,12 +236,12 @@ class Experiment:
         self,
         space: WeightSpace,
         statistics: list[Tensor] | None = None,
-        only: str | None = None,
+        held_out: bool = False,
         **counts: int | None,
     ) -> Evaluator | None:
-        """The evaluator of the config, for all splits or one, with other counts of examples where these are given."""
+        """The evaluator of the config, for all splits or all but `train`; counts of examples may be others."""
         score = self.config.score
-        data = self.data if only is None else {name: split for name, split in self.data.items() if name == only}
+        data = {name: split for name, split in self.data.items() if not (held_out and name == "train")}
         if not data:
             return None
         interpolated = score.batch_norm == "interpolate"
@@ -261,15 +272,17 @@ class Experiment:
                 stage.save(kept)
         return kept["scores"], kept["counts"]
 
-    def _test_scores(self, module: nn.Module) -> Callable[[], dict[str, float]] | None:
-        """The test scores of a module in training."""
+    def _watched(self, module: nn.Module) -> Callable[[], dict[str, float]] | None:
+        """The scores of a module in training, on all splits but `train`, and how many examples these are of."""
         space = WeightSpace(module)
-        evaluator = self._evaluator(space, only="test")
-        return evaluator and (lambda: means(evaluator.at(space.vector(module), space.statistics(module))))
+        evaluator = self._evaluator(space, held_out=True)
+        counts = evaluator and {**evaluator.counts(), "batch_norm_examples": 0}
+        return evaluator and (lambda: {**means(evaluator.at(space.vector(module), space.statistics(module))), **counts})
 
-    def _middle_scores(self, curve: Curve, evaluator: Evaluator | None) -> Callable[[], dict[str, float]] | None:
-        """The test scores of a curve in training, at t = 1/2."""
-        return evaluator and (lambda: means(evaluator.at(curve(torch.tensor([0.5], dtype=torch.float64))[0])))
+    def _watched_middle(self, curve: Curve, space: WeightSpace) -> Callable[[], dict[str, float]] | None:
+        """Likewise of a curve in training, at t = 1/2."""
+        evaluator, middle = self._evaluator(space, held_out=True), torch.tensor([0.5], dtype=torch.float64)
+        return evaluator and (lambda: {**means(evaluator.at(curve(middle)[0])), **evaluator.counts()})
 
     def _last_good(self, name: str, save: Callable[[Path], None]) -> AbstractContextManager:
         return last_good(self.folder.path / f"{name}.last-good.safetensors", save)
@@ -279,7 +292,7 @@ class Experiment:
         return key_of(__version__, self._fingerprints, self.config.device, self.config.precision, *parts)
 
     def _fit_key(self, *parts: Any) -> str:
-        return self._key(*parts, self.config.data.crop, self.config.data.flip)
+        return self._key(*parts, self.data["train"].crop, self.data["train"].flip)
 
     def _scoring_key(self, *parts: Any) -> str:
         score = self.config.score.model_dump(exclude={"points", "line", "range", "rescore"})

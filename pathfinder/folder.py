@@ -78,7 +78,7 @@ def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
 def _earlier(folder: Path, name: str) -> dict[str, Any]:
     if folder.exists() and not folder.is_dir():
         raise PathfinderError(f"the output folder {folder} is a file; choose another with --out.")
-    for leftover in [*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")]:  # of a write that was killed
+    for leftover in list(folder.rglob(".*.tmp")):  # of a write that was killed
         leftover.unlink(missing_ok=True)
     if not folder.exists() or not any(folder.iterdir()):
         return {}

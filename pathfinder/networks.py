@@ -1,6 +1,7 @@
 """Network: what a checkpoint must say of itself so that no command needs it again: model, arguments, data."""
 
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pathfinder.config import Data, Minimum, Model
 from pathfinder.data import Source
@@ -53,17 +55,32 @@ def network_in(path: str | Path) -> Network | None:
     """What a file of weights says of itself; nothing if it is not ours."""
     file = existing_file(path, "checkpoint")
     metadata = load_tensors(file)[1] if file.suffix == ".safetensors" else {}
-    if not isinstance(metadata.get("model"), dict):
+    model, data = metadata.get("model"), metadata.get("data", {})
+    if not isinstance(model, dict) or {key: type(part) for key, part in model.items()} != _DESCRIBED:
         return None
-    return Network(metadata["model"]["name"], metadata["model"]["arguments"], metadata.get("data", {}))
+    return Network(model["name"], model["arguments"], data if isinstance(data, dict) else {"name": str(data)})
 
 
-def probe(module: nn.Module, data: Mapping[str, Source], name: str) -> None:
+_DESCRIBED = {"name": str, "arguments": dict}
+
+
+def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Sequence[int] = ()) -> None:
     """Let a module score two examples of each split.
 
+    Args:
+        module: the network.
+        data: the splits.
+        name: of the network, for the error.
+        sizes: the smallest batches its BatchNorm layers, if there are any, will have to normalise.
+
     Raises:
-        PathfinderError: if it cannot, because it is made for other data.
+        PathfinderError: if it cannot, because it is made for other data; or BatchNorm would see a single example.
     """
+    if 1 in sizes and any(isinstance(layer, _BatchNorm) for layer in module.modules()):
+        raise PathfinderError(
+            f"network `{name}` has BatchNorm, which needs 2 examples or more at a time, got 1; raise batch_size, "
+            "micro_batch_size or the number of examples."
+        )
     space = WeightSpace(module)
     theta = space.vector(module)
     for split, source in data.items():
@@ -73,8 +90,8 @@ def probe(module: nn.Module, data: Mapping[str, Source], name: str) -> None:
                 cross_entropy(space.call(theta, x), y)
         except PathfinderError:
             raise
-        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0]
+        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise PathfinderError(
                 f"network `{name}` cannot score the data (split {split}, inputs {source.input_shape}): {reason}; "
                 "choose a network and data that belong together."
@@ -161,11 +178,16 @@ def network_of(end: Minimum, data: Data, train: Source) -> Network:
     return network
 
 
-def trajectory(folder: Path, network: Network, module: nn.Module, every: int) -> Callable[[int], None]:
-    """What `fit_minimum` calls to keep the weights of every few epochs as files, the initial ones first."""
+def trajectory(folder: Path, network: Network, module: nn.Module, every: int, epochs: int) -> Callable[[int], None]:
+    """What `fit_minimum` calls to keep weights on the way as files: the initial ones, every few epochs' and the last.
+
+    A fit that begins anew removes what an earlier one left in the folder.
+    """
 
     def keep(epoch: int) -> None:
-        if epoch % every == 0:
+        if epoch == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+        if epoch % every == 0 or epoch == epochs:
             network.save(folder / f"epoch-{epoch:04d}.safetensors", module.state_dict(), epoch=epoch)
 
     return keep

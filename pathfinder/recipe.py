@@ -13,6 +13,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
+Schedule = Literal["constant", "step", "li", "cosine", "onecycle", "garipov"]
 
 
 class Checked(BaseModel):
@@ -49,7 +50,7 @@ class Recipe(Checked):
         weight_decay: the optimiser's own, on all parameters.
         label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016); histories and scores
             show the loss without it.
-        schedule: `constant`, `step`, `cosine`, `onecycle` or `garipov`; see `learning_rate`.
+        schedule: `constant`, `step`, `li`, `cosine`, `onecycle` or `garipov`; see `learning_rate`.
         seed: draws the order of the examples, and what the module itself draws (Dropout).
     """
 
@@ -62,7 +63,7 @@ class Recipe(Checked):
     nesterov: bool = False
     weight_decay: NotNegative = 5e-4
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    schedule: Literal["constant", "step", "cosine", "onecycle", "garipov"] = "onecycle"
+    schedule: Schedule = "onecycle"
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -74,9 +75,10 @@ class Recipe(Checked):
     def learning_rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, where an epoch has `steps` of them.
 
-        constant; step: a tenth after 50 % and again after 75 % of the epochs (He et al. 2016); cosine to zero, step by
-        step (Loshchilov and Hutter 2017); onecycle: up from lr / 25 over 30 % of the steps, down to lr / 250,000 (Smith
-        and Topin 2018, with torch's defaults); garipov: constant to 50 % of the epochs, linear to 1 % at 90 %, then
+        constant; step: a tenth after 50 % and again after 75 % of the epochs (He et al. 2016); li: and once more after
+        11/12 (Li et al. 2018: epochs 150, 225 and 275 of 300); cosine to zero, step by step (Loshchilov and Hutter
+        2017); onecycle: up from lr / 25 over 30 % of the steps, down to lr / 250,000 (Smith and Topin 2018, with
+        torch's defaults); garipov: constant to 50 % of the epochs, linear to 1 % at 90 %, then
         1 % (Garipov et al. 2018, `train.py`).
         """
         return self.lr * _SCHEDULES[self.schedule](step, steps, self.epochs)
@@ -90,7 +92,7 @@ class CurveRecipe(Recipe):
         t: how the t of each mini-batch is drawn: `uniform`, or `beta` for Beta(2, 2), which looks at the middle more.
     """
 
-    schedule: Literal["constant", "step", "cosine", "onecycle", "garipov"] = "garipov"
+    schedule: Schedule = "garipov"
     t: Literal["uniform", "beta"] = "uniform"
 
 
@@ -133,6 +135,10 @@ def _step(step: int, steps: int, epochs: int) -> float:
     return 0.01 if share >= 0.75 else 0.1 if share >= 0.5 else 1.0
 
 
+def _li(step: int, steps: int, epochs: int) -> float:
+    return _step(step, steps, epochs) * (0.1 if 12 * (step // steps) >= 11 * epochs else 1.0)
+
+
 def _cosine(step: int, steps: int, epochs: int) -> float:
     return (1 + math.cos(math.pi * step / (steps * epochs))) / 2
 
@@ -158,6 +164,7 @@ def _between(start: float, end: float, share: float) -> float:
 _SCHEDULES = {
     "constant": lambda step, steps, epochs: 1.0,
     "step": _step,
+    "li": _li,
     "cosine": _cosine,
     "onecycle": _onecycle,
     "garipov": _garipov,

@@ -104,15 +104,19 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     """
     path = existing_file(path, "checkpoint")
     content = load_tensors(path)[0] if path.suffix == ".safetensors" else _load_torch(path)
-    for key in _WRAPPINGS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
+    while isinstance(content, Mapping):
+        inner = [content[key] for key in _WRAPPINGS if isinstance(content.get(key), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    if not isinstance(content, Mapping) or not any(
+        isinstance(value, Tensor) and isinstance(name, str) for name, value in content.items()
+    ):
         keys = listed(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
         raise PathfinderError(
             f"checkpoint {path} holds no state dict but {keys or 'nothing'}; save model.state_dict()."
         )
-    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor) and isinstance(name, str)}
     for prefix in _PREFIXES * 2:  # put there by wrappers of the whole network, so on every name
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}

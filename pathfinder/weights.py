@@ -226,27 +226,33 @@ def _matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
     given = _tensors(source, every_name=True) if isinstance(source, nn.Module) else dict(source)
     aliases, saved, counters = _aliases(module), set(module.state_dict()), _running(module)[1]
     found: dict[str, Tensor] = {}
-    faults = []
+    missing, misshapen, untied = [], [], []
     for name, own in _tensors(module).items():
         copies = [given.pop(alias) for alias in aliases[name] if alias in given]
         if not copies and (name not in saved or name in counters):
             found[name] = own.detach()
         elif not copies:
-            faults.append(f"`{name}` {tuple(own.shape)} is missing")
+            missing.append(f"`{name}` {tuple(own.shape)}")
         elif copies[0].shape != own.shape:
-            faults.append(f"`{name}` is {tuple(copies[0].shape)}, not {tuple(own.shape)}")
+            misshapen.append(f"`{name}` is {tuple(copies[0].shape)}, not {tuple(own.shape)}")
         elif any(not torch.equal(copies[0], other) for other in copies[1:]):
-            faults.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
+            untied.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
         else:
             found[name] = copies[0].detach()
-    faults += [f"`{name}` {tuple(tensor.shape)} is not part of it" for name, tensor in given.items()]
-    if faults:
-        rest = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+    unexpected = [f"`{name}` {tuple(tensor.shape)}" for name, tensor in given.items()]
+    faults = [_first(missing, "missing: "), _first(unexpected, "unexpected: "), _first(misshapen), _first(untied)]
+    if any(faults):
         raise PathfinderError(
-            f"the weights do not fit this {type(module).__name__}: {'; '.join(faults[:3])}{rest}; "
+            f"the weights do not fit this {type(module).__name__}: {'; '.join(filter(None, faults))}; "
             "both need the same architecture."
         )
     return found
+
+
+def _first(faults: list[str], kind: str = "") -> str:
+    """The first three faults of a kind, and how many more there are."""
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return f"{kind}{', '.join(faults[:3])}{more}" if faults else ""
 
 
 def _tensors(module: nn.Module, every_name: bool = False) -> dict[str, Tensor]:

@@ -51,6 +51,8 @@ def work(tmp_path_factory):
         "empty": {"x_test": x[:0], "y_test": y[:0]},
         "nan": {"x_train": np.where(x < 0.01, np.nan, x)},
         "range": {"y_test": y[:10] + 40},
+        "one": {"y_train": y * 0, "y_test": y[:10] * 0},
+        "types": {"x_train": (x * 255).astype(np.uint8)},
         "flat": {"x_train": x.reshape(20, 64), "x_test": x[:10].reshape(10, 64)},
     }
     for name, change in changes.items():
@@ -295,7 +297,7 @@ MISTAKES = {
     ),
     "connect: another architecture than --model": (
         [*_CONNECT, "--model", "convnet"],
-        "`features.0.weight` (16, 1, 3, 3) is missing",
+        "missing: `features.0.weight` (16, 1, 3, 3)",
         "same architecture",
     ),
     "connect: truncated": (["connect", "a.safetensors", "cut.safetensors", *_NEW], "cut.safetensors", "make it anew"),
@@ -368,6 +370,15 @@ MISTAKES = {
     "train: no such checkpoints": ([*_TRAIN, "--checkpoint-every", "0"], "0", "1 epoch or more"),
     "train: no images in a folder": ([*_TRAIN[:3], "folder:folder", *_TRAIN[4:]], "folder", "must hold a folder"),
     "train: wrong micro-batch": ([*_TRAIN, "--set", "micro_batch_size=0"], "micro_batch_size", "greater than"),
+    "train: BatchNorm of one example": (
+        ["train", "convnet-bn", *_TRAIN[2:], "--set", "micro_batch_size=1"], "got 1", "raise batch_size",
+    ),
+    "a crop too large": (["run", "tiny.toml", "--set", "data.crop=100"], "100", "less than the images' side"),
+    "nothing to score": (
+        ["run", "tiny.toml", "--set", "curves=[]", "--set", "score.line=false"], "convnet-bn", "add a curve",
+    ),
+    "one class": (["run", "tiny.toml", "--set", "data.name=npz:one.npz"], "1 class", "needs 2 or more"),
+    "images of two types": (["run", "tiny.toml", "--set", "data.name=npz:types.npz"], "uint8", "convert them alike"),
     "list: unknown": (["list", "model"], "model", "did you mean `models`"),
 }  # fmt: skip
 

@@ -2,8 +2,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
-from pathfinder import PathfinderError
+from pathfinder import PathfinderError, build_model
 from pathfinder.config import load_config
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
@@ -82,6 +83,8 @@ def test_a_scale_changes_what_it_names_and_the_name(tmp_path):
         config(tmp_path, text, scale="smal")
     with pytest.raises(PathfinderError, match=r"has no \[scales.small\]"):
         config(tmp_path, BASE, scale="small")
+    with pytest.raises(PathfinderError, match=r"must be tables of values, \[scales.NAME\]"):
+        config(tmp_path, BASE + "[scales]\nsmall = 3\n", scale="small")
     with pytest.raises(PathfinderError, match=r"\[scales.small\]: there is no `pairs.7.b.lr` in the config"):
         config(tmp_path, text + "pairs.7.b.lr = 1\n", scale="small")
 
@@ -90,7 +93,10 @@ def test_a_scale_changes_what_it_names_and_the_name(tmp_path):
 def test_every_config_in_the_repository_holds_what_it_should(path):
     scales = tomllib.loads(path.read_text()).get("scales", {})
     for scale in (None, *scales):
-        assert load_config(path, scale=scale).plan()
+        plans = load_config(path, scale=scale).plan()
+        for end in {end.model_dump_json(include={"model"}): end for plan in plans for end in (plan.a, plan.b)}.values():
+            with torch.device("meta"):
+                assert list(build_model(end.model.name, input_shape=(3, 32, 32), **end.model.arguments).parameters())
     assert not scales or "small" in scales
 
 

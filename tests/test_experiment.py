@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,10 @@ def test_the_largest_points_are_rescored_on_all_examples(tiny, tmp_path):
     changes = ["score.rescore=true", "minimum.epochs=1", "curve.epochs=1", "planes.points=2"]
     Experiment(load_config(tiny, changes), tmp_path / "run").run()
     found = read_table(tmp_path / "run" / "rescored.csv")
+    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored"]), tmp_path / "run").run()
+    assert not found["test_loss"].equals(read_table(tmp_path / "run" / "rescored.csv")["test_loss"])
+    Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    assert found.equals(read_table(tmp_path / "run" / "rescored.csv"))
     paths = read_table(tmp_path / "run" / "paths.csv").set_index(["path", "t"])
     assert found.query("path == 'ends'")["t"].tolist() == [0, 1]
     assert (found[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 1437]).all(axis=None)
@@ -92,6 +97,11 @@ def test_a_trajectory_is_kept_and_ends_at_the_minimum(tiny, tmp_path):
     Experiment(load_config(tiny, changes), tmp_path / "run").run()
     kept = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").glob("trajectories/*/*"))
     assert kept == [f"trajectories/convnet-bn-{s}/epoch-000{e}.safetensors" for s in "ab" for e in (0, 2, 4)]
+    Experiment(load_config(tiny, [*changes, "minimum.checkpoint_every=3", "minimum.lr=0.2"]), tmp_path / "run").run()
+    folder = tmp_path / "run" / "trajectories" / "convnet-bn-b"
+    assert sorted(path.name for path in folder.iterdir()) == [f"epoch-000{epoch}.safetensors" for epoch in (0, 3, 4)]
+    shutil.rmtree(folder)
+    Experiment(load_config(tiny, [*changes]), tmp_path / "run").run()
     last, end = (load_weights(tmp_path / "run" / name) for name in (kept[2], "minima/convnet-bn-a.safetensors"))
     assert all(torch.equal(tensor, end[name]) for name, tensor in last.items())
 
@@ -99,10 +109,10 @@ def test_a_trajectory_is_kept_and_ends_at_the_minimum(tiny, tmp_path):
 def test_augmented_data_is_another_fit(tiny, tmp_path):
     changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]
     losses = []
-    for crop in (0, 1):
-        Experiment(load_config(tiny, [*changes, f"data.crop={crop}"]), tmp_path / "run").run()
-        losses.append(read_table(tmp_path / "run" / "minima.csv")["train_loss"].tolist())
-    assert losses[0] != losses[1]
+    for augmented in ([], ["data.crop=1"], ["data.flip=true"]):
+        Experiment(load_config(tiny, [*changes, *augmented]), tmp_path / "run").run()
+        losses.append(tuple(read_table(tmp_path / "run" / "minima.csv")["train_loss"]))
+    assert len(set(losses)) == 3
 
 
 def test_every_row_of_a_path_is_what_its_files_score(done):

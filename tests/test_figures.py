@@ -66,7 +66,7 @@ def test_a_scored_line_alone_has_a_figure_too(folder):
 
 
 def test_nothing_to_draw_is_an_error(tmp_path):
-    with pytest.raises(PathfinderError, match=r"holds no paths.csv"):
+    with pytest.raises(PathfinderError, match="holds no table to draw"):
         draw(tmp_path)
     with pytest.raises(PathfinderError, match="is no folder"):
         draw(tmp_path / "no")

@@ -69,6 +69,11 @@ def test_any_depth_and_width_scores_images_and_can_be_trained(name, arguments, s
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize(("given", "shortcut"), [("False", False), ("no", False), (False, False), ("true", True)])
+def test_arguments_as_text_mean_what_they_say(given, shortcut):
+    assert (build_model("resnet", depth=8, shortcut=given).blocks[0].shortcut is not None) is shortcut
+
+
 def test_a_shortcut_adds_the_input_and_is_all_that_differs():
     with_, without = (build_model(name, seed=0).blocks[0] for name in ("resnet20", "resnet20-noshort"))
     without.load_state_dict(with_.state_dict())
@@ -109,12 +114,16 @@ def test_torchvision_and_ones_own_by_name(tmp_path, monkeypatch):
         ("preresnet", {"depth": 21}, r"depth must be 9 n [+] 2, got 21"),
         ("vgg", {"depth": 10}, "depth must be one of 9, 11, 13, 16, 19, got 10"),
         ("vgg16", {"input_shape": (3, 16, 16)}, "images of 16 x 16 are too small for 5 stages"),
-        ("mlp", {"width": 3}, "model `mlp` cannot be built: .*unexpected keyword argument 'width'"),
+        ("mlp", {"width": 3}, "model `mlp` cannot be built: width: Unexpected keyword argument, got 3"),
+        ("resnet", {"width": 0}, "width must be 1 or more, got 0"),
+        ("vgg9", {"width": 0.001}, "width must leave a channel, got 0.001"),
+        ("resnet", {"shortcut": "maybe"}, "shortcut: should be a valid boolean.*, got 'maybe'"),
+        ("mlp", {"input_shape": 3}, "input_shape: .*Sequence.*, got 3"),
         ("math:sqrt", {"x": 4}, "model `math:sqrt`"),
         ("convnet", {"widths": [-1]}, "model `convnet` cannot be built"),
         ("builtins:dict", {}, "must give a torch.nn.Module, got dict"),
     ],
 )
-def test_mistakes_are_named(name, arguments, words):
+def test_mistakes_are_named(name, arguments, words, without_shapes):
     with pytest.raises(PathfinderError, match=words):
         build_model(name, **arguments)

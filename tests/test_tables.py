@@ -7,7 +7,7 @@ import torch
 from helpers import Bowl, bowl_loss
 
 from pathfinder import Evaluator, Line, PathfinderError, PolyChain, WeightSpace, summarize
-from pathfinder.tables import barrier_interval, read_off, read_table, replicates, write_table
+from pathfinder.tables import barrier_interval, peaks, read_off, read_table, replicates, weight_histogram, write_table
 
 T = np.linspace(0, 1, 5)
 
@@ -16,6 +16,25 @@ def scores(path, points=5):
     """A path over the bowl |theta|^2 / 2; four examples lie 0, 1, 2 and 3 above it."""
     data = {"train": (torch.arange(4.0)[:, None], torch.zeros(4))}
     return Evaluator(WeightSpace(Bowl(2)), data, loss=bowl_loss).score(path, points)
+
+
+def test_a_histogram_holds_every_weight_once_and_its_density_is_one():
+    module = torch.nn.Sequential(torch.nn.Linear(50, 40), torch.nn.BatchNorm1d(40), torch.nn.Linear(40, 3))
+    with torch.no_grad():
+        module[0].weight[0, 0] = 9.0
+    found = weight_histogram(module)
+    assert found["weights"].sum() == 50 * 40 + 40 * 3 and found["high"].iloc[-1] >= 9
+    assert (found["density"] * (found["high"] - found["low"])).sum() == pytest.approx(1)
+    assert np.allclose(found["low"].iloc[1:], found["high"].iloc[:-1])
+    inner = found.iloc[1:-1]
+    assert np.allclose(inner["low"], -inner["high"].iloc[::-1]) and np.ptp(inner["high"] - inner["low"]) < 1e-9
+
+
+def test_peaks_are_the_worst_points_between_the_ends():
+    t = [-0.5, 0, 0.25, 0.5, 0.75, 1, 1.5]
+    table = pd.DataFrame({"t": t, "train_loss": [9, 8, 1, 3, 2, 8, 9], "test_error": [9, 8, 4, 3, 4, 8, 9.0]})
+    assert peaks(table.assign(train_loss_se=1.0, test_examples=5)) == [0.25, 0.5]
+    assert peaks(table[table["t"].isin([0, 1])]) == []
 
 
 def test_every_number_of_a_line_over_a_bowl():

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from pathfinder.data import Source, Split, as_source
 from pathfinder.datasets.arrays import digits, npz
-from pathfinder.datasets.images import folder, published
+from pathfinder.datasets.images import PUBLISHED, folder, published
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.lookup import by_import_path, unknown
 
@@ -39,7 +43,8 @@ def load_data(
             ~/.cache/pathfinder, and are downloaded there on first use.
         crop: pixels by which training images are padded and cropped at random, only while fitting.
         flip: whether training images are mirrored at random, likewise.
-        validation: how many training examples become the split `validation`, drawn by seed.
+        validation: how many training examples become the split `validation`, drawn by seed. Images are still normalised
+            by the mean and deviation of all training examples.
         examples: how many of the other training examples are kept, drawn by seed.
         image_size: for `folder:`, the side to which images are scaled and cropped in the middle.
         seed: draws the validation split and the examples.
@@ -49,6 +54,8 @@ def load_data(
             few examples.
     """
     splits = {key: as_source(split, key) for key, split in _named(name, image_size).items()}
+    if seed < 0:
+        raise PathfinderError(f"the seed of the data must be 0 or more, got {seed}.")
     wanted = {"crop": crop, "flip": flip, "validation": validation, "examples": examples}
     if not any(wanted.values()):
         return splits
@@ -62,7 +69,9 @@ def load_data(
         train, splits["validation"] = train.divided(validation, seed)
     if examples and examples > len(train):
         raise PathfinderError(f"examples must be at most the {len(train)} of the split train, got {examples}.")
-    splits["train"] = train.subset(examples, seed).augmented(crop, flip)
+    splits["train"] = train.subset(examples, seed)
+    if crop or flip:
+        splits["train"] = splits["train"].augmented(crop or train.crop, flip or train.flip)
     return splits
 
 
@@ -71,9 +80,17 @@ def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
     splits = load_data(name, **settings)
     if "train" not in splits:
         raise PathfinderError(f"data `{name}` needs a split called train, got {listed(splits)}.")
-    if splits["train"].classes is None:
+    train = splits["train"]
+    if train.classes is None:
+        y = getattr(train, "y", None)
+        came = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
         raise PathfinderError(
-            f"data `{name}` has no classes: y must hold whole-number labels; for other losses use the Python interface."
+            f"data `{name}` has no classes: y must hold whole-number labels, shape (examples,), got {came}; for other "
+            "losses use the Python interface."
+        )
+    if train.classes < 2:
+        raise PathfinderError(
+            f"data `{name}` has {train.classes} class in the split train; a classifier needs 2 or more."
         )
     return splits
 
@@ -87,7 +104,7 @@ def _named(name: str, image_size: int | None) -> dict[str, Any]:
         return npz(name.removeprefix("npz:"))
     if name == "digits":
         return digits()
-    if name in DATASETS and ":" not in name:
+    if name in PUBLISHED:
         return published(name)
     if ":" in name:
         return _own(name)
@@ -101,4 +118,11 @@ def _own(spec: str) -> dict[str, Any]:
         raise PathfinderError(f"data `{spec}` must be a function without arguments ({error}).") from error
     if not isinstance(splits, Mapping) or not splits:
         raise PathfinderError(f"data `{spec}` must return splits by name, got {type(splits).__name__}.")
-    return dict(splits)
+    return {key: _tensors(value) for key, value in splits.items()}
+
+
+def _tensors(split: Any) -> Any:
+    """A pair of NumPy arrays as tensors; anything else as it is."""
+    if isinstance(split, tuple) and len(split) == 2 and all(isinstance(part, np.ndarray) for part in split):
+        return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in split)
+    return split

@@ -47,7 +47,17 @@ def npz(path: str | Path) -> dict[str, Split]:
             splits = from_arrays(arrays)
     except PathfinderError:
         raise
-    except (OSError, ValueError, EOFError, AttributeError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        BadZipFile,
+        zlib.error,
+    ) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PathfinderError(
             f"{path} is no readable npz of plain arrays ({reason}); write it with np.savez."
@@ -65,6 +75,9 @@ def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str
     `uint8` inputs are images, channels first or last or none, and stay so; others become float32. Whole numbers as
     targets are labels.
     """
+    kinds = {name: str(x.dtype) for name, (x, _) in arrays.items() if np.uint8 in [a.dtype for a, _ in arrays.values()]}
+    if len(set(kinds.values())) > 1:
+        raise PathfinderError(f"inputs of all splits must be uint8 or none, got {kinds}; convert them alike.")
     tensors = {name: (_inputs(x), _targets(y)) for name, (x, y) in arrays.items()}
     x, y = tensors["train"]
     classes = int(y.max()) + 1 if y.ndim == 1 and y.dtype == torch.int64 and len(y) else None
@@ -88,10 +101,13 @@ def _targets(y: np.ndarray) -> Tensor:
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel of uint8 images scaled to [0, 1], from exact counts of each value."""
-    channels = x.transpose(0, 1).flatten(1)
+    """Mean and standard deviation of uint8 values scaled to [0, 1], from exact counts of each.
+
+    Per channel of images; one of each for inputs of fewer axes. Where all values are equal, the deviation is 1.
+    """
+    channels = x.transpose(0, 1).flatten(1) if x.ndim == 4 else x.reshape(1, -1)
     counts = torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in channels]).double()
     values = torch.arange(256, dtype=torch.float64) / 255
     mean = counts @ values / counts.sum(1)
     variance = counts @ values**2 / counts.sum(1) - mean**2
-    return mean.float(), variance.clamp_min(1e-12).sqrt().float()
+    return mean.float(), torch.where(variance > 1e-12, variance, 1.0).sqrt().float()

@@ -11,7 +11,7 @@ from pathfinder.datasets.arrays import from_arrays, npz
 from pathfinder.errors import PathfinderError, listed
 
 # the class of torchvision, and the files it looks for if nothing can be downloaded
-_PUBLISHED = {
+PUBLISHED = {
     "cifar10": ("CIFAR10", "cifar-10-python.tar.gz"),
     "cifar100": ("CIFAR100", "cifar-100-python.tar.gz"),
     "mnist": ("MNIST", "MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz"),
@@ -30,7 +30,7 @@ def published(name: str) -> dict[str, Split]:
         return npz(file)
     from torchvision import datasets
 
-    kind, files = _PUBLISHED[name]
+    kind, files = PUBLISHED[name]
     try:
         found = {
             split: getattr(datasets, kind)(home, train=split == "train", download=True) for split in ("train", "test")
@@ -38,8 +38,8 @@ def published(name: str) -> dict[str, Split]:
     except (OSError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise PathfinderError(
-            f"data `{name}` is not in {home} and cannot be downloaded ({reason}); put {files} there, or {name}.npz "
-            "with x_train, y_train, x_test and y_test, or name another folder by PATHFINDER_DATA."
+            f"data `{name}` is not in {home}, or damaged there, and cannot be downloaded ({reason}); put {files} "
+            f"there, or {name}.npz with x_train, y_train, x_test and y_test, or name another folder by PATHFINDER_DATA."
         ) from error
     return from_arrays({split: (np.asarray(part.data), np.asarray(part.targets)) for split, part in found.items()})
 

@@ -42,8 +42,9 @@ def draw(folder: str | Path) -> list[Path]:
         if (folder / "training.csv").exists():
             figures |= training_figures(read_table(folder / "training.csv", ["pair", "fit", "epoch"]), groups)
         if (folder / "weights.csv").exists():
-            optional = [_optional(folder / f"{name}.csv") for name in ("training", "minima")]
-            figures |= weight_figures(read_table(folder / "weights.csv", ["pair", "name", "low"]), *optional, groups)
+            weights = read_table(folder / "weights.csv", ["pair", "name", "low", "high", "density"])
+            training = _optional(folder / "training.csv", ["pair", "fit", "epoch", "norm"])
+            figures |= weight_figures(weights, training, _optional(folder / "minima.csv", ["pair", "name"]), groups)
         if not figures:
             raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
         drawn = [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
@@ -67,5 +68,5 @@ def _groups(folder: Path) -> dict[str, str]:
     return dict(zip(summary["pair"], summary["group"], strict=True))
 
 
-def _optional(path: Path) -> pd.DataFrame:
-    return read_table(path) if path.exists() else pd.DataFrame(columns=["pair", "fit", "name"])
+def _optional(path: Path, columns: list[str]) -> pd.DataFrame:
+    return read_table(path, columns) if path.exists() else pd.DataFrame(columns=columns)

@@ -22,7 +22,7 @@ STYLE = {
 }
 MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 UNITS = {"loss": "loss (nats)", "error": "error (%)"}
-SPLITS = {"train": "-", "test": "--"}
+SPLITS = {"train": "-", "validation": ":", "test": "--"}
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

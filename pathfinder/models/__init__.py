@@ -1,10 +1,12 @@
 """Networks by name: ordinary modules that know nothing of paths."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from pydantic import ValidationError, validate_call
 from torch import nn
 
 from pathfinder.errors import PathfinderError
@@ -15,7 +17,7 @@ from pathfinder.models.preresnet import PreResNet
 from pathfinder.models.resnet import ResNet
 from pathfinder.models.vgg import VGG
 
-_FAMILIES: dict[str, Callable[..., nn.Module]] = {
+_FAMILIES: dict[str, type[nn.Module]] = {
     "mlp": MLP,
     "convnet": ConvNet,
     "vgg": VGG,
@@ -72,13 +74,18 @@ def build_model(
     Raises:
         PathfinderError: if the name is unknown, or the builder refuses an argument.
     """
-    offered = {"num_classes": num_classes, "input_shape": tuple(input_shape)}
-    builder, given = _builder(name, offered)
+    builder, given = _builder(name, {"num_classes": num_classes, "input_shape": input_shape})
     with torch.random.fork_rng(enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
         try:
             module = builder(**{**given, **arguments})
+        except ValidationError as error:
+            fault = error.errors()[0]
+            what = ".".join(map(str, fault["loc"])) + ": " + fault["msg"].removeprefix("Input ")
+            raise PathfinderError(
+                f"model `{name}` cannot be built: {what}, got {fault['input']!r}; see its arguments."
+            ) from error
         except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
             reason = str(error).splitlines()[0]
             raise PathfinderError(f"model `{name}` cannot be built: {reason}; see its arguments.") from error
@@ -87,10 +94,17 @@ def build_model(
     return module
 
 
+def _checked(family: type[nn.Module], **arguments: Any) -> nn.Module:
+    """One of the families, its arguments converted to what it annotates: text such as `no` to a truth value, say."""
+    module = family.__new__(family)
+    validate_call(family.__init__)(module, **arguments)
+    return module
+
+
 def _builder(name: str, offered: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     family, arguments = _SIZES.get(name, (name, {}))
     if family in _FAMILIES:
-        return _FAMILIES[family], {**arguments, **offered}
+        return partial(_checked, _FAMILIES[family]), {**arguments, **offered}
     if name.startswith("torchvision:"):
         from torchvision import models
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
+
+from pathfinder.models.layers import channels_last
 
 
 class ConvNet(nn.Module):
@@ -40,5 +41,4 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (examples, num_classes)."""
         x = self.features[0](x)
-        x = x.contiguous(memory_format=torch.channels_last)  # scores small images twice as fast on a processor
-        return self.classifier(self.features[1:](x).flatten(1))
+        return self.classifier(self.features[1:](channels_last(x)).flatten(1))

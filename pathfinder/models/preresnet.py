@@ -64,7 +64,7 @@ class PreResNet(nn.Module):
         input_shape: channels, height, width of one image.
 
     Raises:
-        ValueError: if no whole number of blocks has this depth.
+        ValueError: if no whole number of blocks has this depth, or the width is below 1.
     """
 
     def __init__(
@@ -82,6 +82,8 @@ class PreResNet(nn.Module):
         layers, rest = (9, 2) if bottleneck else (6, 4)
         if depth < layers + rest or (depth - rest) % layers:
             raise ValueError(f"depth must be {layers} n + {rest}, got {depth}")
+        if width < 1:
+            raise ValueError(f"width must be 1 or more, got {width}")
         channels = 16
         self.conv1 = nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=bias)
         blocks: list[PreBlock] = []

@@ -47,7 +47,7 @@ class ResNet(nn.Module):
         input_shape: channels, height, width of one image.
 
     Raises:
-        ValueError: if the depth is not 6 n + 2.
+        ValueError: if the depth is not 6 n + 2, or the width below 1.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class ResNet(nn.Module):
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth must be 6 n + 2, such as 20, 56 or 110, got {depth}")
+        if width < 1:
+            raise ValueError(f"width must be 1 or more, got {width}")
         channels = 16 * width
         self.conv1 = nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)

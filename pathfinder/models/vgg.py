@@ -45,6 +45,8 @@ class VGG(nn.Module):
         super().__init__()
         if depth not in STAGES:
             raise ValueError(f"depth must be one of {', '.join(map(str, STAGES))}, got {depth}")
+        if round(64 * width) < 1:
+            raise ValueError(f"width must leave a channel, got {width}")
         batch_norm = depth == 9 if batch_norm is None else batch_norm
         channels, height, size = input_shape
         layers: list[nn.Module] = []
