@@ -44,7 +44,7 @@ def run(
     scale: Annotated[str | None, typer.Option(help="Use the values of [scales.NAME], such as small.")] = None,
 ) -> None:
     """Run an experiment: train minima and curves, score, write tables and figures. Started again, it goes on."""
-    from pathfinder.config import load_config
+    from pathfinder.configfile import load_config
 
     given = {"device": device, "precision": precision}
     extra = [f"{key}={value}" for key, value in given.items() if value]
@@ -242,7 +242,7 @@ def _run(config: Any, folder: Path) -> None:
 
 
 def _settings(items: list[str] | None, option: str) -> dict[str, Any]:
-    from pathfinder.config import setting
+    from pathfinder.configfile import setting
 
     found = dict(setting(item, option) for item in items or [])
     if option in _NAMED and "name" in found:

@@ -1,19 +1,13 @@
 """An experiment as TOML: data, minima in pairs, curves between them, what is scored."""
 
-import tomllib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
 
 from pathfinder.data import Source
 from pathfinder.datasets import load_labelled
-from pathfinder.errors import PathfinderError
-from pathfinder.lookup import unknown
 from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Recipe, Seed
-from pathfinder.storage import existing_file
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Table = TypeVar("Table", bound=Checked)
@@ -240,74 +234,6 @@ class Plan:
     a: Minimum
     b: Minimum
     curves: list[CurveSettings]
-
-
-def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None = None) -> Config:
-    """Read an experiment.
-
-    Args:
-        path: the TOML file. Beside the experiment it may hold tables `[scales.NAME]`: other values for some of its
-            keys, such as those that let a laptop run it. Tables in it are merged, lists replaced.
-        scale: which of these to use; the experiment is then called NAME-SCALE.
-        changes: `key=value` with dots in the key, such as `minimum.epochs=5` or `pairs.0.replicates=1`; values as in
-            TOML, text without quotes is taken as it is.
-
-    Raises:
-        PathfinderError: if the file is missing or no TOML, a key or the scale is unknown, or a value is out of range.
-    """
-    file = existing_file(path, "config")
-    try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise PathfinderError(f"config {file} is no valid TOML: {error}.") from error
-    raw.setdefault("name", file.stem)
-    scales = raw.pop("scales", {})
-    if scale is not None:
-        if not isinstance(scales, dict) or not all(isinstance(table, dict) for table in scales.values()):
-            raise PathfinderError(f"scales of {file} must be tables of values, [scales.NAME]; write them so.")
-        if scale not in scales:
-            raise unknown("scale", scale, scales) if scales else PathfinderError(f"{file} has no [scales.{scale}].")
-        for key, value in _flat(scales[scale]):
-            _change(raw, key, value, f"[scales.{scale}]")
-        raw["name"] = f"{raw['name']}-{scale}"
-    for change in changes:
-        _change(raw, *setting(change, "--set"), f"--set {change}")
-    return Config.parse(raw)
-
-
-def setting(text: str, option: str) -> tuple[str, Any]:
-    """Key and value of `key=value`; the value as in TOML, text without quotes as it is.
-
-    Raises:
-        PathfinderError: if there is no `=`.
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise PathfinderError(f"{option} needs key=value, got `{text}`; for example seed=5.")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value
-
-
-def _change(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
-    *path, last = key.split(".")
-    place: Any = raw
-    try:
-        for part in path:
-            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-        place[int(last) if isinstance(place, list) else last] = value
-    except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise PathfinderError(f"{origin}: there is no `{key}` in the config; check the key.") from error
-
-
-def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested tables by dotted keys."""
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _merged(*parts: Table) -> Table:

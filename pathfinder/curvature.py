@@ -16,10 +16,11 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pathfinder.data import as_source, count
+from pathfinder.data import as_source
 from pathfinder.errors import PathfinderError
 from pathfinder.losses import PerExample, cross_entropy, per_example
 from pathfinder.precision import device_named
+from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
 
 _BASIS = 20  # vectors that Lanczos keeps, scipy's own choice for two eigenvalues

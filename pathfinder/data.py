@@ -1,8 +1,7 @@
-"""Splits of data: examples in memory in a fixed order, or a stream of batches, and how a batch is prepared."""
+"""Splits of data: examples in memory in a fixed order, and how a batch of them is prepared."""
 
 import hashlib
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,8 +12,8 @@ from torch import Tensor
 
 from pathfinder import augment
 from pathfinder.errors import PathfinderError
-
-Tree = Any  # a tensor, or a tuple or dict of tensors with one row per example
+from pathfinder.stream import Stream
+from pathfinder.tree import Tree, count, is_tree, leaves, mapped, slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +55,17 @@ class Split:
         digest = hashlib.sha256(
             repr((self.classes, *(m is not None and m.tolist() for m in (self.mean, self.std)))).encode()
         )
-        for leaf in _leaves((self.x, self.y)):
+        for leaf in leaves((self.x, self.y)):
             digest.update(f"{leaf.dtype}{tuple(leaf.shape)}".encode())
             digest.update(leaf.contiguous().cpu().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()[:16]
 
     def batch(self, index: slice | Tensor, moves: Tensor | None = None) -> tuple[Tree, Tree]:
         """The prepared inputs, their images moved as `augment.drawn` says, and the targets of some examples."""
-        x, y = (_map(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
+        x, y = (mapped(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
         if moves is not None:
             x = augment.moved(x, moves[index], self.crop)
-        return _map(self._prepared, x), y
+        return mapped(self._prepared, x), y
 
     def batches(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """All examples in order, `size` at a time; a lone last example joins the batch before it."""
@@ -78,7 +77,7 @@ class Split:
 
     def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
         """All examples in an order drawn from `rng`, from batch `start` on, cropped and flipped where that is set."""
-        device = _leaves(self.x)[0].device
+        device = leaves(self.x)[0].device
         order = torch.from_numpy(rng.permutation(len(self))).to(device)
         moves = augment.drawn(rng, len(self), self.crop, self.flip)
         moves = None if moves is None else moves.to(device)
@@ -91,7 +90,7 @@ class Split:
             PathfinderError: if that is asked for and the inputs are no images.
         """
         if (crop or flip) and not (isinstance(self.x, Tensor) and self.x.ndim == 4):
-            shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in _leaves(self.x))
+            shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in leaves(self.x))
             raise PathfinderError(f"crop and flip need images (channels, height, width), got inputs of shape {shapes}.")
         if crop and not 0 < crop < min(self.x.shape[2:]):
             raise PathfinderError(
@@ -116,7 +115,7 @@ class Split:
 
     def to(self, device: str | torch.device) -> "Split":
         """The split with its tensors on a device."""
-        x, y, mean, std = (_map(lambda leaf: leaf.to(device), tree) for tree in (self.x, self.y, self.mean, self.std))
+        x, y, mean, std = (mapped(lambda leaf: leaf.to(device), tree) for tree in (self.x, self.y, self.mean, self.std))
         return replace(self, x=x, y=y, mean=mean, std=std)
 
     def _drawn(self, examples: int, seed: int) -> np.ndarray:
@@ -124,7 +123,7 @@ class Split:
 
     def _taken(self, chosen: np.ndarray) -> "Split":
         index = torch.from_numpy(chosen)
-        return replace(self, x=_map(lambda leaf: leaf[index], self.x), y=_map(lambda leaf: leaf[index], self.y))
+        return replace(self, x=mapped(lambda leaf: leaf[index], self.x), y=mapped(lambda leaf: leaf[index], self.y))
 
     def _prepared(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8 or self.mean is None:
@@ -133,102 +132,7 @@ class Split:
         return x.float().div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))
 
 
-class Stream:
-    """An iterable of batches (inputs, targets) that do not fit in memory together, such as a DataLoader.
-
-    Scores compare points over the same examples, so every pass must bring the same batches; the first pass is
-    remembered by a checksum per batch, and `batches` raises where a later one differs.
-    """
-
-    classes = None
-    input_shape = None
-    crop, flip = 0, False
-
-    def __init__(self, source: Iterable, limit: int | None = None, device: str | torch.device = "cpu") -> None:
-        self.source, self.limit, self.device = source, limit, device
-        self._sums: list[int] = []
-        self._examples: int | None = None  # known after the first whole pass
-
-    def __len__(self) -> int:
-        if self._examples is None:
-            for _ in self.batches():
-                pass
-        return self._examples
-
-    @property
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the batches seen on the first pass; one is made where there was none."""
-        len(self)
-        return hashlib.sha256(repr(self._sums).encode()).hexdigest()[:16]
-
-    def batches(self, size: int | None = None) -> Iterator[tuple[Tree, Tree]]:
-        """The source's own batches, up to `limit` examples; their size is the source's."""
-        passed, seen = 0, 0
-        for x, y in self._cut():
-            self._check(passed, _checksum((x, y)))
-            passed, seen = passed + 1, seen + count(x)
-            yield self._moved((x, y))
-        if seen == 0:
-            raise PathfinderError("a stream of batches gave no example; pass a list or a DataLoader, not a generator.")
-        if self._examples is not None and passed != len(self._sums):
-            raise PathfinderError(f"a stream gave {len(self._sums)} batches at first and now {passed}; {_REPEAT}")
-        self._examples = seen
-
-    def steps(self, size: int) -> int:
-        """How many batches an epoch has."""
-        if not hasattr(self.source, "__len__"):
-            raise PathfinderError(
-                "a stream to fit on must have a length (number of batches); pass a DataLoader or list."
-            )
-        return len(self.source)
-
-    def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
-        """The source's own batches in its own order, from batch `start` on."""
-        return (self._moved((x, y)) for index, (x, y) in enumerate(self.source) if index >= start)
-
-    def subset(self, examples: int | None, seed: int) -> "Stream":
-        """The first `examples` of the stream: it cannot be drawn from without reading it whole."""
-        return self if examples is None else Stream(self.source, examples, self.device)
-
-    def to(self, device: str | torch.device) -> "Stream":
-        """The stream with its batches moved to a device as they come."""
-        return Stream(self.source, self.limit, device)
-
-    def _cut(self) -> Iterator[tuple[Tree, Tree]]:
-        left = self.limit
-        for x, y in self.source:
-            if left is not None:
-                x, y = (_map(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
-                left -= count(x)
-            yield x, y
-            if left is not None and left <= 0:
-                return
-
-    def _moved(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
-        x, y = batch
-        return _map(lambda leaf: leaf.to(self.device), x), _map(lambda leaf: leaf.to(self.device), y)
-
-    def _check(self, index: int, checksum: int) -> None:
-        if self._examples is None and index == len(self._sums):
-            self._sums.append(checksum)
-        elif index >= len(self._sums) or self._sums[index] != checksum:
-            raise PathfinderError(f"batch {index} of a stream differs from the first pass; {_REPEAT}")
-
-
-_REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
 Source = Split | Stream
-
-
-def count(tree: Tree) -> int:
-    """How many examples the tensors hold."""
-    return len(_leaves(tree)[0])
-
-
-def parts(batch: tuple[Tree, Tree], size: int | None) -> Iterator[tuple[Tree, Tree]]:
-    """A batch in pieces of `size` examples, or whole."""
-    examples = count(batch[0])
-    for piece in [slice(None)] if size is None or size >= examples else slices(examples, size):
-        yield tuple(_map(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
 
 
 def smallest(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
@@ -239,16 +143,6 @@ def smallest(source: Source, size: int, micro: int | None = None, examples: int 
     return min(part.stop - part.start for batch in batches for part in slices(batch, micro or batch))
 
 
-def slices(examples: int, size: int) -> list[slice]:
-    """Consecutive ranges of `size` examples; a lone last one joins the range before (BatchNorm needs two)."""
-    if size < 1:
-        raise PathfinderError(f"batch_size must be 1 or more, got {size}.")
-    starts = list(range(0, examples, size))
-    if len(starts) > 1 and size > 1 and examples - starts[-1] == 1:
-        starts.pop()
-    return [slice(a, b) for a, b in zip(starts, [*starts[1:], examples], strict=True)]
-
-
 def as_source(data: Any, name: str = "data") -> Source:
     """A Split or Stream as it is; a pair (x, y) as a Split; any other iterable as a Stream of batches.
 
@@ -257,7 +151,7 @@ def as_source(data: Any, name: str = "data") -> Source:
     """
     if isinstance(data, Stream):
         return data
-    if isinstance(data, tuple) and len(data) == 2 and all(_is_tree(part) for part in data):
+    if isinstance(data, tuple) and len(data) == 2 and all(is_tree(part) for part in data):
         y = data[1]
         labels = isinstance(y, Tensor) and y.ndim == 1 and not y.is_floating_point() and len(y) > 0
         data = Split(data[0], y, classes=int(y.max()) + 1 if labels else None)
@@ -267,13 +161,13 @@ def as_source(data: Any, name: str = "data") -> Source:
 
 
 def _checked(split: Split, name: str) -> Split:
-    lengths = sorted({len(leaf) for leaf in _leaves((split.x, split.y))})
+    lengths = sorted({len(leaf) for leaf in leaves((split.x, split.y))})
     if len(lengths) > 1:
         raise PathfinderError(f"{name}: x and y must have the same length, got {len(split)} and {_other(split)}.")
     if lengths[0] == 0:
         raise PathfinderError(f"{name}: the split has 0 examples; it needs at least one.")
     for axis, tree in (("x", split.x), ("y", split.y)):
-        for leaf in _leaves(tree):
+        for leaf in leaves(tree):
             if leaf.is_floating_point() and not leaf.isfinite().all():
                 row = int((~leaf.isfinite()).reshape(len(leaf), -1).any(1).nonzero()[0])
                 raise PathfinderError(f"{name}: {axis} holds NaN or infinity, first in example {row}; clean the data.")
@@ -287,32 +181,4 @@ def _checked(split: Split, name: str) -> Split:
 
 
 def _other(split: Split) -> int:
-    return next(len(leaf) for leaf in _leaves((split.x, split.y)) if len(leaf) != len(split))
-
-
-def _is_tree(value: Any) -> bool:
-    parts = list(value.values()) if isinstance(value, Mapping) else value
-    if isinstance(parts, tuple | list):
-        return len(parts) > 0 and all(isinstance(part, Tensor) for part in parts)
-    return isinstance(value, Tensor)
-
-
-def _leaves(tree: Tree) -> list[Tensor]:
-    if isinstance(tree, Mapping):
-        tree = tuple(tree.values())
-    return [leaf for part in tree for leaf in _leaves(part)] if isinstance(tree, tuple | list) else [tree]
-
-
-def _map(function: Any, tree: Tree) -> Tree:
-    if isinstance(tree, Mapping):
-        return {key: _map(function, part) for key, part in tree.items()}
-    if isinstance(tree, tuple | list):
-        return tuple(_map(function, part) for part in tree)
-    return None if tree is None else function(tree)
-
-
-def _checksum(tree: Tree) -> int:
-    total = 0
-    for leaf in _leaves(tree):
-        total = zlib.crc32(leaf.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy(), total)
-    return total
+    return next(len(leaf) for leaf in leaves((split.x, split.y)) if len(leaf) != len(split))

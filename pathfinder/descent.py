@@ -8,10 +8,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data import Source, count, parts
+from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.progress import Progress
 from pathfinder.recipe import Recipe
+from pathfinder.tree import count, parts
 
 Monitor = Callable[[], Mapping[str, float]]
 Checkpoint = Callable[[int], None]

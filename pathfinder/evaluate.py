@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.data import Source, as_source, count
+from pathfinder.data import Source, as_source
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, Geometry
 from pathfinder.lookup import unknown
@@ -20,6 +20,7 @@ from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_ex
 from pathfinder.precision import autocast, device_named
 from pathfinder.progress import Progress, silent
 from pathfinder.scores import Scores
+from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
 
 BATCH_NORM = ("reestimate", "stored", "interpolate")

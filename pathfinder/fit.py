@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data import Source, as_source, count
+from pathfinder.data import Source, as_source
 from pathfinder.descent import Checkpoint, Descent, Monitor
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve
@@ -19,6 +19,7 @@ from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_ex
 from pathfinder.precision import autocast, device_named
 from pathfinder.progress import Progress, silent
 from pathfinder.recipe import CurveRecipe, Recipe
+from pathfinder.tree import count
 from pathfinder.weights import WeightSpace
 
 

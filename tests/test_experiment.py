@@ -12,7 +12,7 @@ import torch
 from helpers import TINY
 
 from pathfinder import Evaluator, Geometry, Line, PathfinderError, WeightSpace, build_model, load_data
-from pathfinder.config import load_config
+from pathfinder.configfile import load_config
 from pathfinder.experiment import Experiment
 from pathfinder.storage import load_weights
 from pathfinder.tables import read_table
@@ -173,7 +173,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import pathfinder.storage as storage
-from pathfinder.config import load_config
+from pathfinder.configfile import load_config
 from pathfinder.experiment import Experiment
 
 stage_name, saves = sys.argv[3], int(sys.argv[4])

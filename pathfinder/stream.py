@@ -1,0 +1,94 @@
+"""Stream: batches that do not fit in memory together, in an order that repeats."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from pathfinder.errors import PathfinderError
+from pathfinder.tree import Tree, checksum, count, mapped
+
+_REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
+
+
+class Stream:
+    """An iterable of batches (inputs, targets) that do not fit in memory together, such as a DataLoader.
+
+    Scores compare points over the same examples, so every pass must bring the same batches; the first pass is
+    remembered by a checksum per batch, and `batches` raises where a later one differs.
+    """
+
+    classes = None
+    input_shape = None
+    crop, flip = 0, False
+
+    def __init__(self, source: Iterable, limit: int | None = None, device: str | torch.device = "cpu") -> None:
+        self.source, self.limit, self.device = source, limit, device
+        self._sums: list[int] = []
+        self._examples: int | None = None  # known after the first whole pass
+
+    def __len__(self) -> int:
+        if self._examples is None:
+            for _ in self.batches():
+                pass
+        return self._examples
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits of the batches seen on the first pass; one is made where there was none."""
+        len(self)
+        return hashlib.sha256(repr(self._sums).encode()).hexdigest()[:16]
+
+    def batches(self, size: int | None = None) -> Iterator[tuple[Tree, Tree]]:
+        """The source's own batches, up to `limit` examples; their size is the source's."""
+        passed, seen = 0, 0
+        for x, y in self._cut():
+            self._check(passed, checksum((x, y)))
+            passed, seen = passed + 1, seen + count(x)
+            yield self._moved((x, y))
+        if seen == 0:
+            raise PathfinderError("a stream of batches gave no example; pass a list or a DataLoader, not a generator.")
+        if self._examples is not None and passed != len(self._sums):
+            raise PathfinderError(f"a stream gave {len(self._sums)} batches at first and now {passed}; {_REPEAT}")
+        self._examples = seen
+
+    def steps(self, size: int) -> int:
+        """How many batches an epoch has."""
+        if not hasattr(self.source, "__len__"):
+            raise PathfinderError(
+                "a stream to fit on must have a length (number of batches); pass a DataLoader or list."
+            )
+        return len(self.source)
+
+    def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
+        """The source's own batches in its own order, from batch `start` on."""
+        return (self._moved((x, y)) for index, (x, y) in enumerate(self.source) if index >= start)
+
+    def subset(self, examples: int | None, seed: int) -> "Stream":
+        """The first `examples` of the stream: it cannot be drawn from without reading it whole."""
+        return self if examples is None else Stream(self.source, examples, self.device)
+
+    def to(self, device: str | torch.device) -> "Stream":
+        """The stream with its batches moved to a device as they come."""
+        return Stream(self.source, self.limit, device)
+
+    def _cut(self) -> Iterator[tuple[Tree, Tree]]:
+        left = self.limit
+        for x, y in self.source:
+            if left is not None:
+                x, y = (mapped(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
+                left -= count(x)
+            yield x, y
+            if left is not None and left <= 0:
+                return
+
+    def _moved(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        x, y = batch
+        return mapped(lambda leaf: leaf.to(self.device), x), mapped(lambda leaf: leaf.to(self.device), y)
+
+    def _check(self, index: int, checksum: int) -> None:
+        if self._examples is None and index == len(self._sums):
+            self._sums.append(checksum)
+        elif index >= len(self._sums) or self._sums[index] != checksum:
+            raise PathfinderError(f"batch {index} of a stream differs from the first pass; {_REPEAT}")

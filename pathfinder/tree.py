@@ -1,0 +1,66 @@
+"""Trees of tensors: what a module takes and a loss compares, one row per example."""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pathfinder.errors import PathfinderError
+
+Tree = Any  # a tensor, or a tuple or dict of tensors with one row per example
+
+
+def count(tree: Tree) -> int:
+    """How many examples the tensors hold."""
+    return len(leaves(tree)[0])
+
+
+def leaves(tree: Tree) -> list[Tensor]:
+    """The tensors of a tree, in order."""
+    if isinstance(tree, Mapping):
+        tree = tuple(tree.values())
+    return [leaf for part in tree for leaf in leaves(part)] if isinstance(tree, tuple | list) else [tree]
+
+
+def mapped(function: Callable[[Tensor], Any], tree: Tree) -> Tree:
+    """The tree with a function applied to each tensor; None stays None."""
+    if isinstance(tree, Mapping):
+        return {key: mapped(function, part) for key, part in tree.items()}
+    if isinstance(tree, tuple | list):
+        return tuple(mapped(function, part) for part in tree)
+    return None if tree is None else function(tree)
+
+
+def is_tree(value: Any) -> bool:
+    """Whether a value is a tensor or holds nothing else."""
+    parts = list(value.values()) if isinstance(value, Mapping) else value
+    if isinstance(parts, tuple | list):
+        return len(parts) > 0 and all(isinstance(part, Tensor) for part in parts)
+    return isinstance(value, Tensor)
+
+
+def checksum(tree: Tree) -> int:
+    """A number that changes with any byte of the tensors."""
+    total = 0
+    for leaf in leaves(tree):
+        total = zlib.crc32(leaf.detach().contiguous().cpu().reshape(-1).view(torch.uint8).numpy(), total)
+    return total
+
+
+def parts(batch: tuple[Tree, Tree], size: int | None) -> Iterator[tuple[Tree, Tree]]:
+    """A batch in pieces of `size` examples, or whole."""
+    examples = count(batch[0])
+    for piece in [slice(None)] if size is None or size >= examples else slices(examples, size):
+        yield tuple(mapped(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
+
+
+def slices(examples: int, size: int) -> list[slice]:
+    """Consecutive ranges of `size` examples; a lone last one joins the range before (BatchNorm needs two)."""
+    if size < 1:
+        raise PathfinderError(f"batch_size must be 1 or more, got {size}.")
+    starts = list(range(0, examples, size))
+    if len(starts) > 1 and size > 1 and examples - starts[-1] == 1:
+        starts.pop()
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], examples], strict=True)]
