@@ -126,19 +126,29 @@ def connect(
 
 @app.command()
 def score(
-    what: Annotated[str, typer.Argument(help="line, curve or plane")],
+    what: Annotated[str, typer.Argument(help="line, curve, plane, direction or surface")],
     files: Annotated[
-        list[Path], typer.Argument(help="Two minima; a curve; or for a plane also minimum, bend, minimum.")
+        list[Path],
+        typer.Argument(help="Two minima; a curve; for a plane also minimum, bend, minimum; else a minimum."),
     ],
     out: Out,
     points: Annotated[
-        int | None, typer.Option(help="Along the path [61], or along each axis of the plane [21].")
+        str | None, typer.Option(help="Along the path [61], or each axis [21 or 51]; 51x31 for a surface of its own.")
     ] = None,
     low: Annotated[float, typer.Option("--from", help="Where a line begins.")] = 0.0,
     high: Annotated[float, typer.Option("--to", help="Where a line ends.")] = 1.0,
     margin: Annotated[
         float, typer.Option(help="Reach of a plane beyond its three points, a share of their extent.")
     ] = 0.2,
+    normalize: Annotated[str, typer.Option(help="Directions: normalised by filter, layer, weight or none.")] = "filter",
+    keep_1d: Annotated[bool, typer.Option("--keep-1d", help="Directions move biases and norm parameters too.")] = False,
+    orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Make the second direction orthogonal.")] = False,
+    span: Annotated[
+        str | None, typer.Option(help="Reach of a direction or surface [1]; or two ends, -1:2, or -1:2,-0.5:0.5.")
+    ] = None,
+    trajectory: Annotated[
+        Path | None, typer.Option(help="Checkpoints of the training: directions are their principal ones.")
+    ] = None,
     data: DataName = None,
     data_arg: DataArgs = None,
     model: ModelName = None,
@@ -151,10 +161,14 @@ def score(
     device: Device = "cpu",
     precision: Precision = "fp32",
 ) -> None:
-    """Score a line, a curve or a plane without training."""
+    """Score a line, a curve, a plane, or the landscape around a minimum, without training."""
     from pathfinder import commands
 
-    where = {"points": points, "low": low, "high": high, "margin": margin}
+    surface = {"normalize": normalize, "keep_1d": keep_1d, "orthogonal": orthogonal, "seed": seed}
+    surface |= {"directions": "trajectory"} if trajectory else {}
+    surface |= {key: _numbers(text, key) for key, text in (("points", points), ("span", span)) if text is not None}
+    where = {"low": low, "high": high, "margin": margin, "surface": surface}
+    where["trajectory"] = None if trajectory is None else str(trajectory)
     scoring = {"batch_norm": batch_norm, "batch_size": batch_size, "examples": examples}
     scoring |= {"batch_norm_examples": batch_norm_examples, "seed": seed, "device": device, "precision": precision}
     asked = _asked(data, data_arg, model, model_arg)
@@ -248,6 +262,20 @@ def _settings(items: list[str] | None, option: str) -> dict[str, Any]:
     if option in _NAMED and "name" in found:
         raise typer.BadParameter(f"{option} takes no name; name the {_NAMED[option]} itself instead")
     return found
+
+
+def _numbers(text: str, option: str) -> Any:
+    """One number, those of each axis (51x31), or a span: two ends (-1:2), or these for each axis (-1:2,-0.5:0.5)."""
+    if option == "points":
+        form, read, parts = "51 or 51x31", int, [[part] for part in text.split("x")]
+    else:
+        form, read, parts = "1, -1:2 or -1:2,-0.5:0.5", float, [part.split(":") for part in text.split(",")]
+    try:
+        numbers = [[read(number) for number in part] for part in parts]
+    except ValueError as error:
+        raise typer.BadParameter(f"--{option} must be {form}, got {text}.") from error
+    flat = [part[0] if len(part) == 1 else tuple(part) for part in numbers]
+    return flat[0] if len(flat) == 1 else tuple(flat)
 
 
 _NAMED = {"--model-arg": "network", "--data-arg": "data"}

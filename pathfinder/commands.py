@@ -1,7 +1,8 @@
 """What the commands do that need no whole experiment: train one minimum, score a file, export, compare, list."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pathfinder import __version__
-from pathfinder.config import Data, Minimum, Model
+from pathfinder.config import Data, Minimum, Model, Surface
 from pathfinder.data import smallest
 from pathfinder.datasets import DATASETS
 from pathfinder.errors import PathfinderError
@@ -18,6 +19,7 @@ from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, fingerprints, key_of
 from pathfinder.geometry import Curve, Geometry, Line, PolyChain, kinds
+from pathfinder.landscape import landscape
 from pathfinder.lookup import unknown
 from pathfinder.models import MODELS
 from pathfinder.networks import (
@@ -33,6 +35,7 @@ from pathfinder.networks import (
 from pathfinder.plane import Plane
 from pathfinder.recipe import Recipe
 from pathfinder.results import Results
+from pathfinder.scores import Scores
 from pathfinder.storage import Stage, load_weights
 from pathfinder.tables import read_table, write_table
 from pathfinder.weights import WeightSpace, load_state
@@ -48,7 +51,8 @@ class Asked:
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-_FILES = {"line": (2,), "curve": (1,), "plane": (1, 3)}
+_FILES = {"line": (2,), "curve": (1,), "plane": (1, 3), "direction": (1,), "surface": (1,)}
+_LANDSCAPES = {"direction": 1, "surface": 2}  # axes
 
 
 def train(
@@ -118,14 +122,16 @@ def score(
     scoring: dict[str, Any],
     report: Report,
 ) -> pd.DataFrame | None:
-    """Score a `line`, `curve` or `plane` given by files, and write its tables and figures.
+    """Score a `line`, `curve`, `plane`, `direction` or `surface` given by files, and write its tables and figures.
 
     Args:
         what: what to score.
-        files: two minima; a curve; or, for a plane, a curve or a minimum, a bend and a minimum.
+        files: two minima; a curve; for a plane, a curve or a minimum, a bend and a minimum; else the minimum around
+            which to score.
         asked: data and network, where the first file does not say them.
         out: the folder.
-        where: points; low and high of a line; margin of a plane.
+        where: low and high of a line; margin of a plane; surface, the settings of `config.Surface` (whose points are
+            those of the others too); trajectory, a folder of checkpoints.
         scoring: arguments of `Evaluator`.
         report: gives progress functions.
 
@@ -138,37 +144,54 @@ def score(
         raise unknown("thing to score", what, _FILES)
     if len(files) not in _FILES[what]:
         raise PathfinderError(f"a {what} needs {' or '.join(map(str, _FILES[what]))} files, got {len(files)}.")
-    opened = _Opened(files, asked)
+    opened = _Opened(files, asked, weights=what in _LANDSCAPES)
     evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
     folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report), Results(out)
-    curve, name = opened.curve, opened.curve.kind()
-    plane = Plane.of(curve) if what == "plane" else None
-    if plane:
-        t = plane.grid(21 if where["points"] is None else where["points"], where["margin"])
-    else:
-        t = curve.grid(
-            61 if where["points"] is None else where["points"],
-            *((where["low"], where["high"]) if what == "line" else ()),
-        )
+    target = _target(what, opened, where)
     config = {"files": [str(file) for file in files], "data": opened.network.data, **where, **scoring}
     record = {"seed": scoring["seed"], "config": config, "scored": evaluator.counts()}
     folder.write_record(scoring["device"], opened.data, **record)
-    key = key_of(
-        __version__, name, opened.network.description, opened.digests, fingerprints(opened.data), scoring, t.tolist()
-    )
+    made_of = (__version__, opened.network.description, opened.digests, fingerprints(opened.data), scoring)
+    key = key_of(*made_of, target.asked, target.t.tolist())
     with folder.stage(what, key) as (stage, progress):
-        scored = evaluator.score(plane or curve, t, progress=progress, stage=stage)
-    if plane:
-        results.add_plane(
-            "pair", name, plane, scored, {name: curve, "line": Line(curve.start, curve.end)}, curve.grid(61)
-        )
-    else:
-        results.add_paths("pair", "pair", {name: scored})
+        scored = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
+    target.add(results, scored)
     results.write()
     results.remove_stale()
     draw(out)
     folder.write_record(scoring["device"], opened.data, **record)
-    return None if plane else results.table("summary")
+    return results.table("summary") if what in ("line", "curve") else None
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What a command scores: a geometry at coordinates, what was asked for, and the tables the scores go into."""
+
+    geometry: Geometry
+    t: Tensor
+    asked: Any
+    add: Callable[[Results, Scores], None]
+
+
+def _target(what: str, opened: "_Opened", where: dict[str, Any]) -> _Target:
+    if what in _LANDSCAPES:
+        settings = Surface.parse({**where["surface"], "axes": _LANDSCAPES[what]})
+        checkpoints = sorted(Path(where["trajectory"]).glob("epoch-*.safetensors")) if where["trajectory"] else []
+        found = landscape(opened.space, opened.theta, settings, checkpoints)
+        add = partial(Results.add_surface, pair="pair", name="minimum", surface=settings.title)
+        asked = [settings.model_dump(), [digest(file) for file in checkpoints]]
+        return _Target(found.geometry, found.t, asked, lambda r, s: add(r, scored=s, trajectory=found.trajectory))
+    curve, kind, points = opened.curve, opened.curve.kind(), where["surface"].get("points")
+    if points is not None and not isinstance(points, int):
+        raise PathfinderError(f"--points of a {what} must be one number, got {'x'.join(map(str, points))}.")
+    if what == "plane":
+        plane, curves = Plane.of(curve), {kind: curve, "line": Line(curve.start, curve.end)}
+        add = partial(Results.add_plane, pair="pair", name=kind, plane=plane, curves=curves, t=curve.grid(61))
+        grid = plane.grid(21 if points is None else points, where["margin"])
+        return _Target(plane, grid, kind, lambda r, s: add(r, scored=s))
+    reach = (where["low"], where["high"]) if what == "line" else ()
+    t = curve.grid(61 if points is None else points, *reach)
+    return _Target(curve, t, kind, lambda r, s: r.add_paths("pair", "pair", {kind: s}))
 
 
 def export(file: Path, t: float, out: Path, asked: Asked, batch_size: int, device: str) -> None:
@@ -208,7 +231,7 @@ def names(what: str) -> dict[str, str]:
 class _Opened:
     """Files of weights, or the file of a curve, with the network and the data they are for."""
 
-    def __init__(self, files: list[Path], asked: Asked) -> None:
+    def __init__(self, files: list[Path], asked: Asked, weights: bool = False) -> None:
         data = data_of(asked.data, asked.data_arguments, files[0])
         self.data = data.load()
         named = Model.parse({"name": asked.model, **asked.model_arguments}) if asked.model else None
@@ -217,17 +240,19 @@ class _Opened:
         probe(module, self.data, self.network.name)
         self.digests = [digest(file) for file in files]
         self.statistics: list[Tensor] | None = None
-        if len(files) == 1:
+        if len(files) == 1 and not weights:
             self.curve: Curve = _curve_in(files[0])
             load_curve_state(module, self.curve, files[0])
             self.space = WeightSpace(module)
             return
-        weights = [load_weights(file) for file in files]
-        load_state(module, weights[0])
+        states = [load_weights(file) for file in files]
+        load_state(module, states[0])
         self.space = WeightSpace(module)
-        first, *between, last = [self.space.vector(state) for state in weights]
-        self.curve = PolyChain(first, last, bends=torch.stack(between)) if between else Line(first, last)
-        self.statistics = [self.space.statistics(weights[0]), self.space.statistics(weights[-1])]
+        self.statistics = [self.space.statistics(states[0]), self.space.statistics(states[-1])]
+        self.theta, *others = [self.space.vector(state) for state in states]
+        if others:
+            *between, last = others
+            self.curve = PolyChain(self.theta, last, bends=torch.stack(between)) if between else Line(self.theta, last)
 
 
 def _curve_in(file: Path) -> Curve:

@@ -7,9 +7,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from pathfinder.data import Source
 from pathfinder.datasets import load_labelled
-from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Recipe, Seed
+from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Positive, Recipe, Seed
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Along = Annotated[int, Field(ge=2)]  # points along an axis
 Table = TypeVar("Table", bound=Checked)
 
 
@@ -123,7 +124,7 @@ class Scoring(Checked):
         rescore: whether the ends and the largest points of each path are scored once more, on all examples.
     """
 
-    points: Annotated[int, Field(ge=2)] = 61
+    points: Along = 61
     line: bool = True
     range: tuple[float, float] = (0.0, 1.0)
     batch_norm: Literal["reestimate", "stored", "interpolate"] = "reestimate"
@@ -144,11 +145,49 @@ class Planes(Checked):
         batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
     """
 
-    points: Annotated[int, Field(ge=2)] = 21
+    points: Along = 21
     margin: NotNegative = 0.2
     curves: list[str] | None = None
     examples: Count | None = None
     batch_norm_examples: Count | None = None
+
+
+class Surface(Checked):
+    """A profile along one direction, or a surface over two, around minima of each pair.
+
+    Attributes:
+        name: what tables call it; made of its directions if not given.
+        axes: 1 or 2.
+        directions: `random`, or `trajectory`: those along which the minimum's own training varied most.
+        normalize: of random directions: `filter`, `layer`, `weight` or `none`.
+        keep_1d: whether biases and norm parameters move too.
+        orthogonal: whether the second random direction is made orthogonal to the first.
+        seed: draws the directions.
+        minima: around which ends of each pair.
+        points: along each axis, one number or one for each.
+        span: reach to both sides of the minimum, or two ends, or these for each axis; if not given 1, and for a
+            trajectory what holds it.
+        examples: of each split; as along the paths if not given.
+        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
+    """
+
+    name: Name | None = None
+    axes: Literal[1, 2] = 2
+    directions: Literal["random", "trajectory"] = "random"
+    normalize: Literal["filter", "layer", "weight", "none"] = "filter"
+    keep_1d: bool = False
+    orthogonal: bool = False
+    seed: Seed = 0
+    minima: tuple[Literal["a", "b"], ...] = ("a",)
+    points: Along | tuple[Along, Along] = 51
+    span: Positive | tuple[float, float] | tuple[tuple[float, float], tuple[float, float]] | None = None
+    examples: Count | None = None
+    batch_norm_examples: Count | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.name or f"{self.normalize if self.directions == 'random' else self.directions}-{self.axes}d"
 
 
 class Config(Checked):
@@ -166,6 +205,7 @@ class Config(Checked):
     curves: tuple[CurveSettings, ...] = ()
     score: Scoring = Scoring()
     planes: Planes | None = None
+    surfaces: tuple[Surface, ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
@@ -173,9 +213,17 @@ class Config(Checked):
         twice = _repeated([plan.name for plan in plans])
         if twice:
             raise ValueError(f"two pairs are called `{twice}`; give each entry of [[pairs]] a name of its own")
+        if twice := _repeated([surface.title for surface in self.surfaces]):
+            raise ValueError(f"two surfaces are called `{twice}`; give each entry of [[surfaces]] a name of its own")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
         for plan in plans:
+            for surface in self.surfaces:
+                if surface.directions == "trajectory" and not all(_kept(plan, side) for side in surface.minima):
+                    raise ValueError(
+                        f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
+                        "minimum.checkpoint_every"
+                    )
             if plan.a.model_dump() == plan.b.model_dump():
                 raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
             if self.planes and any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
@@ -234,6 +282,12 @@ class Plan:
     a: Minimum
     b: Minimum
     curves: list[CurveSettings]
+
+
+def _kept(plan: Plan, side: str) -> bool:
+    """Whether weights on the way to an end are kept."""
+    end = getattr(plan, side)
+    return end.checkpoint is None and end.checkpoint_every is not None
 
 
 def _merged(*parts: Table) -> Table:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from pathfinder import __version__, tables
-from pathfinder.config import Config, CurveSettings, Minimum, Plan
+from pathfinder.config import Config, CurveSettings, Minimum, Plan, Planes, Scoring, Surface
 from pathfinder.data import smallest
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import fit_curve, fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, fingerprints, key_of, quiet
 from pathfinder.geometry import Curve, Line, kind_named
+from pathfinder.landscape import landscape
 from pathfinder.networks import Network, beside_curve, last_good, network_of, probe, trajectory
 from pathfinder.plane import Plane
 from pathfinder.results import Results
@@ -69,8 +70,8 @@ class Experiment:
         for end, network in zip((plan.a, plan.b), networks, strict=True):
             modules.append(network.build(end.init_seed, end.checkpoint))
             sizes = [smallest(self.data["train"], end.batch_size, end.micro_batch_size)] if not end.checkpoint else []
-            for counted in filter(None, (self.config.score, self.config.planes)):
-                norm = counted.batch_norm_examples or self.config.score.batch_norm_examples
+            for counted in (self.config.score, *filter(None, [self.config.planes]), *self.config.surfaces):
+                norm = self._counts(counted)["batch_norm_examples"]
                 sizes.append(smallest(self.data["train"], self.config.score.batch_size, examples=norm))
             probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
@@ -122,6 +123,7 @@ class Experiment:
         scores, counts = self._own_scores(name, key, module)
         self.results.add("minima", pd.DataFrame([{**row, **scores, **counts}]), name=name)
         self.results.add("weights", tables.weight_histogram(module), pair=plan.name, name=name)
+        self._surfaces(plan, side, module, key)
         return module, key
 
     def _train(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:
@@ -197,10 +199,7 @@ class Experiment:
         if self.config.planes is None:
             return
         settings = self.config.planes
-        counts = {
-            "examples": settings.examples or self.config.score.examples,
-            "batch_norm_examples": settings.batch_norm_examples or self.config.score.batch_norm_examples,
-        }
+        counts = self._counts(settings)
         evaluator = self._evaluator(space, statistics, **counts)
         for name in settings.curves or [curve.title for curve in plan.curves if curve.bends > 0]:
             curve = curves[name]
@@ -231,6 +230,29 @@ class Experiment:
             with self.folder.stage(f"rescore {plan.name}-{name}", key) as (stage, progress):
                 at = torch.tensor(t, dtype=torch.float64)
                 self.results.add_rescored(plan.name, name, evaluator.score(curve, at, progress=progress, stage=stage))
+
+    def _surfaces(self, plan: Plan, side: str, module: nn.Module, key: str) -> None:
+        """The profiles and surfaces around a minimum."""
+        name, space = f"{plan.name}-{side}", WeightSpace(module)
+        kept = sorted((self.folder.path / "trajectories" / name).glob("epoch-*.safetensors"))
+        for settings in self.config.surfaces:
+            if side not in settings.minima:
+                continue
+            found = landscape(space, space.vector(module), settings, kept)
+            counts = self._counts(settings)
+            evaluator = self._evaluator(space, **counts)
+            drawn = settings.model_dump(exclude={"minima", "points", "span", "name"})
+            own = self._scoring_key("surface", key, drawn, found.t.tolist(), counts)
+            with self.folder.stage(f"surface {name}-{settings.title}", own) as (stage, progress):
+                scored = evaluator.score(found.geometry, found.t, progress=progress, stage=stage)
+            self.results.add_surface(plan.name, name, settings.title, scored, found.trajectory)
+
+    def _counts(self, settings: Scoring | Planes | Surface) -> dict[str, int | None]:
+        """How many examples are scored and re-estimate BatchNorm: as for the paths, unless set otherwise."""
+        return {
+            "examples": settings.examples or self.config.score.examples,
+            "batch_norm_examples": settings.batch_norm_examples or self.config.score.batch_norm_examples,
+        }
 
     def _evaluator(
         self,

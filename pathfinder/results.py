@@ -14,7 +14,8 @@ from pathfinder.scores import Scores
 _ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
 
 
-_TABLES = ("minima", "weights", "training", "paths", "rescored", "planes", "plane_markers", "plane_paths", "summary")
+_TABLES = ("minima", "weights", "surfaces", "trajectory", "training", "paths", "rescored")
+_TABLES += ("planes", "plane_markers", "plane_paths", "summary")
 
 
 class Results:
@@ -59,6 +60,13 @@ class Results:
             located.insert(0, "t", t.numpy())
             self.add("plane_paths", located, pair=pair, plane=name, path=path)
 
+    def add_surface(self, pair: str, name: str, surface: str, scored: Scores, trajectory: pd.DataFrame) -> None:
+        """Add a scored profile or surface around the minimum `name`, and the trajectory of its training there."""
+        keys = {"pair": pair, "name": name, "surface": surface}
+        self.add("surfaces", _on_both_axes(_arranged(scored.table)), **keys)
+        if len(trajectory):
+            self.add("trajectory", _on_both_axes(trajectory), **keys)
+
     def table(self, name: str) -> pd.DataFrame:
         """A table as it is now.
 
@@ -81,6 +89,14 @@ class Results:
         for name in _TABLES:
             if name not in self._frames:
                 (self.folder / f"{name}.csv").unlink(missing_ok=True)
+
+
+def _on_both_axes(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column y, empty where there is one axis only."""
+    if "y" not in table:
+        table = table.copy()
+        table.insert(table.columns.get_loc("x") + 1, "y", float("nan"))
+    return table
 
 
 def _located(plane: Plane, curve: Curve, t: Any) -> list[list[float]]:

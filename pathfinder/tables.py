@@ -173,7 +173,7 @@ def read_table(path: str | Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """
     file = existing_file(path, "table")
     try:
-        table = pd.read_csv(file, dtype={"pair": str, "path": str, "group": str})
+        table = pd.read_csv(file, dtype=dict.fromkeys(("pair", "path", "group", "name", "surface"), str))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise PathfinderError(
             f"table {file} cannot be read ({str(error).strip()}); run the experiment again."

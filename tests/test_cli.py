@@ -159,6 +159,21 @@ def test_an_exported_network_has_its_batchnorm_reestimated(command, work, tmp_pa
     assert found == pytest.approx(wanted, rel=1e-5)
 
 
+def test_landscapes_around_a_minimum(command, minima, tmp_path):
+    a = minima / "a.safetensors"
+    code, _, err = command("score", "direction", a, "-o", tmp_path / "ray", "--points", 5, "--span=-0.5:1.5")
+    assert code == 0, err
+    assert read_table(tmp_path / "ray" / "surfaces.csv")["x"].tolist() == [-0.5, 0, 0.5, 1, 1.5]
+    options = ["--points", "3x2", "--span=-1:1,0:0.5", "--normalize", "layer", "--keep-1d", "--orthogonal"]
+    code, _, err = command("score", "surface", a, "-o", tmp_path / "surface", *options)
+    assert code == 0, err
+    table = read_table(tmp_path / "surface" / "surfaces.csv")
+    assert table[["x", "y"]].to_numpy().tolist() == [[x, y] for x in (-1, 0, 1) for y in (0, 0.5)]
+    centre = table.query("x == 0 and y == 0")["test_error"].iloc[0]
+    code, _, err = command("score", "direction", a, "-o", tmp_path / "one", "--points", 3)
+    assert read_table(tmp_path / "one" / "surfaces.csv").query("x == 0")["test_error"].iloc[0] == centre
+
+
 THEIRS = """
 import sys, torch, torch.nn.functional as F
 from torch import nn
@@ -379,6 +394,17 @@ MISTAKES = {
     ),
     "one class": (["run", "tiny.toml", "--set", "data.name=npz:one.npz"], "1 class", "needs 2 or more"),
     "images of two types": (["run", "tiny.toml", "--set", "data.name=npz:types.npz"], "uint8", "convert them alike"),
+    "score: unknown normalization": (
+        ["score", "surface", "a.safetensors", *_NEW, "--normalize", "filtre"], "filtre", "did you mean `filter`",
+    ),
+    "score: no span": (["score", "surface", "a.safetensors", *_NEW, "--span", "wide"], "wide", "must be 1, -1:2"),
+    "score: a span that falls": (["score", "direction", "a.safetensors", *_NEW, "--span", "2:1"], "2.0", "must rise"),
+    "score: two axes of a direction": (
+        ["score", "direction", "a.safetensors", *_NEW, "--points", "3x3"], "[3, 3]", "must be one number",
+    ),
+    "score: no checkpoints": (
+        ["score", "surface", "a.safetensors", *_NEW, "--trajectory", "folder"], "got 0", "3 checkpoints or more",
+    ),
     "list: unknown": (["list", "model"], "model", "did you mean `models`"),
 }  # fmt: skip
 

@@ -11,7 +11,16 @@ import pytest
 import torch
 from helpers import TINY
 
-from pathfinder import Evaluator, Geometry, Line, PathfinderError, WeightSpace, build_model, load_data
+from pathfinder import (
+    Evaluator,
+    Geometry,
+    Line,
+    PathfinderError,
+    WeightSpace,
+    build_model,
+    load_data,
+    random_directions,
+)
 from pathfinder.configfile import load_config
 from pathfinder.experiment import Experiment
 from pathfinder.storage import load_weights
@@ -104,6 +113,51 @@ def test_a_trajectory_is_kept_and_ends_at_the_minimum(tiny, tmp_path):
     Experiment(load_config(tiny, [*changes]), tmp_path / "run").run()
     last, end = (load_weights(tmp_path / "run" / name) for name in (kept[2], "minima/convnet-bn-a.safetensors"))
     assert all(torch.equal(tensor, end[name]) for name, tensor in last.items())
+
+
+SURFACES = """
+[[surfaces]]
+axes = 1
+points = 5
+minima = ["a", "b"]
+[[surfaces]]
+points = [3, 2]
+span = [[-1.0, 1.0], [0.0, 0.5]]
+normalize = "layer"
+[[surfaces]]
+directions = "trajectory"
+points = 3
+"""
+
+
+def test_surfaces_around_minima_and_the_trajectory_on_them(tiny, tmp_path):
+    config = tmp_path / "surfaces.toml"
+    config.write_text(tiny.read_text() + SURFACES)
+    changes = ["minimum.epochs=3", "minimum.checkpoint_every=1", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    table = read_table(tmp_path / "run" / "surfaces.csv")
+    rows = table.groupby(["surface", "name"], sort=False).size()
+    assert rows.to_dict() == {
+        ("filter-1d", "convnet-bn-a"): 5, ("layer-2d", "convnet-bn-a"): 6, ("trajectory-2d", "convnet-bn-a"): 9,
+        ("filter-1d", "convnet-bn-b"): 5,
+    }  # fmt: skip
+    layer = table.query("surface == 'layer-2d'")
+    assert layer[["x", "y"]].to_numpy().tolist() == [[x, y] for x in (-1, 0, 1) for y in (0, 0.5)]
+    space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
+    a = space.vector(load_weights(tmp_path / "run" / "minima" / "convnet-bn-a.safetensors"))
+    u, v = random_directions(space, a, 2, normalize="layer")
+    evaluator = Evaluator(space, load_data("digits"), batch_size=512, examples=200, batch_norm_examples=300)
+    for _, row in layer.iterrows():
+        assert evaluator.at(a + row["x"] * u + row["y"] * v)["test_loss"] == pytest.approx(row["test_loss"], rel=1e-4)
+    walked = read_table(tmp_path / "run" / "trajectory.csv")
+    own = walked.query("surface == 'trajectory-2d'")
+    assert own["epoch"].tolist() == [0, 1, 2, 3] and own["explained_x"].iloc[0] > own["explained_y"].iloc[0] > 0
+    assert own.iloc[-1][["x", "y", "distance"]].abs().max() == 0
+    assert (walked.query("surface == 'layer-2d'")["distance"].iloc[:-1] > 0.1).all()
+    names = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert {"profile-filter-1d", "contours-layer-2d", "filled-trajectory-2d", "relief-layer-2d"} <= names
+    with pytest.raises(PathfinderError, match="surface `trajectory-2d` needs checkpoints .* set minimum.checkpoint_ev"):
+        load_config(config)
 
 
 def test_augmented_data_is_another_fit(tiny, tmp_path):

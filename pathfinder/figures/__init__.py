@@ -11,6 +11,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.figures.paths import path_figures
 from pathfinder.figures.planes import plane_figures
 from pathfinder.figures.style import STYLE
+from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
@@ -45,6 +46,9 @@ def draw(folder: str | Path) -> list[Path]:
             weights = read_table(folder / "weights.csv", ["pair", "name", "low", "high", "density"])
             training = _optional(folder / "training.csv", ["pair", "fit", "epoch", "norm"])
             figures |= weight_figures(weights, training, _optional(folder / "minima.csv", ["pair", "name"]), groups)
+        if (folder / "surfaces.csv").exists():
+            surfaces = read_table(folder / "surfaces.csv", ["pair", "name", "surface", "x", "y", "train_loss"])
+            figures |= surface_figures(surfaces, _optional(folder / "trajectory.csv", ["name", "surface", "x", "y"]))
         if not figures:
             raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
         drawn = [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]

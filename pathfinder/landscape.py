@@ -1,0 +1,83 @@
+"""Landscape: the profile or surface around a minimum that is asked for, as a geometry and coordinates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pathfinder.config import Surface
+from pathfinder.directions import principal_directions, random_directions
+from pathfinder.errors import PathfinderError
+from pathfinder.plane import Flat, Plane, Ray
+from pathfinder.storage import load_weights
+from pathfinder.weights import WeightSpace
+
+_ROOM = 0.2  # around a trajectory, as a share of its extent
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Where to score around a minimum.
+
+    Attributes:
+        geometry: a ray or a plane around it.
+        t: the coordinates.
+        trajectory: the checkpoints of its training on that geometry: epoch, x, y (for two axes), distance, and the
+            share of their variance along each axis, where these are principal directions; empty if none were kept.
+    """
+
+    geometry: Flat
+    t: Float[Tensor, "points *coordinates"]
+    trajectory: pd.DataFrame
+
+
+def landscape(
+    space: WeightSpace, theta: Float[Tensor, " weights"], settings: Surface, checkpoints: Sequence[Path] = ()
+) -> Landscape:
+    """The landscape around theta.
+
+    Args:
+        space: the weight space.
+        theta: the minimum.
+        settings: what is asked for.
+        checkpoints: files of weights on the way to theta, in order; their names end in the epoch.
+
+    Raises:
+        PathfinderError: if principal directions are asked for and the checkpoints do not suffice.
+    """
+    thetas = [space.vector(load_weights(path)) for path in checkpoints]
+    explained: list[float] = []
+    if settings.directions == "trajectory":
+        principal = principal_directions(thetas, settings.axes)
+        directions, explained = principal.directions, principal.explained
+    else:
+        drawn = {key: getattr(settings, key) for key in ("normalize", "keep_1d", "orthogonal", "seed")}
+        directions = random_directions(space, theta, settings.axes, **drawn)
+    geometry = Ray(theta, *directions) if settings.axes == 1 else Plane.around(theta, *directions)
+    located = geometry.locate(torch.stack(thetas)) if thetas else torch.zeros(0, settings.axes + 1)
+    span = settings.span
+    if span is None:
+        span = 1.0 if settings.directions == "random" else _holding(located[:, :-1])
+    points = settings.points
+    if settings.axes == 1 and not isinstance(points, int):
+        raise PathfinderError(f"a profile has one axis, so points must be one number, got {list(points)}.")
+    t = geometry.grid(points, span=span)
+    return Landscape(geometry, t, _table(geometry, located, checkpoints, explained))
+
+
+def _holding(located: Tensor) -> tuple[float, float] | list[tuple[float, float]]:
+    """The span that holds the points and the minimum, with some room."""
+    low, high = located.min(0).values.clamp_max(0), located.max(0).values.clamp_min(0)
+    room = _ROOM * (high - low)
+    ends = list(zip((low - room).tolist(), (high + room).tolist(), strict=True))
+    return ends[0] if len(ends) == 1 else ends
+
+
+def _table(geometry: Flat, located: Tensor, checkpoints: Sequence[Path], explained: list[float]) -> pd.DataFrame:
+    table = pd.DataFrame(located.numpy(), columns=[*geometry.axes, "distance"])
+    table.insert(0, "epoch", [int(path.stem.rpartition("-")[2]) for path in checkpoints])
+    return table.assign(**{f"explained_{axis}": share for axis, share in zip(geometry.axes, explained, strict=False)})
