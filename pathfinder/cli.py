@@ -26,7 +26,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and fi
 File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights, safetensors.")]
 Points = Annotated[int, typer.Option(help="Points along each path, both ends included.")]
 GridPoints = Annotated[int, typer.Option(help="Points along each axis of the plane.")]
-BatchNorm = Annotated[str, typer.Option(help="Running statistics: reestimate, stored or interpolate.")]
+BatchNorm = Annotated[str, typer.Option(help="Running statistics: reestimate, augmented, stored or interpolate.")]
 BatchSize = Annotated[int, typer.Option(help="Examples per forward pass when scoring.")]
 Examples = Annotated[int | None, typer.Option(help="Examples of each split to score; all if not given.")]
 NormExamples = Annotated[int | None, typer.Option(help="Examples that re-estimate BatchNorm; all if not given.")]

@@ -117,7 +117,7 @@ class Scoring(Checked):
         points: values of t per path, both ends included.
         line: whether the straight line is scored.
         range: from where to where the line is; curves go from 0 to 1.
-        batch_norm: `reestimate`, `stored` or `interpolate`.
+        batch_norm: `reestimate`, `augmented`, `stored` or `interpolate`, as for the Evaluator.
         batch_size: examples per forward pass; re-estimated statistics depend on it.
         examples: of each split; all if not given.
         batch_norm_examples: that re-estimate BatchNorm; all if not given.
@@ -127,7 +127,7 @@ class Scoring(Checked):
     points: Along = 61
     line: bool = True
     range: tuple[float, float] = (0.0, 1.0)
-    batch_norm: Literal["reestimate", "stored", "interpolate"] = "reestimate"
+    batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate"
     batch_size: Count = 512
     examples: Count | None = None
     batch_norm_examples: Count | None = None

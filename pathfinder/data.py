@@ -98,6 +98,18 @@ class Split:
             )
         return replace(self, crop=crop, flip=flip)
 
+    def moved(self, seed: int) -> "Split":
+        """The split with its images cropped and flipped once, as `epoch` would, by draws of their own.
+
+        Raises:
+            PathfinderError: if neither is set.
+        """
+        moves = augment.drawn(np.random.default_rng(seed), len(self), self.crop, self.flip)
+        if moves is None:
+            raise PathfinderError("augmented inputs need a split with crop or flip; set one, or use clean inputs.")
+        x = augment.moved(self.x, moves.to(self.x.device), self.crop).contiguous()
+        return replace(self, x=x, crop=0, flip=False)
+
     def subset(self, examples: int | None, seed: int) -> "Split":
         """`examples` of the split, drawn by `seed` and kept in order; the split itself where that is all of it."""
         if examples is None or examples >= len(self):

@@ -23,7 +23,7 @@ from pathfinder.scores import Scores
 from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
 
-BATCH_NORM = ("reestimate", "stored", "interpolate")
+BATCH_NORM = ("reestimate", "augmented", "stored", "interpolate")
 
 Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
 
@@ -39,7 +39,9 @@ class Evaluator:
         metrics: further callables of the same form by name; the percentage of errors (`error`) if not given and the
             task has classes.
         batch_norm: `reestimate` running statistics at every point from clean training inputs, weighted by examples,
-            Dropout off; keep those `stored` in the module; or `interpolate` those of the ends.
+            Dropout off; likewise from `augmented` inputs, cropped and flipped once as the split is in training, which is
+            what the weights of a network trained so expect (as Garipov et al. 2018 do); keep those `stored` in the
+            module; or `interpolate` those of the ends.
         statistics: for `interpolate`: the running statistics of the ends, or of every anchor, mixed with C(t).
         batch_norm_data: inputs for re-estimation; the split `train` if not given.
         batch_size: examples per forward pass; the re-estimated statistics depend on it, see `reestimate`.
@@ -58,7 +60,7 @@ class Evaluator:
         *,
         loss: PerExample | None = None,
         metrics: Mapping[str, PerExample] | None = None,
-        batch_norm: Literal["reestimate", "stored", "interpolate"] = "reestimate",
+        batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate",
         statistics: Sequence[Tensor] | None = None,
         batch_norm_data: Any = None,
         batch_size: int = 256,
@@ -89,13 +91,14 @@ class Evaluator:
         }
         self._statistics = [s.to(self.device) for s in statistics or []]
         self._norm_data: Source | None = None
-        if space.has_statistics and batch_norm == "reestimate":
+        if space.has_statistics and batch_norm in ("reestimate", "augmented"):
             source = whole.get("train") if batch_norm_data is None else as_source(batch_norm_data)
             if source is None:
                 raise PathfinderError(
                     f"re-estimating BatchNorm needs the split `train`, got {', '.join(whole)}; pass batch_norm_data=."
                 )
-            self._norm_data = source.subset(batch_norm_examples, seed + 1).to(self.device)
+            source = source.subset(batch_norm_examples, seed + 1)
+            self._norm_data = (source.moved(seed + 1) if batch_norm == "augmented" else source).to(self.device)
         if space.has_statistics and batch_norm == "interpolate" and len(self._statistics) < 2:
             raise PathfinderError(
                 "batch_norm='interpolate' needs statistics=[space.statistics(a), space.statistics(b)]."

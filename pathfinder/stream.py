@@ -69,6 +69,10 @@ class Stream:
         """The first `examples` of the stream: it cannot be drawn from without reading it whole."""
         return self if examples is None else Stream(self.source, examples, self.device)
 
+    def moved(self, seed: int) -> "Stream":
+        """The stream itself: its source prepares what it gives."""
+        return self
+
     def to(self, device: str | torch.device) -> "Stream":
         """The stream with its batches moved to a device as they come."""
         return Stream(self.source, self.limit, device)
