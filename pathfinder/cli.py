@@ -30,6 +30,10 @@ BatchNorm = Annotated[str, typer.Option(help="Running statistics: reestimate, au
 BatchSize = Annotated[int, typer.Option(help="Examples per forward pass when scoring.")]
 Examples = Annotated[int | None, typer.Option(help="Examples of each split to score; all if not given.")]
 NormExamples = Annotated[int | None, typer.Option(help="Examples that re-estimate BatchNorm; all if not given.")]
+Normalize = Annotated[str, typer.Option(help="Directions: normalised by filter, layer, weight or none.")]
+Span = Annotated[
+    str | None, typer.Option(help="Reach of a direction or surface [1]; or two ends, -1:2, or -1:2,-0.5:0.5.")
+]
 Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
 CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")]
 
@@ -140,12 +144,10 @@ def score(
     margin: Annotated[
         float, typer.Option(help="Reach of a plane beyond its three points, a share of their extent.")
     ] = 0.2,
-    normalize: Annotated[str, typer.Option(help="Directions: normalised by filter, layer, weight or none.")] = "filter",
+    normalize: Normalize = "filter",
     keep_1d: Annotated[bool, typer.Option("--keep-1d", help="Directions move biases and norm parameters too.")] = False,
     orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Make the second direction orthogonal.")] = False,
-    span: Annotated[
-        str | None, typer.Option(help="Reach of a direction or surface [1]; or two ends, -1:2, or -1:2,-0.5:0.5.")
-    ] = None,
+    span: Span = None,
     trajectory: Annotated[
         Path | None, typer.Option(help="Checkpoints of the training: directions are their principal ones.")
     ] = None,
@@ -177,6 +179,49 @@ def score(
     if summary is not None:
         _show(summary)
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
+
+
+@app.command()
+def curvature(
+    where: Annotated[str, typer.Argument(help="point, path or surface")],
+    file: Annotated[Path, typer.Argument(help="A minimum; for a path, a curve.")],
+    out: Out,
+    points: Annotated[str | None, typer.Option(help="Along the path [11], or each axis [7]; 7x5 for its own.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(help="Training examples whose mean loss it is; all if not given.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Relative residual of both eigenvalues.")] = 1e-2,
+    most: Annotated[int, typer.Option(help="Products with the Hessian for the eigenvalues of a point.")] = 400,
+    samples: Annotated[int, typer.Option(help="Random vectors for the trace; 0 for none.")] = 16,
+    normalize: Normalize = "filter",
+    span: Span = None,
+    data: DataName = None,
+    data_arg: DataArgs = None,
+    model: ModelName = None,
+    model_arg: ModelArgs = None,
+    batch_norm: BatchNorm = "reestimate",
+    batch_size: BatchSize = 512,
+    batch_norm_examples: NormExamples = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Measure both ends of the Hessian's spectrum, and its trace."""
+    from pathfinder import commands
+
+    surface = {"normalize": normalize, "seed": seed, "points": _numbers(points or _POINTS.get(where, "2"), "points")}
+    surface |= {} if span is None else {"span": _numbers(span, "span")}
+    what = {"low": 0.0, "high": 1.0, "margin": 0.2, "surface": surface, "trajectory": None}
+    scoring = {"batch_norm": batch_norm, "batch_size": batch_size, "batch_norm_examples": batch_norm_examples}
+    scoring |= {"seed": seed, "device": device}
+    settings = {"tolerance": tolerance, "most": most, "samples": samples, "seed": seed}
+    asked = _asked(data, data_arg, model, model_arg)
+    with _reporter() as report:
+        table = commands.curvature(where, file, asked, out, what, examples, scoring, settings, report)
+    typer.echo(table.to_string(index=False))
+    typer.echo(f"tables in {out}")
+
+
+_POINTS = {"path": "11", "surface": "7"}
 
 
 @app.command()

@@ -4,12 +4,13 @@ The loss is that of scoring: evaluation mode, inputs not augmented, mean over al
 statistics of BatchNorm are constants, those handed in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
@@ -18,8 +19,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pathfinder.data import as_source
 from pathfinder.errors import PathfinderError
+from pathfinder.geometry import Geometry
 from pathfinder.losses import PerExample, cross_entropy, per_example
 from pathfinder.precision import device_named
+from pathfinder.progress import Progress, silent
 from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
 
@@ -190,6 +193,63 @@ class Hessian:
         except ArpackNoConvergence:
             return np.zeros(0), np.zeros((0, len(self)))
         return values, vectors.T
+
+
+def curvature_table(
+    space: WeightSpace,
+    geometry: Geometry,
+    t: Float[Tensor, "points *coordinates"],
+    data: Any,
+    *,
+    statistics: Callable[[Tensor], Tensor] | None = None,
+    tolerance: float = 1e-2,
+    most: int = 400,
+    samples: int = 0,
+    seed: int = 0,
+    progress: Progress = silent,
+    stage: Any = None,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Both ends of the spectrum, and the trace, at points of a path or a surface.
+
+    Args:
+        space: the weight space.
+        geometry: the path, ray or plane.
+        t: the coordinates.
+        data: as for `Hessian`.
+        statistics: gives the running statistics of BatchNorm at a point.
+        tolerance: of the eigenvalues, as for `Hessian.extremes`.
+        most: products for the eigenvalues of a point.
+        samples: random vectors for the trace; none if 0.
+        seed: draws all vectors.
+        progress: called as progress(done, total).
+        stage: a `storage.Stage` that keeps the points done so far.
+        **settings: of `Hessian`.
+
+    Returns:
+        A row per point: its coordinates, lambda_min, lambda_max, ratio, residual_min, residual_max, products,
+        converged, and trace and trace_se where samples are asked for.
+    """
+    kept = stage.load() if stage else None
+    rows: list[dict[str, Any]] = list(kept["rows"]) if kept else []
+    progress(len(rows), len(t))
+    for point in t[len(rows) :]:
+        theta = geometry(point[None])[0].detach()
+        own = None if statistics is None else statistics(theta)
+        hessian = Hessian(space, theta, data, statistics=own, **settings)
+        found = hessian.extremes(tolerance, most, seed)
+        row = {"lambda_min": found.lowest, "lambda_max": found.highest, "ratio": found.ratio}
+        row |= {"residual_min": found.residual_lowest, "residual_max": found.residual_highest}
+        row |= {"products": found.products, "converged": found.converged}
+        if samples:
+            trace = hessian.trace(samples, seed)
+            row |= {"trace": trace.value, "trace_se": trace.standard_error}
+        rows.append(row)
+        progress(len(rows), len(t))
+        if stage and (stage.due() or len(rows) == len(t)):
+            stage.save({"rows": rows})
+    coordinates = pd.DataFrame(t.view(len(t), -1).numpy(), columns=list(geometry.axes))
+    return pd.concat([coordinates, pd.DataFrame(rows)], axis=1)
 
 
 def hessian_extremes(space: WeightSpace, theta: Float[Tensor, " weights"], data: Any, **settings: Any) -> Extremes:

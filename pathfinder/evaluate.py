@@ -39,8 +39,8 @@ class Evaluator:
         metrics: further callables of the same form by name; the percentage of errors (`error`) if not given and the
             task has classes.
         batch_norm: `reestimate` running statistics at every point from clean training inputs, weighted by examples,
-            Dropout off; likewise from `augmented` inputs, cropped and flipped once as the split is in training, which is
-            what the weights of a network trained so expect (as Garipov et al. 2018 do); keep those `stored` in the
+            Dropout off; likewise from `augmented` inputs, cropped and flipped once as the split is in training, which
+            is what the weights of a network trained so expect (as Garipov et al. 2018 do); keep those `stored` in the
             module; or `interpolate` those of the ends.
         statistics: for `interpolate`: the running statistics of the ends, or of every anchor, mixed with C(t).
         batch_norm_data: inputs for re-estimation; the split `train` if not given.

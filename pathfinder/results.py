@@ -15,7 +15,7 @@ _ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test
 
 
 _TABLES = ("minima", "weights", "surfaces", "trajectory", "training", "paths", "rescored")
-_TABLES += ("planes", "plane_markers", "plane_paths", "summary")
+_TABLES += ("planes", "plane_markers", "plane_paths", "summary", "curvature")
 
 
 class Results:
@@ -66,6 +66,10 @@ class Results:
         self.add("surfaces", _on_both_axes(_arranged(scored.table)), **keys)
         if len(trajectory):
             self.add("trajectory", _on_both_axes(trajectory), **keys)
+
+    def add_curvature(self, pair: str, along: str, table: pd.DataFrame) -> None:
+        """Add the curvature at points of a path or a surface."""
+        self.add("curvature", table, pair=pair, along=along)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table as it is now.

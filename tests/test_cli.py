@@ -83,7 +83,7 @@ def test_help_answers_in_under_a_second():
         done = subprocess.run([sys.executable, "-m", "pathfinder", "--help"], capture_output=True, text=True)
         seconds.append(time.perf_counter() - began)
     assert done.returncode == 0 and min(seconds) < 1
-    for name in ("run", "train", "connect", "score", "export", "plot", "compare", "list"):
+    for name in ("run", "train", "connect", "score", "curvature", "export", "plot", "compare", "list"):
         assert name in done.stdout
 
 
@@ -172,6 +172,26 @@ def test_landscapes_around_a_minimum(command, minima, tmp_path):
     centre = table.query("x == 0 and y == 0")["test_error"].iloc[0]
     code, _, err = command("score", "direction", a, "-o", tmp_path / "one", "--points", 3)
     assert read_table(tmp_path / "one" / "surfaces.csv").query("x == 0")["test_error"].iloc[0] == centre
+
+
+def test_curvature_at_a_point_along_a_path_and_over_a_surface(command, minima, tmp_path):
+    a, b = minima / "a.safetensors", minima / "b.safetensors"
+    few = ["--examples", 200, "--samples", 2, "--tolerance", 0.05]
+    code, out, err = command("curvature", "point", a, "-o", tmp_path / "point", *few)
+    assert code == 0 and "lambda_max" in out, err
+    point = read_table(tmp_path / "point" / "curvature.csv")
+    assert len(point) == 1 and point["converged"].all() and point["lambda_max"].iloc[0] > point["lambda_min"].iloc[0]
+    code, _, err = command("connect", a, b, "-o", tmp_path / "joined", "--set", "epochs=1", "--points", 3)
+    curve = tmp_path / "joined" / "curves" / "pair-bezier.safetensors"
+    code, _, err = command("curvature", "path", curve, "-o", tmp_path / "path", "--points", 2, *few)
+    assert code == 0, err
+    path = read_table(tmp_path / "path" / "curvature.csv")
+    assert path["t"].tolist() == [0, 1] and path["trace_se"].notna().all()
+    assert path["lambda_max"].iloc[0] == pytest.approx(point["lambda_max"].iloc[0], rel=1e-2)
+    code, _, err = command("curvature", "surface", a, "-o", tmp_path / "map", "--points", "2x3", *few)
+    assert code == 0, err
+    assert read_table(tmp_path / "map" / "curvature.csv")["y"].tolist() == [-1, 0, 1] * 2
+    assert [path.name for path in (tmp_path / "map" / "figures").iterdir()] == ["ratio-surface.png"]
 
 
 THEIRS = """
@@ -405,6 +425,7 @@ MISTAKES = {
     "score: no checkpoints": (
         ["score", "surface", "a.safetensors", *_NEW, "--trajectory", "folder"], "got 0", "3 checkpoints or more",
     ),
+    "curvature: unknown place": (["curvature", "pont", "a.safetensors", *_NEW], "pont", "did you mean `point`"),
     "list: unknown": (["list", "model"], "model", "did you mean `models`"),
 }  # fmt: skip
 

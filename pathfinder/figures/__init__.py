@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pathfinder.errors import PathfinderError
+from pathfinder.figures.curvature import curvature_figures
 from pathfinder.figures.paths import path_figures
 from pathfinder.figures.planes import plane_figures
 from pathfinder.figures.style import STYLE
@@ -49,7 +50,9 @@ def draw(folder: str | Path) -> list[Path]:
         if (folder / "surfaces.csv").exists():
             surfaces = read_table(folder / "surfaces.csv", ["pair", "name", "surface", "x", "y", "train_loss"])
             figures |= surface_figures(surfaces, _optional(folder / "trajectory.csv", ["name", "surface", "x", "y"]))
-        if not figures:
+        if (folder / "curvature.csv").exists():
+            figures |= curvature_figures(read_table(folder / "curvature.csv", ["pair", "along", "ratio", "converged"]))
+        if not figures and not (folder / "curvature.csv").exists():
             raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
         drawn = [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
     for path in set((folder / "figures").glob("*.png")) - set(drawn):  # of tables that are no longer there

@@ -32,9 +32,11 @@ def surface_figures(surfaces: pd.DataFrame, trajectory: pd.DataFrame) -> dict[st
     return figures
 
 
-def _panels(rows: pd.DataFrame, **kwargs: object) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame]]]:
-    """A figure with a panel for each minimum: one row of up to three, else two rows."""
-    minima = list(rows.groupby("name", sort=False))
+def panels(
+    rows: pd.DataFrame, by: str = "name", **kwargs: object
+) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame]]]:
+    """A figure with a panel for each minimum (or pair): one row of up to three, else two rows."""
+    minima = list(rows.groupby(by, sort=False))
     lines = 1 if len(minima) <= 3 else 2
     columns = math.ceil(len(minima) / lines)
     figure = Figure(figsize=(1.0 + 3.8 * columns, 0.7 + 3.3 * lines))
@@ -46,10 +48,10 @@ def _panels(rows: pd.DataFrame, **kwargs: object) -> tuple[Figure, Iterator[tupl
 
 def _profiles(rows: pd.DataFrame, title: str) -> Figure:
     """Loss on the left axis, error on the right, train solid and test dashed (Li et al. 2018, figure 2)."""
-    figure, panels = _panels(rows, sharex=True, sharey=True)
+    figure, places = panels(rows, sharex=True, sharey=True)
     losses = [column for column in rows if column.endswith("_loss")]
     low, high = rows[losses].min(axis=None), min(rows[losses].max(axis=None), _CLIP)
-    for ax, name, own in panels:
+    for ax, name, own in places:
         other = ax.twinx()
         other.grid(False)
         other.spines["right"].set_visible(True)
@@ -83,10 +85,10 @@ def _grid(own: pd.DataFrame, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _contours(rows: pd.DataFrame, trajectory: pd.DataFrame, title: str, filled: bool) -> Figure:
-    figure, panels = _panels(rows)
+    figure, places = panels(rows)
     levels = _levels(rows)
     drawn = None
-    for ax, name, own in panels:
+    for ax, name, own in places:
         x, y, values = _grid(own, levels)
         if filled:
             drawn = ax.contourf(x, y, values, levels, norm=LogNorm(levels[0], levels[-1]), cmap="viridis_r")
@@ -118,10 +120,10 @@ def _axis(axis: str, walked: pd.DataFrame) -> str:
 
 
 def _reliefs(rows: pd.DataFrame, title: str) -> Figure:
-    figure, panels = _panels(rows, subplot_kw={"projection": "3d"})
+    figure, places = panels(rows, subplot_kw={"projection": "3d"})
     levels = _levels(rows)
     low, high = np.log10(levels[0]), np.log10(levels[-1])
-    for ax, name, own in panels:
+    for ax, name, own in places:
         x, y, values = _grid(own, levels)
         steps = {"rcount": len(y), "ccount": len(x)}
         ax.plot_surface(

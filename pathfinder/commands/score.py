@@ -1,0 +1,81 @@
+"""Score files without training, and export a point of a curve."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from pathfinder import __version__
+from pathfinder.commands.opened import Asked, Opened
+from pathfinder.commands.target import FILES, LANDSCAPES, target_of
+from pathfinder.errors import PathfinderError
+from pathfinder.evaluate import Evaluator
+from pathfinder.folder import Report, RunFolder, fingerprints, key_of
+from pathfinder.lookup import unknown
+from pathfinder.networks import (
+    weights_file,
+)
+from pathfinder.results import Results
+
+
+def score(
+    what: str,
+    files: list[Path],
+    asked: Asked,
+    out: Path,
+    where: dict[str, Any],
+    scoring: dict[str, Any],
+    report: Report,
+) -> pd.DataFrame | None:
+    """Score a `line`, `curve`, `plane`, `direction` or `surface` given by files, and write its tables and figures.
+
+    Args:
+        what: what to score.
+        files: two minima; a curve; for a plane, a curve or a minimum, a bend and a minimum; else the minimum around
+            which to score.
+        asked: data and network, where the first file does not say them.
+        out: the folder.
+        where: low and high of a line; margin of a plane; surface, the settings of `config.Surface` (whose points are
+            those of the others too); trajectory, a folder of checkpoints.
+        scoring: arguments of `Evaluator`.
+        report: gives progress functions.
+
+    Returns:
+        The summary, for paths.
+    """
+    from pathfinder.figures import draw
+
+    if what not in FILES:
+        raise unknown("thing to score", what, FILES)
+    if len(files) not in FILES[what]:
+        raise PathfinderError(f"a {what} needs {' or '.join(map(str, FILES[what]))} files, got {len(files)}.")
+    opened = Opened(files, asked, weights=what in LANDSCAPES)
+    evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
+    folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report), Results(out)
+    target = target_of(what, opened, where)
+    config = {"files": [str(file) for file in files], "data": opened.network.data, **where, **scoring}
+    record = {"seed": scoring["seed"], "config": config, "scored": evaluator.counts()}
+    folder.write_record(scoring["device"], opened.data, **record)
+    made_of = (__version__, opened.network.description, opened.digests, fingerprints(opened.data), scoring)
+    key = key_of(*made_of, target.asked, target.t.tolist())
+    with folder.stage(what, key) as (stage, progress):
+        scored = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
+    target.add(results, scored)
+    results.write()
+    results.remove_stale()
+    draw(out)
+    folder.write_record(scoring["device"], opened.data, **record)
+    return results.table("summary") if what in ("line", "curve") else None
+
+
+def export(file: Path, t: float, out: Path, asked: Asked, batch_size: int, device: str) -> None:
+    """Write the network at one point of a curve, its BatchNorm re-estimated on the training data."""
+    if not 0 <= t <= 1:
+        raise PathfinderError(f"t must be 0 to 1, got {t}.")
+    out = weights_file(out)
+    opened = Opened([file], asked)
+    evaluator = Evaluator(opened.space, opened.data, batch_size=batch_size, device=device)
+    theta = opened.curve(torch.tensor([t], dtype=torch.float64))[0].detach()
+    statistics = evaluator.reestimate(theta).cpu() if opened.space.has_statistics else None
+    opened.network.save(out, opened.space.state_dict(theta, statistics), curve=file.name, t=t)
