@@ -35,24 +35,6 @@ def ends(name):
 
 
 @networks
-def test_augmented_inputs_re_estimate_what_a_network_trained_on_them_saw():
-    x = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8)
-    split = Split(x, torch.arange(64) % 3, 3, torch.tensor([0.5]), torch.tensor([0.3])).augmented(crop=3, flip=True)
-    module = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8), num_classes=3, seed=0)
-    space = WeightSpace(module)
-    theta = space.vector(module)
-    found = {
-        kind: Evaluator(space, {"train": split}, batch_norm=kind, seed=2).reestimate(theta)
-        for kind in ("reestimate", "augmented")
-    }
-    moves = augment.drawn(np.random.default_rng(3), 64, 3, True)
-    plain = Split(augment.moved(x, moves, 3), split.y, 3, split.mean, split.std)
-    wanted = Evaluator(space, {"train": plain}).reestimate(theta)
-    assert torch.equal(found["augmented"], wanted) and not torch.allclose(found["reestimate"], wanted, atol=1e-2)
-    with pytest.raises(PathfinderError, match="augmented inputs need a split with crop or flip"):
-        Evaluator(space, {"train": plain}, batch_norm="augmented")
-
-
 def test_a_modules_own_weights_score_its_own_loss(name):
     module = network(name)
     space, before = WeightSpace(module), Frozen.of(module)
@@ -311,3 +293,21 @@ def test_labels_beyond_the_networks_classes_are_named():
     space, a, _ = ends("mlp")
     with pytest.raises(PathfinderError, match="labels must be 0 to 2 for this network, got 7"):
         Evaluator(space, {"train": (torch.randn(4, 6), torch.tensor([0, 1, 7, 2]))}).at(a)
+
+
+def test_augmented_inputs_re_estimate_what_a_network_trained_on_them_saw():
+    x = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8)
+    split = Split(x, torch.arange(64) % 3, 3, torch.tensor([0.5]), torch.tensor([0.3])).augmented(crop=3, flip=True)
+    module = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8), num_classes=3, seed=0)
+    space = WeightSpace(module)
+    theta = space.vector(module)
+    found = {
+        kind: Evaluator(space, {"train": split}, batch_norm=kind, seed=2).reestimate(theta)
+        for kind in ("reestimate", "augmented")
+    }
+    moves = augment.drawn(np.random.default_rng(3), 64, 3, True)
+    plain = Split(augment.moved(x, moves, 3), split.y, 3, split.mean, split.std)
+    wanted = Evaluator(space, {"train": plain}).reestimate(theta)
+    assert torch.equal(found["augmented"], wanted) and not torch.allclose(found["reestimate"], wanted, atol=1e-2)
+    with pytest.raises(PathfinderError, match="augmented inputs need a split with crop or flip"):
+        Evaluator(space, {"train": plain}, batch_norm="augmented")
