@@ -259,7 +259,8 @@ def test_data_arguments_and_trajectories_of_a_training(command, tmp_path):
     assert table["validation_loss"].iloc[1] == pytest.approx(float(printed["validation_loss"]), rel=1e-3)
 
 
-def test_a_killed_training_goes_on_bit_for_bit(minima, tmp_path):
+@pytest.mark.parametrize("at", [1, 8, 17])
+def test_a_killed_training_goes_on_bit_for_bit(at, tmp_path):
     script = (
         "import os, signal, sys, pathfinder.storage as storage\n"
         "original, count = storage.Stage.save, 0\n"
@@ -267,16 +268,18 @@ def test_a_killed_training_goes_on_bit_for_bit(minima, tmp_path):
         "    global count\n"
         "    original(self, state)\n"
         "    count += 1\n"
-        "    if count == 9: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"    if count == {at}: os.kill(os.getpid(), signal.SIGKILL)\n"
         "storage.Stage.save, storage.Stage.due = save, lambda self: True\n"
         "from pathfinder.cli import main\n"
         "main()\n"
     )
-    arguments = _train(tmp_path / "a.safetensors")
+    options = ["--data-arg", "crop=1", "--set", "micro_batch_size=50", "--precision", "bf16"]
+    arguments = [*_train(tmp_path / "a.safetensors"), *options]
     killed = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
     assert killed.returncode == -9 and [path.name for path in tmp_path.iterdir()] == [".a.safetensors.partial"]
     assert called(*arguments) == 0
-    wanted = load_weights(minima / "a.safetensors")
+    assert called(*_train(tmp_path / "straight.safetensors"), *options) == 0
+    wanted = load_weights(tmp_path / "straight.safetensors")
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in load_weights(tmp_path / "a.safetensors").items())
 
 
