@@ -29,8 +29,9 @@ def _path_figure(paths: pd.DataFrame, title: str) -> Figure:
             _set_scale(ax, paths[f"{split}_{metric}"], metric)
     for ax in axes.flat:
         if paths["t"].min() < 0 or paths["t"].max() > 1:
-            ax.axvline(0, color="#8c8c8c", linewidth=0.9, linestyle=":")
-            ax.axvline(1, color="#8c8c8c", linewidth=0.9, linestyle=":")
+            for t, end in ((0, "a"), (1, "b")):
+                ax.axvline(t, color="#8c8c8c", linewidth=0.9, linestyle=":")
+                ax.text(t, 1.0, end, transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("t")
     pairs = paths["pair"].nunique()
