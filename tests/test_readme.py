@@ -33,6 +33,18 @@ def test_the_table_is_that_of_the_committed_run():
         assert printed == numbers, (group, path)
 
 
+def test_the_numbers_on_cifar_are_those_of_the_committed_run():
+    rescored = read_table(ROOT / "results" / "reference" / "connect-resnet20-small" / "rescored.csv")
+    worst = rescored.groupby("path")["test_error"].max()
+    for path in ("ends", "line", "polychain", "bezier"):
+        assert f"{worst[path]:.1f} %" in README, path
+    right = 100 - read_table(ROOT / "results" / "reference" / "connect-resnet20-small" / "minima.csv")["test_error"]
+    assert "{:.1f} and {:.1f} % of the test images right".format(*right) in " ".join(README.split())
+    for minimum in read_table(ROOT / "results" / "reference" / "vgg9-batch-size-small" / "minima.csv").itertuples():
+        low, high = (43, 44.5) if minimum.batch_size == 2048 else (29, 31.5)
+        assert low <= minimum.test_error <= high
+
+
 def test_every_file_the_readmes_name_is_there():
     for readme in (ROOT / "README.md", ROOT / "results" / "README.md"):
         targets = re.findall(r"\]\(([^)#:]+)\)", readme.read_text(encoding="utf-8"))
