@@ -2,9 +2,11 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from pathfinder.figures.style import MINIMA, SPLITS, UNITS, by_group, colours
+
+_ERRORS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # ticks, percent
 
 
 def training_figures(training: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
@@ -28,10 +30,15 @@ def _training_figure(training: pd.DataFrame, title: str) -> Figure:
         ax.set_title(metric, loc="left")
         if metric == "loss":
             ax.set_yscale("log")
+            low, high = ax.get_ylim()
+            ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(NullLocator())
         else:  # the first epochs are wrong about everything, the last about a few in a hundred
             ax.set_yscale("symlog", linthresh=1.0)
-            ax.set_ylim(0, 100)
-            ax.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50, 100]))
+            errors = training[[column for column in training if column.endswith("_error")]]
+            ax.set_ylim(max([tick for tick in _ERRORS if tick < 0.9 * errors.min(axis=None)], default=0), 100)
+            ax.yaxis.set_major_locator(FixedLocator(_ERRORS))
             ax.yaxis.set_minor_locator(NullLocator())
             ax.yaxis.set_major_formatter("{x:g}")
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))  # one for all pairs
