@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,17 @@ from pathfinder.scores import Scores
 from pathfinder.weights import WeightSpace, same_network
 
 _ALL = {"examples": None, "batch_norm_examples": None}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two minima and the paths between them, with what these depend on."""
+
+    plan: Plan
+    space: WeightSpace
+    statistics: list[Tensor]  # of BatchNorm, at the ends
+    curves: dict[str, Curve]
+    keys: dict[str, str]
 
 
 class Experiment:
@@ -103,11 +115,13 @@ class Experiment:
         for settings in plan.curves:
             curve, key = self._curve(plan, settings, space, (a, b), [key_a, key_b], network_a)
             curves[settings.title], keys[settings.title] = curve, key
-        scored = {name: self._path(plan, name, curve, evaluator, keys[name]) for name, curve in curves.items()}
+        pair = _Pair(plan, space, statistics, curves, keys)
+        scored = {name: self._path(pair, name, evaluator) for name in curves}
         self.results.add_paths(plan.group, plan.name, scored)
         if self.config.score.rescore and evaluator.counts() != self._evaluator(space, statistics, **_ALL).counts():
-            self._rescore(plan, space, statistics, curves, keys, scored)
-        self._planes(plan, space, statistics, curves, keys)
+            self._rescore(pair, scored)
+        if self.config.planes is not None:
+            self._planes(pair, self.config.planes)
 
     def _minimum(self, plan: Plan, side: str, end: Minimum, network: Network) -> tuple[nn.Module, str]:
         name = f"{plan.name}-{side}"
@@ -179,57 +193,38 @@ class Experiment:
         curve.save(path, beside_curve(space), **network.metadata(), recipe=recipe, key=key)
         return curve, key
 
-    def _path(self, plan: Plan, name: str, curve: Curve, evaluator: Evaluator, key: str) -> Scores:
-        score = self.config.score
+    def _path(self, pair: _Pair, name: str, evaluator: Evaluator) -> Scores:
+        score, curve = self.config.score, pair.curves[name]
         t = curve.grid(score.points, *score.range) if isinstance(curve, Line) else curve.grid(score.points)
-        with self.folder.stage(f"score {plan.name}-{name}", self._scoring_key(key, t.tolist())) as (
-            stage,
-            progress,
-        ):
+        key = self._scoring_key(pair.keys[name], t.tolist())
+        with self.folder.stage(f"score {pair.plan.name}-{name}", key) as (stage, progress):
             return evaluator.score(curve, t, progress=progress, stage=stage)
 
-    def _planes(
-        self,
-        plan: Plan,
-        space: WeightSpace,
-        statistics: list[Tensor],
-        curves: dict[str, Curve],
-        keys: dict[str, str],
-    ) -> None:
-        if self.config.planes is None:
-            return
-        settings = self.config.planes
-        counts = self._counts(settings)
-        evaluator = self._evaluator(space, statistics, **counts)
+    def _planes(self, pair: _Pair, settings: Planes) -> None:
+        counts, plan = self._counts(settings), pair.plan
+        evaluator = self._evaluator(pair.space, pair.statistics, **counts)
         for name in settings.curves or [curve.title for curve in plan.curves if curve.bends > 0]:
-            curve = curves[name]
+            curve = pair.curves[name]
             plane = Plane.of(curve)
             grid = plane.grid(settings.points, settings.margin)
-            key = self._scoring_key(keys[name], grid.tolist(), counts)
+            key = self._scoring_key(pair.keys[name], grid.tolist(), counts)
             with self.folder.stage(f"plane {plan.name}-{name}", key) as (stage, progress):
                 scored = evaluator.score(plane, grid, progress=progress, stage=stage)
-            self.results.add_plane(plan.name, name, plane, scored, curves, curve.grid(self.config.score.points))
+            self.results.add_plane(plan.name, name, plane, scored, pair.curves, curve.grid(self.config.score.points))
 
-    def _rescore(
-        self,
-        plan: Plan,
-        space: WeightSpace,
-        statistics: list[Tensor],
-        curves: dict[str, Curve],
-        keys: dict[str, str],
-        scored: dict[str, Scores],
-    ) -> None:
+    def _rescore(self, pair: _Pair, scored: dict[str, Scores]) -> None:
         """The ends, and where each path is worst, on all examples."""
-        evaluator = self._evaluator(space, statistics, **_ALL)
-        points = {name: tables.peaks(scores.table) for name, scores in scored.items()}
-        first = next(iter(curves))
-        for name, curve, t in [("ends", curves[first], [0.0, 1.0]), *((n, curves[n], t) for n, t in points.items())]:
+        evaluator, first = self._evaluator(pair.space, pair.statistics, **_ALL), next(iter(pair.curves))
+        points = {"ends": [0.0, 1.0], **{name: tables.peaks(scores.table) for name, scores in scored.items()}}
+        for name, t in points.items():
             if not t:
                 continue
-            key = self._scoring_key("rescore", keys.get(name, keys[first]), t)
-            with self.folder.stage(f"rescore {plan.name}-{name}", key) as (stage, progress):
+            path = name if name in pair.curves else first
+            key = self._scoring_key("rescore", pair.keys[path], t)
+            with self.folder.stage(f"rescore {pair.plan.name}-{name}", key) as (stage, progress):
                 at = torch.tensor(t, dtype=torch.float64)
-                self.results.add_rescored(plan.name, name, evaluator.score(curve, at, progress=progress, stage=stage))
+                found = evaluator.score(pair.curves[path], at, progress=progress, stage=stage)
+            self.results.add_rescored(pair.plan.name, name, found)
 
     def _surfaces(self, plan: Plan, side: str, module: nn.Module, key: str) -> None:
         """The profiles and surfaces around a minimum."""
