@@ -150,7 +150,7 @@ class Hessian:
             return Extremes(*[float("nan")] * 4, used, False)
         (low, low_residual), (high, high_residual) = pairs
         largest = max(abs(low), abs(high))
-        noise = _NOISE * largest * np.finfo(_numpy(self.theta).dtype).eps
+        noise = _NOISE * largest * torch.finfo(self.theta.dtype).eps
         converged = all(residual <= max(tolerance * abs(value), noise) for value, residual in pairs)
         return Extremes(low, high, low_residual, high_residual, used, converged)
 
@@ -256,10 +256,6 @@ def hessian_extremes(space: WeightSpace, theta: Float[Tensor, " weights"], data:
     """Both ends of the Hessian's spectrum: see `Hessian` and `Hessian.extremes` for the settings."""
     own = {key: settings.pop(key) for key in ("tolerance", "most", "seed") if key in settings}
     return Hessian(space, theta, data, **settings).extremes(**own)
-
-
-def _numpy(tensor: Tensor) -> np.ndarray:
-    return tensor[:1].cpu().numpy()
 
 
 @contextmanager

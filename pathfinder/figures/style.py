@@ -32,7 +32,12 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     return {name: _KNOWN.get(name) or next(others) for name in names}
 
 
+def group_of(pairs: pd.Series, groups: dict[str, str]) -> pd.Series:
+    """The group of each pair; a pair of no group is one of its own."""
+    return pairs.map(lambda pair: groups.get(pair, pair))
+
+
 def by_group(table: pd.DataFrame, groups: dict[str, str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each group of pairs, in the order they come; a pair of no group is one of its own."""
-    for group, rows in table.groupby(table["pair"].map(lambda pair: groups.get(pair, pair)), sort=False):
+    """The rows of each group of pairs, in the order they come."""
+    for group, rows in table.groupby(group_of(table["pair"], groups), sort=False):
         yield str(group), rows

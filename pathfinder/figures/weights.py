@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.figures.style import MINIMA
+from pathfinder.figures.style import MINIMA, group_of
 
 _SETTINGS = ("batch_size", "weight_decay", "lr", "epochs", "momentum", "label_smoothing")  # that panels may compare
 _PANELS = 4  # side by side in one figure
@@ -13,10 +13,8 @@ def weight_figures(
     weights: pd.DataFrame, training: pd.DataFrame, minima: pd.DataFrame, groups: dict[str, str]
 ) -> dict[str, Figure]:
     """Histograms of the minima's weights over their norm by epoch, groups side by side on one scale."""
-    names = list(dict.fromkeys(groups.get(pair, pair) for pair in weights["pair"]))
-    tables = [
-        table.assign(group=table["pair"].map(lambda p: groups.get(p, p))) for table in (weights, training, minima)
-    ]
+    tables = [table.assign(group=group_of(table["pair"], groups)) for table in (weights, training, minima)]
+    names = list(tables[0]["group"].unique())
     pages = [names[i : i + _PANELS] for i in range(0, len(names), _PANELS)]
     figures = [_weight_figure(page, *tables) for page in pages]
     return {"weights" if i == 0 else f"weights-{i + 1}": figure for i, figure in enumerate(figures)}
