@@ -41,19 +41,19 @@ class ResNet(nn.Module):
 
     Args:
         depth: layers with weights, 6 n + 2 for n blocks in a stage.
-        width: multiplies the channels of every stage, the first convolution included.
+        width: multiplies the channels of every stage, the first convolution included; a fraction makes it narrower.
         shortcut: whether blocks add their input.
         num_classes: outputs.
         input_shape: channels, height, width of one image.
 
     Raises:
-        ValueError: if the depth is not 6 n + 2, or the width below 1.
+        ValueError: if the depth is not 6 n + 2, or a stage would have no channels.
     """
 
     def __init__(
         self,
         depth: int = 20,
-        width: int = 1,
+        width: float = 1,
         shortcut: bool = True,
         num_classes: int = 10,
         input_shape: Sequence[int] = (3, 32, 32),
@@ -61,15 +61,15 @@ class ResNet(nn.Module):
         super().__init__()
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth must be 6 n + 2, such as 20, 56 or 110, got {depth}")
-        if width < 1:
-            raise ValueError(f"width must be 1 or more, got {width}")
-        channels = 16 * width
+        if round(16 * width) < 1:
+            raise ValueError(f"width must leave a channel, got {width}")
+        channels = round(16 * width)
         self.conv1 = nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         blocks: list[Block] = []
         for stage in range(3):
             for i in range((depth - 2) // 6):
-                after, stride = 16 * width * 2**stage, 2 if stage > 0 and i == 0 else 1
+                after, stride = round(16 * width) * 2**stage, 2 if stage > 0 and i == 0 else 1
                 blocks.append(Block(channels, after, stride, shortcut))
                 channels = after
         self.blocks = nn.Sequential(*blocks)
