@@ -53,7 +53,7 @@ class ResNet(nn.Module):
     def __init__(
         self,
         depth: int = 20,
-        width: float = 1,
+        width: int | float = 1,
         shortcut: bool = True,
         num_classes: int = 10,
         input_shape: Sequence[int] = (3, 32, 32),

@@ -38,7 +38,7 @@ class VGG(nn.Module):
         self,
         depth: int = 16,
         batch_norm: bool | None = None,
-        width: float = 1.0,
+        width: int | float = 1,
         num_classes: int = 10,
         input_shape: Sequence[int] = (3, 32, 32),
     ) -> None:
