@@ -7,10 +7,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from pathfinder.data import Source
 from pathfinder.datasets import load_labelled
-from pathfinder.recipe import Checked, Count, CurveRecipe, NotNegative, Positive, Recipe, Seed
+from pathfinder.recipe import Checked, Count, CurveRecipe, Recipe, Seed
+from pathfinder.scoring import Curvature, Name, Planes, Scoring, Surface
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-Along = Annotated[int, Field(ge=2)]  # points along an axis
 Table = TypeVar("Table", bound=Checked)
 
 
@@ -110,86 +109,6 @@ class Pairs(Checked):
     curves: list[CurveSettings] | None = None
 
 
-class Scoring(Checked):
-    """What is scored along the paths.
-
-    Attributes:
-        points: values of t per path, both ends included.
-        line: whether the straight line is scored.
-        range: from where to where the line is; curves go from 0 to 1.
-        batch_norm: `reestimate`, `augmented`, `stored` or `interpolate`, as for the Evaluator.
-        batch_size: examples per forward pass; re-estimated statistics depend on it.
-        examples: of each split; all if not given.
-        batch_norm_examples: that re-estimate BatchNorm; all if not given.
-        rescore: whether the ends and the largest points of each path are scored once more, on all examples.
-    """
-
-    points: Along = 61
-    line: bool = True
-    range: tuple[float, float] = (0.0, 1.0)
-    batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate"
-    batch_size: Count = 512
-    examples: Count | None = None
-    batch_norm_examples: Count | None = None
-    rescore: bool = False
-
-
-class Planes(Checked):
-    """The planes through both minima and the middle bend of curves.
-
-    Attributes:
-        points: per axis.
-        margin: how far the grid reaches beyond the three points, as a share of their extent.
-        curves: which curves get a plane; all that have a bend if not given.
-        examples: of each split; as along the paths if not given.
-        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
-    """
-
-    points: Along = 21
-    margin: NotNegative = 0.2
-    curves: list[str] | None = None
-    examples: Count | None = None
-    batch_norm_examples: Count | None = None
-
-
-class Surface(Checked):
-    """A profile along one direction, or a surface over two, around minima of each pair.
-
-    Attributes:
-        name: what tables call it; made of its directions if not given.
-        axes: 1 or 2.
-        directions: `random`, or `trajectory`: those along which the minimum's own training varied most.
-        normalize: of random directions: `filter`, `layer`, `weight` or `none`.
-        keep_1d: whether biases and norm parameters move too.
-        orthogonal: whether the second random direction is made orthogonal to the first.
-        seed: draws the directions.
-        minima: around which ends of each pair.
-        points: along each axis, one number or one for each.
-        span: reach to both sides of the minimum, or two ends, or these for each axis; if not given 1, and for a
-            trajectory what holds it.
-        examples: of each split; as along the paths if not given.
-        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
-    """
-
-    name: Name | None = None
-    axes: Literal[1, 2] = 2
-    directions: Literal["random", "trajectory"] = "random"
-    normalize: Literal["filter", "layer", "weight", "none"] = "filter"
-    keep_1d: bool = False
-    orthogonal: bool = False
-    seed: Seed = 0
-    minima: tuple[Literal["a", "b"], ...] = ("a",)
-    points: Along | tuple[Along, Along] = 51
-    span: Positive | tuple[float, float] | tuple[tuple[float, float], tuple[float, float]] | None = None
-    examples: Count | None = None
-    batch_norm_examples: Count | None = None
-
-    @property
-    def title(self) -> str:
-        """What tables call it."""
-        return self.name or f"{self.normalize if self.directions == 'random' else self.directions}-{self.axes}d"
-
-
 class Config(Checked):
     """A whole experiment. `[minimum]` and `[curve]` are what all minima and curves share."""
 
@@ -206,48 +125,62 @@ class Config(Checked):
     score: Scoring = Scoring()
     planes: Planes | None = None
     surfaces: tuple[Surface, ...] = ()
+    curvature: tuple[Curvature, ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
         plans = self.plan()
-        twice = _repeated([plan.name for plan in plans])
-        if twice:
-            raise ValueError(f"two pairs are called `{twice}`; give each entry of [[pairs]] a name of its own")
-        if twice := _repeated([surface.title for surface in self.surfaces]):
-            raise ValueError(f"two surfaces are called `{twice}`; give each entry of [[surfaces]] a name of its own")
+        _unlike([plan.name for plan in plans], "pairs", "pairs")
+        _unlike([surface.title for surface in self.surfaces], "surfaces", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
         for plan in plans:
-            for surface in self.surfaces:
-                if surface.directions == "trajectory" and not all(_kept(plan, side) for side in surface.minima):
-                    raise ValueError(
-                        f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
-                        "minimum.checkpoint_every"
-                    )
             if plan.a.model_dump() == plan.b.model_dump():
                 raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
-            if self.planes and any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
-                raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
-            titles = [curve.title for curve in plan.curves]
-            if not titles and not self.score.line:
+            if not plan.paths(self.score):
                 raise ValueError(
                     f"nothing is to be scored between the minima of `{plan.name}`; add a curve or the line"
                 )
-            if twice := _repeated([*titles, "line", "ends"]):
-                raise ValueError(f"two paths are called `{twice}`; give each entry of [[curves]] a name of its own")
-            bent = [curve.title for curve in plan.curves if curve.bends > 0]
-            for title in (self.planes.curves or []) if self.planes else []:
+            titles = [curve.title for curve in plan.curves]
+            _unlike([*titles, "line", "ends"], "paths", "curves")
+            _unlike([*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces")
+            self._can_draw(plan)
+        if twice := _repeated([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
+            raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
+        return self
+
+    def _can_draw(self, plan: "Plan") -> None:
+        """Check that the pair has what surfaces, planes and curvature are drawn of."""
+        for surface in self.surfaces:
+            if surface.directions == "trajectory" and not all(_kept(plan, side) for side in surface.minima):
+                raise ValueError(
+                    f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
+                    "minimum.checkpoint_every"
+                )
+        titles, bent = [c.title for c in plan.curves], [c.title for c in plan.curves if c.bends > 0]
+        if self.planes:
+            if any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
+                raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
+            for title in self.planes.curves or []:
                 if title not in titles:
                     raise ValueError(f"planes.curves names `{title}`, but the curves are {titles}; name one of them")
                 if title not in bent:
                     raise ValueError(
                         f"a plane needs a bend, but `{title}` has bends = 0; give it one or name another curve"
                     )
-            if self.planes and not bent:
+            if not bent:
                 raise ValueError("a plane needs a bend, but no curve has one; add a curve with bends or drop [planes]")
-        if twice := _repeated([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
-            raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
-        return self
+        axes = dict.fromkeys(plan.paths(self.score), 1) | {surface.title: surface.axes for surface in self.surfaces}
+        _unlike([one.along for one in self.curvature], "entries of curvature", "curvature", "along")
+        for one in self.curvature:
+            if one.along not in axes:
+                raise ValueError(f"curvature names `{one.along}`, but there are {list(axes)}; name one of them")
+            if axes[one.along] == 1 and not isinstance(one.points, int):
+                raise ValueError(f"`{one.along}` has one axis, so curvature.points must be one number")
+
+    def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
+        """All tables that say what is scored."""
+        return [self.score, *filter(None, [self.planes]), *self.surfaces, *self.curvature]
 
     def plan(self) -> list["Plan"]:
         """Every pair with its recipes filled in: defaults, then the group's, then the end's."""
@@ -283,6 +216,10 @@ class Plan:
     b: Minimum
     curves: list[CurveSettings]
 
+    def paths(self, score: Scoring) -> list[str]:
+        """The names of all that is scored between the two."""
+        return [*(["line"] if score.line else []), *(curve.title for curve in self.curves)]
+
 
 def _kept(plan: Plan, side: str) -> bool:
     """Whether weights on the way to an end are kept."""
@@ -294,6 +231,11 @@ def _merged(*parts: Table) -> Table:
     """One table with what each part sets itself, later parts winning."""
     values = {key: getattr(part, key) for part in parts for key in part.model_fields_set}
     return type(parts[0])(**values)
+
+
+def _unlike(names: list[str], what: str, table: str, key: str = "name") -> None:
+    if twice := _repeated(names):
+        raise ValueError(f"two {what} are called `{twice}`; give each entry of [[{table}]] a {key} of its own")
 
 
 def _repeated(names: list[str]) -> str | None:

@@ -4,6 +4,7 @@ A point stands alone: its score is the same bit for bit in any order, chunk or c
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -80,6 +81,7 @@ class Evaluator:
         if not data:
             raise PathfinderError('the evaluator needs at least one split of data, such as {"train": (x, y)}.')
         self.space, self.batch_norm, self.batch_size, self.chunk = space, batch_norm, batch_size, chunk
+        self.seed = seed
         self.device, self.precision = device_named(device), precision
         whole = {name: as_source(split, name) for name, split in data.items()}
         autocast(self.device, precision)  # a wrong name shows now
@@ -90,15 +92,16 @@ class Evaluator:
             **(default_metrics(loss, classes) if metrics is None else metrics),
         }
         self._statistics = [s.to(self.device) for s in statistics or []]
-        self._norm_data: Source | None = None
+        self._norm_source: Source | None = None
         if space.has_statistics and batch_norm in ("reestimate", "augmented"):
             source = whole.get("train") if batch_norm_data is None else as_source(batch_norm_data)
             if source is None:
                 raise PathfinderError(
                     f"re-estimating BatchNorm needs the split `train`, got {', '.join(whole)}; pass batch_norm_data=."
                 )
-            source = source.subset(batch_norm_examples, seed + 1)
-            self._norm_data = (source.moved(seed + 1) if batch_norm == "augmented" else source).to(self.device)
+            self._norm_source = source.subset(batch_norm_examples, seed + 1)
+            if batch_norm == "augmented":
+                self._norm_source.subset(1, 0).moved(0)  # a split that cannot be augmented shows now
         if space.has_statistics and batch_norm == "interpolate" and len(self._statistics) < 2:
             raise PathfinderError(
                 "batch_norm='interpolate' needs statistics=[space.statistics(a), space.statistics(b)]."
@@ -165,14 +168,27 @@ class Evaluator:
         variance s_k^2: the mean of the batches' variances, which leaves out the spread between batches. They depend
         on the batch size for that reason. Inputs are not augmented, Dropout is off.
         """
-        if self._norm_data is None:
+        if not self.reestimates:
             raise PathfinderError("only a module with BatchNorm, scored with batch_norm='reestimate', is re-estimated.")
         return self.space.running(self._fixed_at([theta.detach().to(self.device)], None)[0])
+
+    @property
+    def reestimates(self) -> bool:
+        """Whether running statistics of BatchNorm are re-estimated at every point."""
+        return self._norm_source is not None
 
     def counts(self) -> dict[str, int]:
         """How many examples are scored and how many re-estimate BatchNorm, as every table says."""
         counts = {f"{name}_examples": len(split) for name, split in self.data.items()}
-        return {**counts, "batch_norm_examples": 0 if self._norm_data is None else len(self._norm_data)}
+        return {**counts, "batch_norm_examples": 0 if self._norm_source is None else len(self._norm_source)}
+
+    @cached_property
+    def _norm_data(self) -> Source | None:
+        """What re-estimates BatchNorm; cropped once, and only if an estimate is asked for."""
+        source = self._norm_source
+        if source is not None and self.batch_norm == "augmented":
+            source = source.moved(self.seed + 1)
+        return None if source is None else source.to(self.device)
 
     def _values(self, geometry: Geometry, t: Tensor) -> list[Values]:
         """The values of each example at a few points, in one pass over the data."""

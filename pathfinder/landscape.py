@@ -1,6 +1,5 @@
 """Landscape: the profile or surface around a minimum that is asked for, as a geometry and coordinates."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +8,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.config import Surface
 from pathfinder.directions import principal_directions, random_directions
 from pathfinder.errors import PathfinderError
 from pathfinder.plane import Flat, Plane, Ray
+from pathfinder.scoring import Surface
 from pathfinder.storage import load_weights
 from pathfinder.weights import WeightSpace
 
 _ROOM = 0.2  # around a trajectory, as a share of its extent
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Weights on the way of a training to its minimum, in order, and the epochs after which they were kept."""
+
+    epochs: list[int]
+    thetas: list[Float[Tensor, " weights"]]
+
+
+def trajectory_in(folder: Path | str | None, space: WeightSpace) -> Trajectory:
+    """The trajectory kept in a folder, as files epoch-NNNN.safetensors; empty if there is none."""
+    files = sorted(Path(folder).glob("epoch-*.safetensors")) if folder else []
+    epochs = [int(file.stem.rpartition("-")[2]) for file in files]
+    return Trajectory(epochs, [space.vector(load_weights(file)) for file in files])
 
 
 @dataclass(frozen=True)
@@ -35,21 +49,19 @@ class Landscape:
     trajectory: pd.DataFrame
 
 
-def landscape(
-    space: WeightSpace, theta: Float[Tensor, " weights"], settings: Surface, checkpoints: Sequence[Path] = ()
-) -> Landscape:
+def landscape(space: WeightSpace, theta: Float[Tensor, " weights"], settings: Surface, walked: Trajectory) -> Landscape:
     """The landscape around theta.
 
     Args:
         space: the weight space.
         theta: the minimum.
         settings: what is asked for.
-        checkpoints: files of weights on the way to theta, in order; their names end in the epoch.
+        walked: the training that led to theta; it may be empty.
 
     Raises:
-        PathfinderError: if principal directions are asked for and the checkpoints do not suffice.
+        PathfinderError: if principal directions are asked for and the trajectory does not suffice.
     """
-    thetas = [space.vector(load_weights(path)) for path in checkpoints]
+    thetas = walked.thetas
     explained: list[float] = []
     if settings.directions == "trajectory":
         principal = principal_directions(thetas, settings.axes)
@@ -66,7 +78,7 @@ def landscape(
     if settings.axes == 1 and not isinstance(points, int):
         raise PathfinderError(f"a profile has one axis, so points must be one number, got {list(points)}.")
     t = geometry.grid(points, span=span)
-    return Landscape(geometry, t, _table(geometry, located, checkpoints, explained))
+    return Landscape(geometry, t, _table(geometry, located, walked.epochs, explained))
 
 
 def _holding(located: Tensor) -> tuple[float, float] | list[tuple[float, float]]:
@@ -77,7 +89,7 @@ def _holding(located: Tensor) -> tuple[float, float] | list[tuple[float, float]]
     return ends[0] if len(ends) == 1 else ends
 
 
-def _table(geometry: Flat, located: Tensor, checkpoints: Sequence[Path], explained: list[float]) -> pd.DataFrame:
+def _table(geometry: Flat, located: Tensor, epochs: list[int], explained: list[float]) -> pd.DataFrame:
     table = pd.DataFrame(located.numpy(), columns=[*geometry.axes, "distance"])
-    table.insert(0, "epoch", [int(path.stem.rpartition("-")[2]) for path in checkpoints])
+    table.insert(0, "epoch", epochs)
     return table.assign(**{f"explained_{axis}": share for axis, share in zip(geometry.axes, explained, strict=False)})

@@ -67,9 +67,9 @@ class Results:
         if len(trajectory):
             self.add("trajectory", _on_both_axes(trajectory), **keys)
 
-    def add_curvature(self, pair: str, along: str, table: pd.DataFrame) -> None:
-        """Add the curvature at points of a path or a surface."""
-        self.add("curvature", table, pair=pair, along=along)
+    def add_curvature(self, pair: str, name: str, along: str, table: pd.DataFrame) -> None:
+        """Add the curvature at points of a path, or of a surface around the minimum `name`."""
+        self.add("curvature", table, pair=pair, name=name, along=along)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table as it is now.

@@ -129,8 +129,21 @@ def test_a_folder_that_cannot_be_used_is_named(images):
         load_data(f"folder:{images}", image_size=4)
     with pytest.raises(PathfinderError, match="must hold a folder train"):
         load_data(f"folder:{images / 'val'}")
-    with pytest.raises(PathfinderError, match="image_size scales the images of a folder:PATH"):
+    with pytest.raises(PathfinderError, match="image_size scales images in files, not data `digits`"):
         load_data("digits", image_size=4)
+
+
+def test_images_of_a_file_are_scaled(tmp_path):
+    x = np.repeat(np.repeat(np.arange(48, dtype=np.uint8).reshape(3, 4, 4, 1), 2, 1), 2, 2) * np.uint8(5)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.array([0, 1, 2]), x_test=x[:, :, :6], y_test=np.array([0, 1, 2]))
+    data = load_data(f"npz:{tmp_path / 'a.npz'}", image_size=4)
+    assert data["train"].input_shape == data["test"].input_shape == (1, 4, 4) and data["train"].x.dtype == torch.uint8
+    middle = x[:, 2:6:2, 2:6:2, 0]
+    assert np.abs(data["train"].x[:, 0, 1:3, 1:3].numpy().astype(int) - middle).max() <= 3
+    assert load_data(f"npz:{tmp_path / 'a.npz'}", image_size=2)["train"].mean == pytest.approx(x.mean() / 255, abs=0.01)
+    np.savez(tmp_path / "b.npz", x_train=x / 255, y_train=np.arange(3), x_test=x / 255, y_test=np.arange(3))
+    with pytest.raises(PathfinderError, match="image_size scales images of uint8, got torch.float32 of shape"):
+        load_data(f"npz:{tmp_path / 'b.npz'}", image_size=4)
 
 
 def test_validation_and_examples_are_drawn_by_seed_from_the_training_split_alone():

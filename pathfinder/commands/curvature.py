@@ -57,13 +57,14 @@ def curvature(
     folder.write_record(scoring["device"], opened.data, **record)
     made_of = (__version__, opened.network.description, opened.digests, fingerprints(opened.data), scoring, settings)
     key = key_of(*made_of, len(data), target.asked, target.t.tolist())
-    re_estimated = opened.space.has_statistics and scoring["batch_norm"] in ("reestimate", "augmented")
     with folder.stage(f"curvature {where}", key) as (stage, progress):
         table = curvature_table(
             opened.space, target.geometry, target.t, data, progress=progress, stage=stage, device=scoring["device"],
-            statistics=evaluator.reestimate if re_estimated else None, batch_size=scoring["batch_size"], **settings,
+            statistics=evaluator.reestimate if evaluator.reestimates else None, batch_size=scoring["batch_size"],
+            **settings,
         )  # fmt: skip
-    results.add_curvature("pair", where, table.assign(examples=len(data), **_norm(evaluator)))
+    counted = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
+    results.add_curvature("pair", "" if where == "path" else "minimum", where, table.assign(**counted))
     results.write()
     results.remove_stale()
     draw(out)
@@ -74,7 +75,3 @@ def curvature(
 def _point(opened: Opened) -> Target:
     ray = Ray(opened.theta, opened.theta)
     return Target(ray, torch.zeros(1, dtype=torch.float64), "point", lambda results, scored: None)
-
-
-def _norm(evaluator: Evaluator) -> dict[str, int]:
-    return {"batch_norm_examples": evaluator.counts()["batch_norm_examples"]}

@@ -3,20 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from pathfinder.commands.opened import Opened
-from pathfinder.config import Surface
 from pathfinder.errors import PathfinderError
-from pathfinder.folder import digest
 from pathfinder.geometry import Geometry, Line
-from pathfinder.landscape import landscape
+from pathfinder.landscape import landscape, trajectory_in
 from pathfinder.plane import Plane
 from pathfinder.results import Results
 from pathfinder.scores import Scores
+from pathfinder.scoring import Surface
+from pathfinder.tree import checksum
 
 FILES = {"line": (2,), "curve": (1,), "plane": (1, 3), "direction": (1,), "surface": (1,)}
 LANDSCAPES = {"direction": 1, "surface": 2}  # axes
@@ -35,10 +34,10 @@ class Target:
 def target_of(what: str, opened: "Opened", where: dict[str, Any]) -> Target:
     if what in LANDSCAPES:
         settings = Surface.parse({**where["surface"], "axes": LANDSCAPES[what]})
-        checkpoints = sorted(Path(where["trajectory"]).glob("epoch-*.safetensors")) if where["trajectory"] else []
-        found = landscape(opened.space, opened.theta, settings, checkpoints)
+        walked = trajectory_in(where["trajectory"], opened.space)
+        found = landscape(opened.space, opened.theta, settings, walked)
         add = partial(Results.add_surface, pair="pair", name="minimum", surface=settings.title)
-        asked = [settings.model_dump(), [digest(file) for file in checkpoints]]
+        asked = [settings.model_dump(), walked.epochs, [checksum(theta) for theta in walked.thetas]]
         return Target(found.geometry, found.t, asked, lambda r, s: add(r, scored=s, trajectory=found.trajectory))
     curve, kind, points = opened.curve, opened.curve.kind(), where["surface"].get("points")
     if points is not None and not isinstance(points, int):

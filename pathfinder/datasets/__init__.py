@@ -46,7 +46,7 @@ def load_data(
         validation: how many training examples become the split `validation`, drawn by seed. Images are still normalised
             by the mean and deviation of all training examples.
         examples: how many of the other training examples are kept, drawn by seed.
-        image_size: for `folder:`, the side to which images are scaled and cropped in the middle.
+        image_size: the side to which images in files are scaled, and cropped in the middle.
         seed: draws the validation split and the examples.
 
     Raises:
@@ -98,14 +98,14 @@ def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
 def _named(name: str, image_size: int | None) -> dict[str, Any]:
     if name.startswith("folder:"):
         return folder(name.removeprefix("folder:"), image_size)
-    if image_size is not None:
-        raise PathfinderError(f"image_size scales the images of a folder:PATH, not of data `{name}`; drop it.")
     if name.startswith("npz:"):
-        return npz(name.removeprefix("npz:"))
+        return npz(name.removeprefix("npz:"), image_size)
+    if name in PUBLISHED:
+        return published(name, image_size)
+    if image_size is not None and (name == "digits" or ":" in name):
+        raise PathfinderError(f"image_size scales images in files, not data `{name}`; drop it.")
     if name == "digits":
         return digits()
-    if name in PUBLISHED:
-        return published(name)
     if ":" in name:
         return _own(name)
     raise unknown("data", name, DATASETS)

@@ -1,8 +1,9 @@
 """Data sets made of arrays: the embedded digits, and npz files of anybody's."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -30,8 +31,8 @@ def digits() -> dict[str, Split]:
     }
 
 
-def npz(path: str | Path) -> dict[str, Split]:
-    """The arrays x_train, y_train, x_test and y_test of a file.
+def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
+    """The arrays x_train, y_train, x_test and y_test of a file, images scaled to a side if one is given.
 
     Raises:
         PathfinderError: if the file is missing or damaged, holds objects, or lacks an array.
@@ -44,7 +45,7 @@ def npz(path: str | Path) -> dict[str, Split]:
             if missing:
                 raise PathfinderError(f"{path} lacks {listed(missing)}; it holds {listed(content) or 'nothing'}.")
             arrays = {split: (content[f"x_{split}"], content[f"y_{split}"]) for split in ("train", "test")}
-            splits = from_arrays(arrays)
+            splits = from_arrays(arrays, image_size)
     except PathfinderError:
         raise
     except (
@@ -69,16 +70,21 @@ def npz(path: str | Path) -> dict[str, Split]:
     return splits
 
 
-def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Split]:
+def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], image_size: int | None = None) -> dict[str, Split]:
     """Splits of arrays by name, the classes and the normalisation those of `train`.
 
     `uint8` inputs are images, channels first or last or none, and stay so; others become float32. Whole numbers as
     targets are labels.
+
+    Raises:
+        PathfinderError: if splits are of different types, or images are to be scaled and there are none.
     """
     kinds = {name: str(x.dtype) for name, (x, _) in arrays.items() if np.uint8 in [a.dtype for a, _ in arrays.values()]}
     if len(set(kinds.values())) > 1:
         raise PathfinderError(f"inputs of all splits must be uint8 or none, got {kinds}; convert them alike.")
     tensors = {name: (_inputs(x), _targets(y)) for name, (x, y) in arrays.items()}
+    if image_size is not None:
+        tensors = {name: (_resized(x, image_size), y) for name, (x, y) in tensors.items()}
     x, y = tensors["train"]
     classes = int(y.max()) + 1 if y.ndim == 1 and y.dtype == torch.int64 and len(y) else None
     mean, std = _moments(x) if x.dtype == torch.uint8 and len(x) else (None, None)
@@ -92,6 +98,21 @@ def _inputs(x: np.ndarray) -> Tensor:
         x = np.moveaxis(x, -1, 1) if x.ndim == 4 and x.shape[-1] in (1, 3, 4) else x
         return torch.from_numpy(np.ascontiguousarray(x))
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+
+
+def _resized(x: Tensor, size: int) -> Tensor:
+    if x.dtype != torch.uint8 or x.ndim != 4:
+        raise PathfinderError(
+            f"image_size scales images of uint8, got {x.dtype} of shape {tuple(x.shape)}; drop image_size."
+        )
+    return scaled(size)(x)
+
+
+def scaled(size: int) -> Callable[[Any], Any]:
+    """What scales images, a tensor of them or one of PIL's, so that the shorter side fits, and crops the middle."""
+    from torchvision import transforms
+
+    return transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size)])
 
 
 def _targets(y: np.ndarray) -> Tensor:

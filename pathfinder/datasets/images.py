@@ -2,12 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pathfinder.data import Split
-from pathfinder.datasets.arrays import from_arrays, npz
+from pathfinder.datasets.arrays import from_arrays, npz, scaled
 from pathfinder.errors import PathfinderError, listed
 
 # the class of torchvision, and the files it looks for if nothing can be downloaded
@@ -19,15 +18,17 @@ PUBLISHED = {
 }
 
 
-def published(name: str) -> dict[str, Split]:
+def published(name: str, image_size: int | None = None) -> dict[str, Split]:
     """A published data set by name: from NAME.npz or torchvision's files in the data folder, or downloaded there.
+
+    Images are scaled to a side if one is given.
 
     Raises:
         PathfinderError: if it is not there and cannot be downloaded; the message says which file to put where.
     """
     home = data_folder()
     if (file := home / f"{name}.npz").is_file():
-        return npz(file)
+        return npz(file, image_size)
     from torchvision import datasets
 
     kind, files = PUBLISHED[name]
@@ -41,7 +42,8 @@ def published(name: str) -> dict[str, Split]:
             f"data `{name}` is not in {home}, or damaged there, and cannot be downloaded ({reason}); put {files} "
             f"there, or {name}.npz with x_train, y_train, x_test and y_test, or name another folder by PATHFINDER_DATA."
         ) from error
-    return from_arrays({split: (np.asarray(part.data), np.asarray(part.targets)) for split, part in found.items()})
+    arrays = {split: (np.asarray(part.data), np.asarray(part.targets)) for split, part in found.items()}
+    return from_arrays(arrays, image_size)
 
 
 def folder(path: str, image_size: int | None) -> dict[str, Split]:
@@ -88,7 +90,7 @@ def _images(place: Path, size: int | None) -> tuple[tuple[np.ndarray, np.ndarray
     from torchvision.datasets import ImageFolder
 
     try:
-        found = ImageFolder(place, transform=_scaled(size))
+        found = ImageFolder(place, transform=size and scaled(size))
         pictures = [np.asarray(picture) for picture, _ in found]
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -98,9 +100,3 @@ def _images(place: Path, size: int | None) -> tuple[tuple[np.ndarray, np.ndarray
             sizes = f"{picture.shape[:2]}, and {found.samples[0][0]} {pictures[0].shape[:2]}"
             raise PathfinderError(f"images must have one size, but {file} has {sizes}; set image_size.")
     return (np.stack(pictures), np.asarray(found.targets)), found.classes
-
-
-def _scaled(size: int | None) -> Any:
-    from torchvision import transforms
-
-    return None if size is None else transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size)])

@@ -1,0 +1,217 @@
+"""Measurements: all that a run scores of its minima, and of the paths between them; each piece kept as it is done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pathfinder import __version__, tables
+from pathfinder.config import Config, Plan
+from pathfinder.curvature import curvature_table
+from pathfinder.data import Source
+from pathfinder.evaluate import Evaluator, means
+from pathfinder.folder import RunFolder, fingerprints, key_of
+from pathfinder.geometry import Curve, Geometry, Line
+from pathfinder.landscape import landscape, trajectory_in
+from pathfinder.plane import Plane
+from pathfinder.results import Results
+from pathfinder.scores import Scores
+from pathfinder.scoring import Curvature, Planes, Scoring, Surface
+from pathfinder.weights import WeightSpace
+
+_ALL = {"examples": None, "batch_norm_examples": None}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two minima and the paths between them, with what these depend on."""
+
+    plan: Plan
+    space: WeightSpace
+    statistics: list[Tensor]  # of BatchNorm, at the ends
+    curves: dict[str, Curve]
+    keys: dict[str, str]
+
+
+class Measurements:
+    """Scores as a config asks, into the tables of a run.
+
+    Args:
+        config: what to score, and how.
+        data: the splits.
+        folder: where each piece of work is kept.
+        results: the tables.
+    """
+
+    def __init__(self, config: Config, data: dict[str, Source], folder: RunFolder, results: Results) -> None:
+        self.config, self.data, self.folder, self.results = config, data, folder, results
+
+    def key(self, *parts: Any) -> str:
+        """What all work depends on."""
+        return key_of(__version__, self._fingerprints, self.config.device, self.config.precision, *parts)
+
+    def counts(self, settings: Scoring | Planes | Surface | Curvature) -> dict[str, int | None]:
+        """How many examples are scored and re-estimate BatchNorm: as for the paths, unless set otherwise."""
+        return {
+            "examples": settings.examples or self.config.score.examples,
+            "batch_norm_examples": settings.batch_norm_examples or self.config.score.batch_norm_examples,
+        }
+
+    def watched(self, module: nn.Module) -> Callable[[], dict[str, float]] | None:
+        """The scores of a module in training, on all splits but `train`, and how many examples these are of."""
+        space = WeightSpace(module)
+        evaluator = self._evaluator(space, held_out=True)
+        counts = evaluator and {**evaluator.counts(), "batch_norm_examples": 0}
+        return evaluator and (lambda: {**means(evaluator.at(space.vector(module), space.statistics(module))), **counts})
+
+    def watched_middle(self, curve: Curve, space: WeightSpace) -> Callable[[], dict[str, float]] | None:
+        """Likewise of a curve in training, at t = 1/2."""
+        evaluator, middle = self._evaluator(space, held_out=True), torch.tensor([0.5], dtype=torch.float64)
+        return evaluator and (lambda: {**means(evaluator.at(curve(middle)[0])), **evaluator.counts()})
+
+    def own_scores(self, name: str, key: str, module: nn.Module) -> dict[str, float]:
+        """What a minimum scores on all examples with the running statistics it was trained with, and its norm."""
+        own = self.key("own scores", self.config.score.batch_size, key)
+        with self.folder.stage(f"minimum scores {name}", own) as (stage, _):
+            if (kept := stage.load()) is None:
+                space = WeightSpace(module)
+                theta = space.vector(module)
+                evaluator = self._evaluator(space, examples=None)
+                scores = evaluator.at(theta, space.statistics(module))
+                counts = {**evaluator.counts(), "batch_norm_examples": 0}
+                kept = {"scores": {**means(scores), "norm": float(theta.double().norm())}, "counts": counts}
+                stage.save(kept)
+        return {**kept["scores"], **kept["counts"]}
+
+    def around(self, plan: Plan, side: str, module: nn.Module, key: str) -> None:
+        """The profiles and surfaces around a minimum, and the curvature over them."""
+        name, space = f"{plan.name}-{side}", WeightSpace(module)
+        surfaces = [settings for settings in self.config.surfaces if side in settings.minima]
+        theta = space.vector(module)
+        walked = trajectory_in(self.folder.path / "trajectories" / name, space) if surfaces else None
+        for settings in surfaces:
+            found = landscape(space, theta, settings, walked)
+            counts = self.counts(settings)
+            drawn = settings.model_dump(exclude={"minima", "points", "span", "name"})
+            own = self._scoring_key("surface", key, drawn, found.t.tolist(), counts)
+            with self.folder.stage(f"surface {name}-{settings.title}", own) as (stage, progress):
+                evaluator = self._evaluator(space, **counts)
+                scored = evaluator.score(found.geometry, found.t, progress=progress, stage=stage)
+            self.results.add_surface(plan.name, name, settings.title, scored, found.trajectory)
+            for asked in self.config.curvature:
+                if asked.along == settings.title:
+                    spread = settings.model_copy(update={"points": asked.points})
+                    over = landscape(space, theta, spread, walked)
+                    at = _Place(plan.name, name, space, over.geometry, over.t, self.key("surface", key, drawn))
+                    self._curvature(asked, at)
+
+    def between(self, pair: Pair) -> None:
+        """The paths of a pair, what is rescored of them, their planes, and the curvature along them."""
+        evaluator, full = (self._evaluator(pair.space, pair.statistics, **counts) for counts in ({}, _ALL))
+        scored = {name: self._path(pair, name, evaluator) for name in pair.curves}
+        self.results.add_paths(pair.plan.group, pair.plan.name, scored)
+        if self.config.score.rescore and evaluator.counts() != full.counts():
+            self._rescore(pair, scored, full)
+        if self.config.planes is not None:
+            self._planes(pair, self.config.planes)
+        for asked in self.config.curvature:
+            if asked.along in pair.curves:
+                curve = pair.curves[asked.along]
+                at = _Place(pair.plan.name, "", pair.space, curve, curve.grid(asked.points), pair.keys[asked.along])
+                self._curvature(asked, at)
+
+    def _path(self, pair: Pair, name: str, evaluator: Evaluator) -> Scores:
+        score, curve = self.config.score, pair.curves[name]
+        t = curve.grid(score.points, *score.range) if isinstance(curve, Line) else curve.grid(score.points)
+        key = self._scoring_key(pair.keys[name], t.tolist())
+        with self.folder.stage(f"score {pair.plan.name}-{name}", key) as (stage, progress):
+            return evaluator.score(curve, t, progress=progress, stage=stage)
+
+    def _planes(self, pair: Pair, settings: Planes) -> None:
+        counts, plan = self.counts(settings), pair.plan
+        evaluator = self._evaluator(pair.space, pair.statistics, **counts)
+        for name in settings.curves or [curve.title for curve in plan.curves if curve.bends > 0]:
+            curve = pair.curves[name]
+            plane = Plane.of(curve)
+            grid = plane.grid(settings.points, settings.margin)
+            key = self._scoring_key(pair.keys[name], grid.tolist(), counts)
+            with self.folder.stage(f"plane {plan.name}-{name}", key) as (stage, progress):
+                scored = evaluator.score(plane, grid, progress=progress, stage=stage)
+            self.results.add_plane(plan.name, name, plane, scored, pair.curves, curve.grid(self.config.score.points))
+
+    def _rescore(self, pair: Pair, scored: dict[str, Scores], evaluator: Evaluator) -> None:
+        """The ends, and where each path is worst, on all examples."""
+        first = next(iter(pair.curves))
+        points = {"ends": [0.0, 1.0], **{name: tables.peaks(scores.table) for name, scores in scored.items()}}
+        for name, t in points.items():
+            if not t:
+                continue
+            path = name if name in pair.curves else first
+            key = self._scoring_key("rescore", pair.keys[path], t)
+            with self.folder.stage(f"rescore {pair.plan.name}-{name}", key) as (stage, progress):
+                at = torch.tensor(t, dtype=torch.float64)
+                found = evaluator.score(pair.curves[path], at, progress=progress, stage=stage)
+            self.results.add_rescored(pair.plan.name, name, found)
+
+    def _curvature(self, asked: Curvature, at: "_Place") -> None:
+        counts, seed = self.counts(asked), self.config.seed
+        evaluator = self._evaluator(at.space, **counts)
+        data = self.data["train"].subset(counts["examples"], seed)
+        settings = asked.model_dump(include={"tolerance", "most", "samples", "batch_size"})
+        key = self._scoring_key("curvature", at.key, at.t.tolist(), counts, settings)
+        with self.folder.stage(f"curvature {at.name or at.pair}-{asked.along}", key) as (stage, progress):
+            table = curvature_table(
+                at.space, at.geometry, at.t, data, progress=progress, stage=stage, device=self.config.device, seed=seed,
+                statistics=evaluator.reestimate if evaluator.reestimates else None, **settings,
+            )  # fmt: skip
+        counted = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
+        self.results.add_curvature(at.pair, at.name, asked.along, table.assign(**counted))
+
+    def _evaluator(
+        self,
+        space: WeightSpace,
+        statistics: list[Tensor] | None = None,
+        held_out: bool = False,
+        **counts: int | None,
+    ) -> Evaluator | None:
+        """The evaluator of the config, for all splits or all but `train`; counts of examples may be others."""
+        score = self.config.score
+        data = {name: split for name, split in self.data.items() if not (held_out and name == "train")}
+        if not data:
+            return None
+        interpolated = score.batch_norm == "interpolate"
+        return Evaluator(
+            space,
+            data,
+            batch_norm="reestimate" if interpolated and statistics is None else score.batch_norm,
+            statistics=statistics,
+            batch_norm_data=self.data["train"],
+            batch_size=score.batch_size,
+            seed=self.config.seed,
+            device=self.config.device,
+            precision=self.config.precision,
+            **{"examples": score.examples, "batch_norm_examples": score.batch_norm_examples, **counts},
+        )
+
+    def _scoring_key(self, *parts: Any) -> str:
+        score = self.config.score.model_dump(exclude={"points", "line", "range", "rescore"})
+        return self.key("score", self.config.seed, score, *parts)
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        return fingerprints(self.data)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where curvature is measured: coordinates on a path of a pair, or on a surface around its minimum `name`."""
+
+    pair: str
+    name: str
+    space: WeightSpace
+    geometry: Geometry
+    t: Tensor
+    key: str

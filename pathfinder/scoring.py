@@ -1,0 +1,114 @@
+"""What an experiment scores: the paths, the planes of curves, surfaces around minima, curvature; tables of a config."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pathfinder.recipe import Checked, Count, NotNegative, Positive, Seed
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Along = Annotated[int, Field(ge=2)]  # points along an axis
+
+
+class Scoring(Checked):
+    """What is scored along the paths.
+
+    Attributes:
+        points: values of t per path, both ends included.
+        line: whether the straight line is scored.
+        range: from where to where the line is; curves go from 0 to 1.
+        batch_norm: `reestimate`, `augmented`, `stored` or `interpolate`, as for the Evaluator.
+        batch_size: examples per forward pass; re-estimated statistics depend on it.
+        examples: of each split; all if not given.
+        batch_norm_examples: that re-estimate BatchNorm; all if not given.
+        rescore: whether the ends and the largest points of each path are scored once more, on all examples.
+    """
+
+    points: Along = 61
+    line: bool = True
+    range: tuple[float, float] = (0.0, 1.0)
+    batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate"
+    batch_size: Count = 512
+    examples: Count | None = None
+    batch_norm_examples: Count | None = None
+    rescore: bool = False
+
+
+class Planes(Checked):
+    """The planes through both minima and the middle bend of curves.
+
+    Attributes:
+        points: per axis.
+        margin: how far the grid reaches beyond the three points, as a share of their extent.
+        curves: which curves get a plane; all that have a bend if not given.
+        examples: of each split; as along the paths if not given.
+        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
+    """
+
+    points: Along = 21
+    margin: NotNegative = 0.2
+    curves: list[str] | None = None
+    examples: Count | None = None
+    batch_norm_examples: Count | None = None
+
+
+class Surface(Checked):
+    """A profile along one direction, or a surface over two, around minima of each pair.
+
+    Attributes:
+        name: what tables call it; made of its directions if not given.
+        axes: 1 or 2.
+        directions: `random`, or `trajectory`: those along which the minimum's own training varied most.
+        normalize: of random directions: `filter`, `layer`, `weight` or `none`.
+        keep_1d: whether biases and norm parameters move too.
+        orthogonal: whether the second random direction is made orthogonal to the first.
+        seed: draws the directions.
+        minima: around which ends of each pair.
+        points: along each axis, one number or one for each.
+        span: reach to both sides of the minimum, or two ends, or these for each axis; if not given 1, and for a
+            trajectory what holds it.
+        examples: of each split; as along the paths if not given.
+        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
+    """
+
+    name: Name | None = None
+    axes: Literal[1, 2] = 2
+    directions: Literal["random", "trajectory"] = "random"
+    normalize: Literal["filter", "layer", "weight", "none"] = "filter"
+    keep_1d: bool = False
+    orthogonal: bool = False
+    seed: Seed = 0
+    minima: tuple[Literal["a", "b"], ...] = ("a",)
+    points: Along | tuple[Along, Along] = 51
+    span: Positive | tuple[float, float] | tuple[tuple[float, float], tuple[float, float]] | None = None
+    examples: Count | None = None
+    batch_norm_examples: Count | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return self.name or f"{self.normalize if self.directions == 'random' else self.directions}-{self.axes}d"
+
+
+class Curvature(Checked):
+    """Both ends of the Hessian's spectrum, and its trace, along a path of each pair or over a surface around minima.
+
+    Attributes:
+        along: the line or the name of a curve; or the name of a surface, whose directions and span it shares.
+        points: along the path, or along each axis of the surface, one number or one for each.
+        examples: of the training split, whose mean loss it is; as along the paths if not given.
+        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
+        batch_size: examples per pass for a product.
+        tolerance: relative residual of both eigenvalues.
+        most: products with the Hessian for the eigenvalues of a point.
+        samples: random vectors for the trace of a point; none if 0.
+    """
+
+    along: Name = "line"
+    points: Along | tuple[Along, Along] = 11
+    examples: Count | None = None
+    batch_norm_examples: Count | None = None
+    batch_size: Count = 128
+    tolerance: Positive = 1e-2
+    most: Count = 400
+    samples: Annotated[int, Field(ge=0)] = 0
