@@ -34,6 +34,8 @@ Normalize = Annotated[str, typer.Option(help="Directions: normalised by filter, 
 Span = Annotated[
     str | None, typer.Option(help="Reach of a direction or surface [1]; or two ends, -1:2, or -1:2,-0.5:0.5.")
 ]
+Clip = Annotated[float, typer.Option(help="Nats above which landscapes are flat.")]
+Linear = Annotated[bool, typer.Option("--linear", help="Heights of landscapes in the loss, not its logarithm.")]
 Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
 CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")]
 
@@ -184,7 +186,7 @@ def score(
 @app.command()
 def curvature(
     where: Annotated[str, typer.Argument(help="point, path or surface")],
-    file: Annotated[Path, typer.Argument(help="A minimum; for a path, a curve.")],
+    files: Annotated[list[Path], typer.Argument(help="A minimum; for a path a curve, or two minima.")],
     out: Out,
     points: Annotated[str | None, typer.Option(help="Along the path [11], or each axis [7]; 7x5 for its own.")] = None,
     examples: Annotated[
@@ -210,15 +212,14 @@ def curvature(
 
     surface = {"normalize": normalize, "seed": seed, "points": _numbers(points or _POINTS.get(where, "2"), "points")}
     surface |= {} if span is None else {"span": _numbers(span, "span")}
-    what = {"low": 0.0, "high": 1.0, "margin": 0.2, "surface": surface, "trajectory": None}
     scoring = {"batch_norm": batch_norm, "batch_size": batch_size, "batch_norm_examples": batch_norm_examples}
     scoring |= {"seed": seed, "device": device}
     settings = {"tolerance": tolerance, "most": most, "samples": samples, "seed": seed}
     asked = _asked(data, data_arg, model, model_arg)
     with _reporter() as report:
-        table = commands.curvature(where, file, asked, out, what, examples, scoring, settings, report)
+        table = commands.curvature(where, files, asked, out, surface, examples, scoring, settings, report)
     typer.echo(table.to_string(index=False))
-    typer.echo(f"tables in {out}")
+    typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if where != "point" else ""))
 
 
 _POINTS = {"path": "11", "surface": "7"}
@@ -244,11 +245,34 @@ def export(
 
 
 @app.command()
-def plot(folder: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
-    """Redraw every figure of a run from its CSV files."""
-    from pathfinder.figures import draw
+def plot(
+    folders: Annotated[list[Path], typer.Argument(help="Folder of a run; or several, with --out.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Draw the landscapes of all runs side by side, there.")
+    ] = None,
+    clip: Clip = 10.0,
+    linear: Linear = False,
+) -> None:
+    """Redraw every figure of a run from its CSV files, or the landscapes of several runs on one scale."""
+    from pathfinder.figures import draw, draw_together
 
-    for path in draw(folder):
+    if out is None and len(folders) > 1:
+        raise typer.BadParameter("several runs are drawn together into a folder of their own; name it with --out.")
+    drawn = draw(folders[0], clip, not linear) if out is None else draw_together(folders, out, clip, not linear)
+    for path in drawn:
+        typer.echo(str(path))
+
+
+@app.command()
+def vtk(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run that has surfaces.")],
+    clip: Clip = 10.0,
+    linear: Linear = False,
+) -> None:
+    """Write the surfaces of a run as .vts files, for ParaView (needs pyvista)."""
+    from pathfinder.vtk import export_surfaces
+
+    for path in export_surfaces(folder, clip, not linear):
         typer.echo(str(path))
 
 

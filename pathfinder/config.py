@@ -235,7 +235,7 @@ def _merged(*parts: Table) -> Table:
 
 def _unlike(names: list[str], what: str, table: str, key: str = "name") -> None:
     if twice := _repeated(names):
-        raise ValueError(f"two {what} are called `{twice}`; give each entry of [[{table}]] a {key} of its own")
+        raise ValueError(f"two {what} are called `{twice}`; give each entry of [[{table}]] its own {key}")
 
 
 def _repeated(names: list[str]) -> str | None:

@@ -188,10 +188,30 @@ def test_curvature_at_a_point_along_a_path_and_over_a_surface(command, minima, t
     path = read_table(tmp_path / "path" / "curvature.csv")
     assert path["t"].tolist() == [0, 1] and path["trace_se"].notna().all()
     assert path["lambda_max"].iloc[0] == pytest.approx(point["lambda_max"].iloc[0], rel=1e-2)
+    code, _, err = command("curvature", "path", a, b, "-o", tmp_path / "line", "--points", 3, *few)
+    assert code == 0, err
+    line = read_table(tmp_path / "line" / "curvature.csv")
+    assert line["lambda_max"].iloc[[0, 2]].tolist() == path["lambda_max"].tolist()  # the same ends
+    assert set(line["along"]) == {"line"} and set(path["along"]) == {"bezier"}
     code, _, err = command("curvature", "surface", a, "-o", tmp_path / "map", "--points", "2x3", *few)
     assert code == 0, err
     assert read_table(tmp_path / "map" / "curvature.csv")["y"].tolist() == [-1, 0, 1] * 2
     assert [path.name for path in (tmp_path / "map" / "figures").iterdir()] == ["ratio-surface.png"]
+
+
+def test_landscapes_of_several_runs_on_one_scale_and_as_vts(command, minima, tmp_path):
+    few = ["--points", "3x2", "--examples", 100]
+    for side in "ab":
+        code, _, err = command("score", "surface", minima / f"{side}.safetensors", "-o", tmp_path / side, *few)
+        assert code == 0, err
+    code, out, err = command("plot", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "both", "--clip", 3)
+    assert code == 0 and len(out.split()) == 3, err
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "both" / "figures").iterdir()}
+    assert set(drawn) == {f"{kind}-filter-2d.png" for kind in ("contours", "filled", "relief")}
+    assert command("plot", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "both", "--linear")[0] == 0
+    assert all(path.read_bytes() != drawn[path.name] for path in (tmp_path / "both" / "figures").iterdir())
+    code, out, err = command("vtk", tmp_path / "a")
+    assert code == 0 and out.split() == [str(tmp_path / "a" / "vtk" / "filter-2d-minimum.vts")], err
 
 
 THEIRS = """

@@ -18,6 +18,7 @@ from pathfinder import (
     PathfinderError,
     WeightSpace,
     build_model,
+    hessian_extremes,
     load_data,
     random_directions,
 )
@@ -158,6 +159,55 @@ def test_surfaces_around_minima_and_the_trajectory_on_them(tiny, tmp_path):
     assert {"profile-filter-1d", "contours-layer-2d", "filled-trajectory-2d", "relief-layer-2d"} <= names
     with pytest.raises(PathfinderError, match="surface `trajectory-2d` needs checkpoints .* set minimum.checkpoint_ev"):
         load_config(config)
+
+
+CURVATURE = """
+[[curvature]]
+along = "bezier"
+points = 2
+examples = 50
+samples = 2
+[[surfaces]]
+name = "around"
+points = 3
+minima = ["b"]
+[[curvature]]
+along = "around"
+points = [2, 2]
+examples = 50
+"""
+
+
+def test_curvature_along_a_curve_and_over_a_surface_is_that_of_each_point(tiny, tmp_path):
+    config = tmp_path / "curvature.toml"
+    config.write_text(tiny.read_text() + CURVATURE)
+    changes = ["minimum.epochs=3", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    table = read_table(tmp_path / "run" / "curvature.csv")
+    assert table["along"].tolist() == ["around"] * 4 + ["bezier"] * 2
+    assert table["name"].fillna("").tolist() == ["convnet-bn-b"] * 4 + [""] * 2
+    assert table["t"].dropna().tolist() == [0, 1] and table["trace"].notna().tolist() == [False] * 4 + [True] * 2
+    space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
+    data = load_data("digits")
+    evaluator = Evaluator(space, data, batch_size=512, examples=200, batch_norm_examples=300)
+    b = space.vector(load_weights(tmp_path / "run" / "minima" / "convnet-bn-b.safetensors"))
+    u, v = random_directions(space, b, 2)
+    for _, row in table.iterrows():
+        theta = b + row["x"] * u + row["y"] * v if row["along"] == "around" else b
+        if row["along"] == "around" or row["t"] == 1:
+            statistics = evaluator.reestimate(theta)
+            found = hessian_extremes(
+                space, theta, data["train"].subset(50, 0), statistics=statistics, tolerance=1e-2, batch_size=128
+            )
+            assert row["converged"] == found.converged
+            assert row["lambda_max"] == pytest.approx(found.highest, rel=1e-2)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["scored"]["batch_norm"] == "reestimate" and record["curvature"][1]["points"] == [2, 2]
+    names = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert {"curvature-convnet-bn", "ratio-around", "filled-around"} <= names
+    before = csv_bytes(tmp_path / "run")
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    assert csv_bytes(tmp_path / "run") == before
 
 
 def test_augmented_data_is_another_fit(tiny, tmp_path):

@@ -8,7 +8,7 @@ import torch
 
 from pathfinder import __version__
 from pathfinder.commands.opened import Asked, Opened
-from pathfinder.commands.target import Target, target_of
+from pathfinder.commands.target import Target, counted, target_of
 from pathfinder.curvature import curvature_table
 from pathfinder.evaluate import Evaluator
 from pathfinder.folder import Report, RunFolder, fingerprints, key_of
@@ -16,15 +16,15 @@ from pathfinder.lookup import unknown
 from pathfinder.plane import Ray
 from pathfinder.results import Results
 
-_PLACES = {"point": "direction", "path": "curve", "surface": "surface"}  # as `score` calls them
+_PLACES = {"point": (1,), "path": (1, 2), "surface": (1,)}  # how many files
 
 
 def curvature(
     where: str,
-    file: Path,
+    files: list[Path],
     asked: Asked,
     out: Path,
-    what: dict[str, Any],
+    surface: dict[str, Any],
     examples: int | None,
     scoring: dict[str, Any],
     settings: dict[str, Any],
@@ -34,10 +34,10 @@ def curvature(
 
     Args:
         where: `point`, `path` or `surface`.
-        file: a minimum, or a curve for a path.
+        files: a minimum; for a path a curve, or the two minima of a line.
         asked: data and network, where the file does not say them.
         out: the folder.
-        what: as `where` of `score`.
+        surface: points of a path; or settings of `scoring.Surface`.
         examples: training examples whose mean loss it is; all if not given.
         scoring: arguments of `Evaluator`, which re-estimates BatchNorm.
         settings: tolerance, most, samples, seed of `curvature_table`.
@@ -47,13 +47,16 @@ def curvature(
 
     if where not in _PLACES:
         raise unknown("place to measure curvature at", where, _PLACES)
-    opened = Opened([file], asked, weights=where != "path")
+    counted(files, where, _PLACES[where])
+    opened = Opened(files, asked, weights=where != "path")
     evaluator = Evaluator(opened.space, opened.data, **scoring)
     data = opened.data["train"].subset(examples, scoring["seed"])
     folder, results = RunFolder(out, f"curvature-{where}-{key_of(opened.digests)[:8]}", report), Results(out)
-    target = _point(opened) if where == "point" else target_of(_PLACES[where], opened, what)
-    config = {"file": str(file), "where": where, "data": opened.network.data, **what, **scoring, **settings}
-    record = {"seed": scoring["seed"], "config": config, "scored": {"train_examples": len(data)}}
+    place = "surface" if where == "surface" else "line" if len(files) == 2 else "curve"
+    target = _point(opened) if where == "point" else target_of(place, opened, surface)
+    counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
+    config = {"files": [str(file) for file in files], "where": where, "data": opened.network.data}
+    record = {"seed": scoring["seed"], "config": {**config, **surface, **scoring, **settings}, "scored": counts}
     folder.write_record(scoring["device"], opened.data, **record)
     made_of = (__version__, opened.network.description, opened.digests, fingerprints(opened.data), scoring, settings)
     key = key_of(*made_of, len(data), target.asked, target.t.tolist())
@@ -63,13 +66,17 @@ def curvature(
             statistics=evaluator.reestimate if evaluator.reestimates else None, batch_size=scoring["batch_size"],
             **settings,
         )  # fmt: skip
-    counted = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
-    results.add_curvature("pair", "" if where == "path" else "minimum", where, table.assign(**counted))
+    results.add_curvature("pair", "" if where == "path" else "minimum", _along(where, opened), table.assign(**counts))
     results.write()
     results.remove_stale()
     draw(out)
     folder.write_record(scoring["device"], opened.data, **record)
     return table
+
+
+def _along(where: str, opened: Opened) -> str:
+    """What the table calls the place: a path by its kind."""
+    return opened.curve.kind() if where == "path" else where
 
 
 def _point(opened: Opened) -> Target:

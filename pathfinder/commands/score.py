@@ -8,14 +8,12 @@ import torch
 
 from pathfinder import __version__
 from pathfinder.commands.opened import Asked, Opened
-from pathfinder.commands.target import FILES, LANDSCAPES, target_of
+from pathfinder.commands.target import FILES, LANDSCAPES, counted, target_of
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator
 from pathfinder.folder import Report, RunFolder, fingerprints, key_of
 from pathfinder.lookup import unknown
-from pathfinder.networks import (
-    weights_file,
-)
+from pathfinder.networks import weights_file
 from pathfinder.results import Results
 
 
@@ -36,8 +34,7 @@ def score(
             which to score.
         asked: data and network, where the first file does not say them.
         out: the folder.
-        where: low and high of a line; margin of a plane; surface, the settings of `config.Surface` (whose points are
-            those of the others too); trajectory, a folder of checkpoints.
+        where: further arguments of `target_of`.
         scoring: arguments of `Evaluator`.
         report: gives progress functions.
 
@@ -48,12 +45,11 @@ def score(
 
     if what not in FILES:
         raise unknown("thing to score", what, FILES)
-    if len(files) not in FILES[what]:
-        raise PathfinderError(f"a {what} needs {' or '.join(map(str, FILES[what]))} files, got {len(files)}.")
+    counted(files, what, FILES[what])
     opened = Opened(files, asked, weights=what in LANDSCAPES)
     evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
     folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report), Results(out)
-    target = target_of(what, opened, where)
+    target = target_of(what, opened, **where)
     config = {"files": [str(file) for file in files], "data": opened.network.data, **where, **scoring}
     record = {"seed": scoring["seed"], "config": config, "scored": evaluator.counts()}
     folder.write_record(scoring["device"], opened.data, **record)

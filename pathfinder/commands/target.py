@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -21,6 +22,16 @@ FILES = {"line": (2,), "curve": (1,), "plane": (1, 3), "direction": (1,), "surfa
 LANDSCAPES = {"direction": 1, "surface": 2}  # axes
 
 
+def counted(files: list[Path], what: str, needed: tuple[int, ...]) -> None:
+    """Check that there are as many files as it takes.
+
+    Raises:
+        PathfinderError: if not.
+    """
+    if len(files) not in needed:
+        raise PathfinderError(f"a {what} needs {' or '.join(map(str, needed))} files, got {len(files)}.")
+
+
 @dataclass(frozen=True)
 class Target:
     """What a command scores: a geometry at coordinates, what was asked for, and the tables the scores go into."""
@@ -31,22 +42,40 @@ class Target:
     add: Callable[[Results, Scores], None]
 
 
-def target_of(what: str, opened: "Opened", where: dict[str, Any]) -> Target:
+def target_of(
+    what: str,
+    opened: Opened,
+    surface: dict[str, Any],
+    trajectory: str | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+    margin: float = 0.2,
+) -> Target:
+    """The target of a command.
+
+    Args:
+        what: a key of `FILES`.
+        opened: its files.
+        surface: settings of `scoring.Surface`, whose points are those of the others too.
+        trajectory: a folder of checkpoints.
+        low, high: where a line begins and ends.
+        margin: of a plane beyond its three points, a share of their extent.
+    """
     if what in LANDSCAPES:
-        settings = Surface.parse({**where["surface"], "axes": LANDSCAPES[what]})
-        walked = trajectory_in(where["trajectory"], opened.space)
+        settings = Surface.parse({**surface, "axes": LANDSCAPES[what]})
+        walked = trajectory_in(trajectory, opened.space)
         found = landscape(opened.space, opened.theta, settings, walked)
         add = partial(Results.add_surface, pair="pair", name="minimum", surface=settings.title)
         asked = [settings.model_dump(), walked.epochs, [checksum(theta) for theta in walked.thetas]]
         return Target(found.geometry, found.t, asked, lambda r, s: add(r, scored=s, trajectory=found.trajectory))
-    curve, kind, points = opened.curve, opened.curve.kind(), where["surface"].get("points")
+    curve, kind, points = opened.curve, opened.curve.kind(), surface.get("points")
     if points is not None and not isinstance(points, int):
         raise PathfinderError(f"--points of a {what} must be one number, got {'x'.join(map(str, points))}.")
     if what == "plane":
         plane, curves = Plane.of(curve), {kind: curve, "line": Line(curve.start, curve.end)}
         add = partial(Results.add_plane, pair="pair", name=kind, plane=plane, curves=curves, t=curve.grid(61))
-        grid = plane.grid(21 if points is None else points, where["margin"])
+        grid = plane.grid(21 if points is None else points, margin)
         return Target(plane, grid, kind, lambda r, s: add(r, scored=s))
-    reach = (where["low"], where["high"]) if what == "line" else ()
+    reach = (low, high) if what == "line" else ()
     t = curve.grid(61 if points is None else points, *reach)
     return Target(curve, t, kind, lambda r, s: r.add_paths("pair", "pair", {kind: s}))

@@ -1,26 +1,45 @@
 """Figures: drawn from the CSV files of a run alone, so that they can be redrawn years later."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, listed
+from pathfinder.figures.contours import Scale
 from pathfinder.figures.curvature import curvature_figures
 from pathfinder.figures.paths import path_figures
 from pathfinder.figures.planes import plane_figures
-from pathfinder.figures.style import STYLE
+from pathfinder.figures.style import CLIP, STYLE
 from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
 from pathfinder.tables import read_table
 
+_COLUMNS = {
+    "paths": ["pair", "path", "t"],
+    **{name: ["pair", "plane", "x", "y"] for name in ("planes", "plane_markers", "plane_paths")},
+    "training": ["pair", "fit", "epoch"],
+    "weights": ["pair", "name", "low", "high", "density"],
+    "minima": ["pair", "name"],
+    "surfaces": ["pair", "name", "surface", "x", "y", "train_loss"],
+    "trajectory": ["pair", "name", "surface", "x", "y"],
+    "curvature": ["pair", "name", "along", "ratio", "converged"],
+    "summary": ["pair", "group"],
+}
 
-def draw(folder: str | Path) -> list[Path]:
+
+def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
     """Draw every figure the tables of a run allow into its `figures` folder.
+
+    Args:
+        folder: of the run.
+        clip: nats above which landscapes are drawn flat.
+        log: whether their levels are even in the logarithm.
 
     Returns:
         The files written.
@@ -28,36 +47,64 @@ def draw(folder: str | Path) -> list[Path]:
     Raises:
         PathfinderError: if the folder holds no table to draw.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise PathfinderError(f"{folder} is no folder; give the folder of a run, with its CSV files.")
-    figures: dict[str, Figure] = {}
+    folder = _existing(folder)
     groups = _groups(folder)
+    has = {path.stem for path in folder.glob("*.csv")}
     with mpl.rc_context(STYLE):
-        if (folder / "paths.csv").exists():
-            figures |= path_figures(read_table(folder / "paths.csv", ["pair", "path", "t"]), groups)
-        if (folder / "planes.csv").exists():
-            names = ("planes", "plane_markers", "plane_paths")
-            figures |= plane_figures(
-                *(read_table(folder / f"{name}.csv", ["pair", "plane", "x", "y"]) for name in names)
-            )
-        if (folder / "training.csv").exists():
-            figures |= training_figures(read_table(folder / "training.csv", ["pair", "fit", "epoch"]), groups)
-        if (folder / "weights.csv").exists():
-            weights = read_table(folder / "weights.csv", ["pair", "name", "low", "high", "density"])
-            training = _optional(folder / "training.csv", ["pair", "fit", "epoch", "norm"])
-            figures |= weight_figures(weights, training, _optional(folder / "minima.csv", ["pair", "name"]), groups)
-        if (folder / "surfaces.csv").exists():
-            surfaces = read_table(folder / "surfaces.csv", ["pair", "name", "surface", "x", "y", "train_loss"])
-            figures |= surface_figures(surfaces, _optional(folder / "trajectory.csv", ["name", "surface", "x", "y"]))
-        if (folder / "curvature.csv").exists():
-            figures |= curvature_figures(read_table(folder / "curvature.csv", ["pair", "along", "ratio", "converged"]))
-        if not figures and not (folder / "curvature.csv").exists():
+        figures = _of_paths(folder, has, groups) | _of_landscapes([folder], Scale(clip, log))
+        if "training" in has:
+            figures |= training_figures(_table(folder, "training"), groups)
+        if "weights" in has:
+            tables = [_table(folder, name) for name in ("weights", "training", "minima", "paths")]
+            figures |= weight_figures(*tables, groups)
+        if not figures and "curvature" not in has:
             raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
-        drawn = [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
+        drawn = _save(figures, folder)
     for path in set((folder / "figures").glob("*.png")) - set(drawn):  # of tables that are no longer there
         path.unlink()
     return drawn
+
+
+def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
+    """Draw the profiles, surfaces and curvature of several runs side by side, on one scale, into `figures` of a folder.
+
+    Surfaces of one name share a figure.
+
+    Raises:
+        PathfinderError: if none of the folders holds a table of these.
+    """
+    with mpl.rc_context(STYLE):
+        figures = _of_landscapes([_existing(folder) for folder in folders], Scale(clip, log))
+        if not figures:
+            raise PathfinderError(f"{listed(map(str, folders))} hold no surfaces.csv and no curvature.csv; score some.")
+        return _save(figures, Path(out))
+
+
+def _of_paths(folder: Path, has: set[str], groups: dict[str, str]) -> dict[str, Figure]:
+    figures = path_figures(_table(folder, "paths"), groups) if "paths" in has else {}
+    if "planes" in has:
+        figures |= plane_figures(*(_table(folder, name) for name in ("planes", "plane_markers", "plane_paths")))
+    return figures
+
+
+def _of_landscapes(folders: Sequence[Path], scale: Scale) -> dict[str, Figure]:
+    surfaces, trajectory, curvature = (
+        pd.concat([_named(_table(folder, name), folder, len(folders) > 1) for folder in folders], ignore_index=True)
+        for name in ("surfaces", "trajectory", "curvature")
+    )
+    figures = surface_figures(surfaces, trajectory, scale) if len(surfaces) else {}
+    return {**figures, **(curvature_figures(curvature) if len(curvature) else {})}
+
+
+def _named(table: pd.DataFrame, folder: Path, several: bool) -> pd.DataFrame:
+    """The rows of one run among several, under its name."""
+    if not several or table.empty:
+        return table
+    return table.assign(pair=folder.name + " " + table["pair"], name=folder.name + " " + table["name"].fillna(""))
+
+
+def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
+    return [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
 
 
 def _saved(figure: Figure, path: Path) -> Path:
@@ -69,11 +116,17 @@ def _saved(figure: Figure, path: Path) -> Path:
 
 def _groups(folder: Path) -> dict[str, str]:
     """The group of each pair, as the summary says."""
-    if not (folder / "summary.csv").exists():
-        return {}
-    summary = read_table(folder / "summary.csv", ["pair", "group"]).drop_duplicates("pair")
+    summary = _table(folder, "summary").drop_duplicates("pair")
     return dict(zip(summary["pair"], summary["group"], strict=True))
 
 
-def _optional(path: Path, columns: list[str]) -> pd.DataFrame:
+def _existing(folder: str | Path) -> Path:
+    if not Path(folder).is_dir():
+        raise PathfinderError(f"{folder} is no folder; give the folder of a run, with its CSV files.")
+    return Path(folder)
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    """A table of a run with the columns its figures need, or one without rows."""
+    path, columns = folder / f"{name}.csv", _COLUMNS[name]
     return read_table(path, columns) if path.exists() else pd.DataFrame(columns=columns)

@@ -4,54 +4,60 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.figures.surfaces import panels
+from pathfinder.figures.panels import panels
+from pathfinder.figures.style import colours
 
 _MOST = 0.5  # of the ratio, where Li et al. (2018) end their colours
+_ALONG = {"lambda_max": "largest eigenvalue", "lambda_min": "smallest eigenvalue", "trace": "trace"}
 
 
 def curvature_figures(table: pd.DataFrame) -> dict[str, Figure]:
-    """A figure for each path and each surface; a single point has none."""
+    """A figure for the paths of each pair, and one for each surface; a single point has none."""
     figures = {}
-    for along, rows in table.groupby("along", sort=False):
-        if "t" in rows and rows["t"].notna().all():
-            figures[f"curvature-{along}"] = _along(rows)
-        elif "y" in rows and rows["y"].notna().all():
-            figures[f"ratio-{along}"] = _ratios(rows)
+    if "t" in table:
+        for pair, rows in table[table["t"].notna()].groupby("pair", sort=False):
+            figures[f"curvature-{pair}"] = _along(rows, str(pair))
+    if "y" in table:
+        for along, rows in table[table["y"].notna()].groupby("along", sort=False):
+            figures[f"ratio-{along}"] = _ratios(rows, str(along))
     return figures
 
 
-def _along(rows: pd.DataFrame) -> Figure:
+def _along(rows: pd.DataFrame, title: str) -> Figure:
     """lambda_max, lambda_min and the trace over t; points that did not converge are left out."""
-    parts = [("lambda_max", "largest eigenvalue"), ("lambda_min", "smallest eigenvalue"), ("trace", "trace")]
-    parts = [part for part in parts if part[0] in rows]
-    figure = Figure(figsize=(4.0 * len(parts) + 0.4, 3.4))
-    for ax, (column, label) in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):
-        for _, pair in rows.groupby("pair", sort=False):
-            values = pair[column] if column == "trace" else pair[column].where(pair["converged"])
-            ax.plot(pair["t"], values, ".-", color="#0072B2", linewidth=1.6)
+    parts = {column: label for column, label in _ALONG.items() if column in rows}
+    figure = Figure(figsize=(3.9 * max(len(parts), 1) + 0.4, 3.8))
+    chosen = colours(rows["along"].unique())
+    for ax, (column, label) in zip(
+        figure.subplots(1, max(len(parts), 1), squeeze=False)[0], parts.items(), strict=False
+    ):
+        for along, path in rows.groupby("along", sort=False):
+            values = path[column] if column == "trace" else path[column].where(path["converged"])
+            ax.plot(path["t"], values, ".-", color=chosen[along], linewidth=1.6, label=along)
             if column == "trace":
-                half = 1.96 * pair["trace_se"]
-                ax.fill_between(pair["t"], values - half, values + half, color="#0072B2", alpha=0.2, linewidth=0)
+                half = 1.96 * path["trace_se"]
+                ax.fill_between(path["t"], values - half, values + half, color=chosen[along], alpha=0.2, linewidth=0)
+        ax.axhline(0, color="#8c8c8c", linewidth=0.8)
         ax.set(xlabel="t", ylabel=f"{label} (nats)")
-    figure.suptitle("curvature of the train loss along the path", fontsize=11)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    shaded = " (shaded: 95 % interval over random vectors)" if "trace" in parts else ""
+    figure.suptitle(f"{title}: Hessian of the train loss{shaded}", fontsize=11)
     return figure
 
 
-def _ratios(rows: pd.DataFrame) -> Figure:
-    figure, places = panels(rows, by="pair")
+def _ratios(rows: pd.DataFrame, title: str) -> Figure:
+    """|lambda_min / lambda_max| over x and y; points that did not converge stay grey."""
+    figure, places = panels(rows, sharex=True, sharey=True)
     for ax, name, own in places:
         ratio = own["ratio"].where(own["converged"])
         table = own.assign(ratio=ratio).pivot(index="y", columns="x", values="ratio")
-        drawn = ax.pcolormesh(
-            table.columns,
-            table.index,
-            np.ma.masked_invalid(table),
-            vmin=0,
-            vmax=_MOST,
-            cmap="viridis",
-            shading="nearest",
-        )
+        values = np.ma.masked_invalid(table.to_numpy(dtype=float))
+        drawn = ax.pcolormesh(table.columns, table.index, values, vmin=0, vmax=_MOST, cmap="viridis", shading="nearest")
+        ax.plot(0, 0, "o", color="white", markeredgecolor="black", markersize=6)
+        ax.set_facecolor("#d9d9d9")
         ax.grid(False)
         ax.set(title=name, xlabel="x", ylabel="y")
     figure.colorbar(drawn, ax=figure.axes, label="|smallest / largest eigenvalue|", extend="max", aspect=30)
+    figure.suptitle(f"{title}: Hessian of the train loss", fontsize=11)
     return figure

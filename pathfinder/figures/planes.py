@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
+from pathfinder.figures.contours import COLOURS, Scale, gridded, level_bar
 from pathfinder.figures.style import UNITS, colours
 
 
@@ -43,25 +42,13 @@ def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame
 
 def _contours(figure: Figure, ax: Axes, grid: pd.DataFrame, column: str) -> None:
     """Filled contours at logarithmic levels, axes equal in weight-space distance."""
-    table = grid.pivot(index="y", columns="x", values=column)
-    values = np.ma.masked_invalid(table.to_numpy())
-    smallest = float(values[values > 0].min()) if (values > 0).any() else 1e-6
-    largest = max(float(values.max()), smallest * 1.01)
-    levels = np.geomspace(smallest * 0.999, largest * 1.001, 13)
-    drawn = ax.contourf(
-        table.columns,
-        table.index,
-        np.ma.clip(values, levels[0], None),
-        levels,
-        norm=LogNorm(),
-        cmap="viridis_r",
-    )
+    scale = Scale()
+    levels = scale.levels(grid[column])
+    x, y, values = gridded(grid, column, levels)
+    drawn = ax.contourf(x, y, values, levels, norm=scale.norm(levels), cmap=COLOURS)
     ax.contour(drawn, levels=levels[1:-1:2], colors="white", linewidths=0.4, alpha=0.6)
     split, metric = column.split("_", 1)
-    bar = figure.colorbar(drawn, ax=ax, aspect=15, label=f"{split} {UNITS.get(metric, metric)}")
-    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if largest < 300 * smallest else (1.0,)))
-    bar.ax.yaxis.set_major_formatter("{x:g}")
-    bar.ax.yaxis.set_minor_locator(LogLocator(subs=()))
+    level_bar(figure, drawn, ax, f"{split} {UNITS.get(metric, metric)}", scale, aspect=15)
     ax.set_aspect("equal")
     ax.grid(False)
     ax.set_xlabel("x (distance in weight space)")

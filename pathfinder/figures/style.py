@@ -20,6 +20,7 @@ STYLE = {
     "savefig.dpi": 150,
     "figure.constrained_layout.use": True,
 }
+CLIP = 10.0  # nats: far beyond chance, where the shape of a valley would no longer show
 MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 UNITS = {"loss": "loss (nats)", "error": "error (%)"}
 SPLITS = {"train": "-", "validation": ":", "test": "--"}

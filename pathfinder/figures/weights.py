@@ -1,45 +1,57 @@
-"""Figures of weights: how they are spread at the minima, over how their norm grew."""
+"""Figures of weights: the line between minima, and what explains it, the spread and the norm of their weights."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.figures.style import MINIMA, group_of
+from pathfinder.figures.panels import loss_and_error, loss_limits
+from pathfinder.figures.style import CLIP, MINIMA, group_of
 
 _SETTINGS = ("batch_size", "weight_decay", "lr", "epochs", "momentum", "label_smoothing")  # that panels may compare
 _PANELS = 4  # side by side in one figure
 
 
 def weight_figures(
-    weights: pd.DataFrame, training: pd.DataFrame, minima: pd.DataFrame, groups: dict[str, str]
+    weights: pd.DataFrame, training: pd.DataFrame, minima: pd.DataFrame, paths: pd.DataFrame, groups: dict[str, str]
 ) -> dict[str, Figure]:
-    """Histograms of the minima's weights over their norm by epoch, groups side by side on one scale."""
-    tables = [table.assign(group=group_of(table["pair"], groups)) for table in (weights, training, minima)]
-    names = list(tables[0]["group"].unique())
+    """The line between minima, over histograms of their weights and their norm by epoch; groups on one scale."""
+    lines = paths[paths["path"] == "line"]
+    tables = [table.assign(group=group_of(table["pair"], groups)) for table in (lines, weights, training, minima)]
+    names = list(tables[1]["group"].unique())
     pages = [names[i : i + _PANELS] for i in range(0, len(names), _PANELS)]
     figures = [_weight_figure(page, *tables) for page in pages]
     return {"weights" if i == 0 else f"weights-{i + 1}": figure for i, figure in enumerate(figures)}
 
 
-def _weight_figure(names: list[str], weights: pd.DataFrame, training: pd.DataFrame, minima: pd.DataFrame) -> Figure:
+def _weight_figure(
+    names: list[str], lines: pd.DataFrame, weights: pd.DataFrame, training: pd.DataFrame, minima: pd.DataFrame
+) -> Figure:
     trained = training[training["fit"].isin(MINIMA)] if len(training) else training
-    rows = 2 if len(trained) else 1
-    figure = Figure(figsize=(1.2 + 3.6 * len(names), 3.1 * rows + 0.6))
-    axes = figure.subplots(rows, len(names), sharex="row", sharey="row", squeeze=False)
-    for column, group in zip(axes.T, names, strict=True):
+    drawn = {"line": len(lines) > 0, "weights": True, "norm": len(trained) > 0}
+    rows = [name for name, there in drawn.items() if there]
+    figure = Figure(figsize=(1.2 + 3.6 * len(names), 3.1 * len(rows) + 0.6))
+    grid = figure.subplots(len(rows), len(names), sharex="row", sharey="row", squeeze=False)
+    limits = loss_limits(lines, CLIP) if drawn["line"] else (0.1, 1.0)
+    for column, group in zip(grid.T, names, strict=True):
+        axes = dict(zip(rows, column, strict=True))
         labels = _differences(minima[minima["group"] == group])
+        column[0].set_title(group)
+        if drawn["line"]:
+            handles = loss_and_error(axes["line"], lines[lines["group"] == group], "t", limits)
         for name, bins in weights[weights["group"] == group].groupby("name", sort=False):
             side, inner = str(name)[-1], bins.iloc[1:-1]  # the outermost bins hold the tails
             edges = [*inner["low"], inner["high"].iloc[-1]]
-            column[0].stairs(inner["density"], edges, color=MINIMA[side], label=labels[side], linewidth=1.4)
-        column[0].set(title=group, xlabel="weight", yscale="log")
+            axes["weights"].stairs(inner["density"], edges, color=MINIMA[side], label=labels[side], linewidth=1.4)
+        axes["weights"].set(xlabel="weight", yscale="log")
         for (_, side), fit in trained[trained["group"] == group].groupby(["pair", "fit"], sort=False):
-            column[-1].plot(fit["epoch"], fit["norm"], color=MINIMA[side], label=labels[side], linewidth=1.6)
-            column[-1].set(xlabel="epoch")
-        handles = dict(zip(*reversed(column[0].get_legend_handles_labels()), strict=True))  # one for all pairs
-        column[-1].legend(handles.values(), handles.keys(), fontsize=9)
-    axes[0, 0].set_ylabel("density of weights")
-    if rows > 1:
-        axes[1, 0].set_ylabel("norm of all weights")
+            axes["norm"].plot(fit["epoch"], fit["norm"], color=MINIMA[side], label=labels[side], linewidth=1.6)
+            axes["norm"].set(xlabel="epoch")
+        sides = dict(zip(*reversed(axes["weights"].get_legend_handles_labels()), strict=True))  # one for all pairs
+        column[-1].legend(sides.values(), sides.keys(), fontsize=9)
+    if drawn["line"]:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    grid[rows.index("weights"), 0].set_ylabel("density of weights")
+    if drawn["norm"]:
+        grid[-1, 0].set_ylabel("norm of all weights")
     return figure
 
 

@@ -1,0 +1,61 @@
+"""Surfaces as files for ParaView and other viewers of VTK: one structured grid for each, its height the loss."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pathfinder.errors import PathfinderError
+from pathfinder.storage import write
+from pathfinder.tables import read_table
+
+_CLIP = 10.0  # nats
+
+
+def export_surfaces(folder: str | Path, clip: float = _CLIP, log: bool = True) -> list[Path]:
+    """Write every surface of a run as FOLDER/vtk/SURFACE-MINIMUM.vts.
+
+    Points are (x, y, height), where the height is the train loss, its logarithm to base 10 if `log`, of at most `clip`
+    nats. Every scored column is an array over the points, unclipped.
+
+    Returns:
+        The files written.
+
+    Raises:
+        PathfinderError: if pyvista is not installed, or the run has no surface.
+    """
+    table = read_table(Path(folder) / "surfaces.csv", ["name", "surface", "x", "y", "train_loss"])
+    written = []
+    for (surface, name), rows in table[table["y"].notna()].groupby(["surface", "name"], sort=False):
+        path = Path(folder) / "vtk" / f"{surface}-{name}.vts"
+        content = _bytes(_grid(rows, clip, log))
+        write(path, lambda scratch, content=content: scratch.write_bytes(content))
+        written.append(path)
+    if not written:
+        raise PathfinderError(f"{folder} holds profiles only; score a surface over two axes first.")
+    return written
+
+
+def _grid(rows: pd.DataFrame, clip: float, log: bool) -> Any:
+    try:
+        import pyvista
+    except ImportError as error:
+        raise PathfinderError("files for VTK need pyvista; install pathfinder[vtk].") from error
+    rows = rows.sort_values(["y", "x"])  # VTK counts x fastest
+    heights = rows["train_loss"].clip(upper=clip)
+    heights = np.log10(heights.clip(lower=np.finfo(float).tiny)) if log else heights
+    grid = pyvista.StructuredGrid()
+    grid.points = np.column_stack([rows["x"], rows["y"], heights])
+    grid.dimensions = [rows["x"].nunique(), rows["y"].nunique(), 1]
+    for column in rows.columns[rows.columns.get_loc("y") + 1 :]:
+        grid.point_data[column] = rows[column].to_numpy()
+    return grid
+
+
+def _bytes(grid: Any) -> bytes:
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "surface.vts"  # the ending decides the format
+        grid.save(file)
+        return file.read_bytes()
