@@ -245,6 +245,28 @@ def export(
 
 
 @app.command()
+def align(
+    a: Annotated[Path, typer.Argument(help="Weights of the minimum to follow.")],
+    b: Annotated[Path, typer.Argument(help="Weights of the minimum whose units are put in order.")],
+    out: File,
+    method: Annotated[str, typer.Option(help="weights, or activations.")] = "weights",
+    orders: Annotated[int, typer.Option(help="Random orders that weight matching tries.")] = 5,
+    examples: Annotated[int, typer.Option(help="Training examples whose activations are compared.")] = 1000,
+    data: DataName = None,
+    data_arg: DataArgs = None,
+    model: ModelName = None,
+    model_arg: ModelArgs = None,
+    seed: Seed = 0,
+) -> None:
+    """Put the hidden units of one network in the order of another's; it computes what it did before."""
+    from pathfinder import commands
+
+    asked = _asked(data, data_arg, model, model_arg)
+    typer.echo(commands.align(a, b, asked, out, method, orders, examples, seed).to_string(index=False))
+    typer.echo(f"weights in {out}")
+
+
+@app.command()
 def plot(
     folders: Annotated[list[Path], typer.Argument(help="Folder of a run; or several, with --out.")],
     out: Annotated[

@@ -4,8 +4,7 @@ The loss is that of scoring: evaluation mode, inputs not augmented, mean over al
 statistics of BatchNorm are constants, those handed in.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +13,12 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
 
 from pathfinder.data import as_source
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Geometry
+from pathfinder.kernels import plain_kernels
 from pathfinder.losses import PerExample, cross_entropy, per_example
 from pathfinder.precision import device_named
 from pathfinder.progress import Progress, silent
@@ -121,7 +120,7 @@ class Hessian:
             return torch.dot(torch.func.grad(self._summed)(theta, fixed, x, y), vector)
 
         total, examples = torch.zeros_like(self.theta, dtype=torch.float64), 0
-        with self.space.evaluating(), _twice_differentiable(self.space.network):
+        with self.space.evaluating(), plain_kernels(self.space.network):
             for x, y in self.data.batches(self.batch_size):
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
                 examples += count(x)
@@ -256,18 +255,3 @@ def hessian_extremes(space: WeightSpace, theta: Float[Tensor, " weights"], data:
     """Both ends of the Hessian's spectrum: see `Hessian` and `Hessian.extremes` for the settings."""
     own = {key: settings.pop(key) for key in ("tolerance", "most", "seed") if key in settings}
     return Hessian(space, theta, data, **settings).extremes(**own)
-
-
-@contextmanager
-def _twice_differentiable(module: nn.Module) -> Iterator[None]:
-    """Kernels that have second derivatives: the fused ones of attention and recurrent layers have none."""
-    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.set_flags(None)[0]
-    torch.backends.mha.set_fastpath_enabled(False)
-    if any(isinstance(layer, nn.RNNBase) for layer in module.modules()):
-        torch.backends.mkldnn.set_flags(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        torch.backends.mkldnn.set_flags(fused)

@@ -74,6 +74,11 @@ class WeightSpace:
         """Whether the module has running statistics (BatchNorm), which belong to one point only."""
         return bool(self._statistics)
 
+    @property
+    def statistics_names(self) -> list[str]:
+        """The names of the running statistics, in the order of their vector."""
+        return list(self._statistics)
+
     def vector(self, source: Source) -> Float[Tensor, " weights"]:
         """The weights of a module or state dict as one vector (a copy).
 

@@ -83,7 +83,7 @@ def test_help_answers_in_under_a_second():
         done = subprocess.run([sys.executable, "-m", "pathfinder", "--help"], capture_output=True, text=True)
         seconds.append(time.perf_counter() - began)
     assert done.returncode == 0 and min(seconds) < 1
-    for name in ("run", "train", "connect", "score", "curvature", "export", "plot", "compare", "list"):
+    for name in ("run", "train", "connect", "score", "curvature", "align", "export", "plot", "vtk", "compare", "list"):
         assert name in done.stdout
 
 
@@ -197,6 +197,28 @@ def test_curvature_at_a_point_along_a_path_and_over_a_surface(command, minima, t
     assert code == 0, err
     assert read_table(tmp_path / "map" / "curvature.csv")["y"].tolist() == [-1, 0, 1] * 2
     assert [path.name for path in (tmp_path / "map" / "figures").iterdir()] == ["ratio-surface.png"]
+
+
+def test_an_aligned_minimum_computes_the_same_nearer_by(command, minima, tmp_path):
+    a, b = minima / "a.safetensors", minima / "b.safetensors"
+    scores = {}
+    for method in ("weights", "activations"):
+        code, out, err = command("align", a, b, "-o", tmp_path / f"{method}.safetensors", "--method", method)
+        assert code == 0, err
+        row = dict(zip(*(line.split() for line in out.splitlines()[:2]), strict=True))
+        assert float(row["objective"]) > float(row["objective_before"])
+        assert method == "activations" or float(row["distance"]) < float(row["distance_before"])
+        kept = tmp_path / f"{method}-line"
+        code, _, err = command("score", "line", a, tmp_path / f"{method}.safetensors", "-o", kept, "--points", 5)
+        assert code == 0, err
+        scores[method] = read_table(kept / "paths.csv")
+    command("score", "line", a, b, "-o", tmp_path / "line", "--points", 5)
+    plain = read_table(tmp_path / "line" / "paths.csv")
+    for table in scores.values():
+        assert table["test_error"].iloc[-1] == plain["test_error"].iloc[-1]
+        assert table["train_loss"].iloc[-1] == pytest.approx(plain["train_loss"].iloc[-1], rel=1e-5)
+    wide = command("align", a, b, "-o", tmp_path / "no.safetensors", "--method", "weight")
+    assert wide[0] == 2 and "did you mean `weights`" in wide[2] and not (tmp_path / "no.safetensors").exists()
 
 
 def test_landscapes_of_several_runs_on_one_scale_and_as_vts(command, minima, tmp_path):

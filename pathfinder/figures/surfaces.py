@@ -55,9 +55,13 @@ def _contours(rows: pd.DataFrame, trajectory: pd.DataFrame, title: str, scale: S
         ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     if drawn is not None:
         level_bar(figure, drawn, figure.axes, "train loss (nats)", scale, aspect=30)
-    clipped = f", clipped at {scale.clip:g}" if rows["train_loss"].max() > scale.clip else ""
-    figure.suptitle(f"{title}: train loss (nats{clipped})", fontsize=11)
+    figure.suptitle(_caption(rows, title, scale), fontsize=11)
     return figure
+
+
+def _caption(rows: pd.DataFrame, title: str, scale: Scale) -> str:
+    clipped = f", clipped at {scale.clip:g}" if rows["train_loss"].max() > scale.clip else ""
+    return f"{title}: train loss (nats{clipped})"
 
 
 def _axis(axis: str, walked: pd.DataFrame) -> str:
@@ -81,5 +85,5 @@ def _reliefs(rows: pd.DataFrame, title: str, scale: Scale) -> Figure:
         ax.tick_params(labelsize=8, pad=0)
         ax.locator_params(axis="x", nbins=4)
         ax.locator_params(axis="y", nbins=4)
-    figure.suptitle(f"{title}: train loss (nats), clipped at {levels[-1]:.3g}", fontsize=11)
+    figure.suptitle(_caption(rows, title, scale), fontsize=11)
     return figure

@@ -1,0 +1,49 @@
+"""Align one minimum to another."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pathfinder.align import METHODS, aligned
+from pathfinder.commands.opened import Asked, Opened
+from pathfinder.lookup import unknown
+from pathfinder.networks import weights_file
+
+
+def align(
+    a: Path, b: Path, asked: Asked, out: Path, method: str, orders: int, examples: int, seed: int
+) -> pd.DataFrame:
+    """Write b with its hidden units in the order of a's.
+
+    Args:
+        a: the minimum to follow.
+        b: the minimum to align.
+        asked: data and network, where the files do not say them.
+        out: the file for the aligned weights.
+        method: `weights` or `activations`.
+        orders: random orders that weight matching tries.
+        examples: training examples whose activations are compared.
+        seed: draws orders and examples.
+
+    Returns:
+        A row: groups of units and units, the distance to a before and after, the objective before and after.
+    """
+    if method not in METHODS:
+        raise unknown("method of alignment", method, METHODS)
+    out = weights_file(out)
+    opened = Opened([a, b], asked)
+    space, theirs, ours = opened.space, opened.curve.start, opened.curve.end
+    found = aligned(
+        space, theirs, ours, opened.data["train"], method,
+        statistics=opened.statistics, orders=orders, examples=examples, seed=seed,
+    )  # fmt: skip
+    opened.network.save(out, space.state_dict(found.vector, found.statistics), aligned={"to": a.name, "method": method})
+    row = {
+        "groups": len(found.permutations),
+        "units": sum(len(permutation) for permutation in found.permutations),
+        "distance_before": float((ours - theirs).double().norm()),
+        "distance": float((found.vector - theirs).double().norm()),
+        "objective_before": found.objective[0],
+        "objective": found.objective[-1],
+    }
+    return pd.DataFrame([row])

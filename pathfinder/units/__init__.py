@@ -1,0 +1,219 @@
+"""Units: which axis of which tensor moves with which group of hidden units, found by following one forward pass.
+
+Every index along every axis of every tensor begins as a unit of its own. A dispatch mode then sees each ATen operation
+as it runs, however the module is written, and joins what must move together: the outputs of a layer with the inputs
+of the next, the two sides of a residual addition, the pixels of a channel that are flattened. What the outside can tell
+apart, the network's inputs and outputs, is fixed. What is left falls into groups of units that can be exchanged.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pathfinder.errors import PathfinderError, listed
+from pathfinder.kernels import plain_kernels
+from pathfinder.tree import leaves, mapped
+from pathfinder.units.follow import Follow
+from pathfinder.units.labels import Found, Labels
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a group of units lies.
+
+    Attributes:
+        tensor: the name of a parameter or buffer.
+        axis: of the tensor.
+        index: (units, block), the indices along it that belong to each unit.
+    """
+
+    tensor: str
+    axis: int
+    index: Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """Units that can be exchanged with each other, if that is done at all places at once."""
+
+    places: tuple[Place, ...]
+
+    def __len__(self) -> int:
+        return len(self.places[0].index)
+
+    @property
+    def name(self) -> str:
+        """The tensor whose outputs the units are."""
+        return next((place.tensor for place in self.places if place.axis == 0), self.places[0].tensor)
+
+
+class Structure:
+    """The permutation symmetry of a network: its groups of units.
+
+    Made by `Structure.of` a module, or by hand of a table such as
+    {"hidden": ["0.weight:0", "0.bias:0", "2.weight:1"]}: the axes, TENSOR:AXIS, along which the units of a group lie.
+    An axis that is longer than the shortest of its group holds a block of indices for each unit.
+    """
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.groups = tuple(groups)
+
+    @classmethod
+    def of(cls, module: nn.Module, inputs: Any) -> "Structure":
+        """Found by itself.
+
+        Args:
+            module: the network; it is read, never changed.
+            inputs: a few inputs as the module takes them: a tensor, or a tuple or dict of its arguments.
+
+        Raises:
+            PathfinderError: if an operation is not known (the message names the module), or no units can be exchanged.
+        """
+        twin = copy.deepcopy(module).double().cpu().eval()
+        x = _doubled(inputs)
+        labels = Labels(_tensors(twin))
+        with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
+            output = _called(twin, x)
+        for leaf in leaves(output):
+            labels.fix(labels.axes(leaf))
+        structure = cls([_group(units) for units in labels.alike()])
+        if not structure.groups:
+            raise PathfinderError(
+                f"{type(module).__name__} has no hidden units that can be permuted; nothing to align."
+            )
+        return structure
+
+    @classmethod
+    def by_hand(cls, table: Mapping[str, Sequence[str]], module: nn.Module) -> "Structure":
+        """Of a table of axes for each group.
+
+        Raises:
+            PathfinderError: if the module has no such axis, or lengths do not fit.
+        """
+        tensors = _tensors(module)
+        return cls([_written(name, axes, tensors) for name, axes in table.items()])
+
+    def permuted(self, tensors: Mapping[str, Tensor], permutations: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Tensors with the units of each group in another order: unit i is what unit permutation[i] was.
+
+        Args:
+            tensors: by name; those that no group knows stay as they are.
+            permutations: for each group, (units,).
+        """
+        moved = dict(tensors)
+        for group, permutation in zip(self.groups, permutations, strict=True):
+            for place in group.places:
+                if place.tensor in moved:
+                    moved[place.tensor] = reordered(moved[place.tensor], place, permutation)
+        return moved
+
+    def drawn(self, seed: int) -> list[Tensor]:
+        """A random permutation of each group."""
+        rng = np.random.default_rng(seed)
+        return [torch.from_numpy(rng.permutation(len(group))) for group in self.groups]
+
+    def heard(self, module: nn.Module, inputs: Any) -> list[list[Tensor]]:
+        """What each group hands on: for each layer that takes its units, (samples, units) over some inputs."""
+        twin = copy.deepcopy(module).eval()
+        labels = Labels(_tensors(twin), listening=True)
+        with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
+            _called(twin, inputs)
+        return [labels.said(*_first(group)) for group in self.groups]
+
+    def prove(self, module: nn.Module, inputs: Any, tolerance: float = 1e-9) -> None:
+        """Check in float64 that a randomly permuted network gives the same outputs.
+
+        Raises:
+            PathfinderError: if it does not.
+        """
+        twin = copy.deepcopy(module).double().cpu().eval()
+        x = _doubled(inputs)
+        with torch.no_grad():
+            before = [leaf.clone() for leaf in leaves(_called(twin, x))]
+            tensors = _tensors(twin)
+            for name, tensor in self.permuted(tensors, self.drawn(0)).items():
+                tensors[name].copy_(tensor.clone())
+            after = leaves(_called(twin, x))
+        apart = max(
+            float((a - b).abs().max() / b.abs().max().clamp_min(1e-300)) for a, b in zip(after, before, strict=True)
+        )
+        if not apart <= tolerance:
+            raise PathfinderError(
+                f"{type(module).__name__} with its units permuted gives other outputs (relative {apart:.1e}), so the "
+                "structure is wrong; give it by hand: a table of TENSOR:AXIS for each group of units."
+            )
+
+
+def reordered(tensor: Tensor, place: Place, permutation: Tensor) -> Tensor:
+    """A tensor with the units at a place in another order."""
+    order = torch.arange(tensor.shape[place.axis])
+    order[place.index.reshape(-1)] = place.index[permutation].reshape(-1)
+    return tensor.index_select(place.axis, order.to(tensor.device))
+
+
+def _called(module: nn.Module, x: Any) -> Any:
+    """The module's output on inputs that may be a tensor, or a tuple or dict of its arguments."""
+    try:
+        if isinstance(x, Mapping):
+            return module(**x)
+        return module(*x) if isinstance(x, tuple) else module(x)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise PathfinderError(
+            f"{type(module).__name__} cannot be followed on these inputs in float64 ({reason}); pass inputs it takes, "
+            "or give the structure by hand."
+        ) from error
+
+
+def _doubled(inputs: Any) -> Any:
+    return mapped(lambda leaf: leaf.detach().cpu().double() if leaf.is_floating_point() else leaf.cpu(), inputs)
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _group(units: list[Found]) -> Group:
+    """The group of units that lie at the same places."""
+    return Group(
+        tuple(
+            Place(tensor, axis, torch.tensor([unit[i][2] for unit in units]))
+            for i, (tensor, axis, _) in enumerate(units[0])
+        )
+    )
+
+
+def _first(group: Group) -> tuple[str, int, Tensor]:
+    place = group.places[0]
+    return place.tensor, place.axis, place.index
+
+
+def _written(name: str, axes: Sequence[str], tensors: Mapping[str, Tensor]) -> Group:
+    lengths = {}
+    for written in axes:
+        tensor, _, axis = written.rpartition(":")
+        if tensor not in tensors or not axis.isdigit() or int(axis) >= tensors[tensor].ndim:
+            raise PathfinderError(f"group `{name}` names `{written}`, but that is no axis TENSOR:AXIS of the network.")
+        lengths[tensor, int(axis)] = tensors[tensor].shape[int(axis)]
+    units = min(lengths.values(), default=0)
+    if units < 2 or any(length % units for length in lengths.values()):
+        raise PathfinderError(f"group `{name}` needs axes whose lengths are multiples of the shortest, got {lengths}.")
+    return Group(tuple(Place(t, axis, torch.arange(n).view(units, -1)) for (t, axis), n in lengths.items()))
+
+
+def known(structure: Structure, names: set[str]) -> Structure:
+    """The groups that lie in these tensors alone.
+
+    Raises:
+        PathfinderError: if none does.
+    """
+    groups = [group for group in structure.groups if all(place.tensor in names for place in group.places)]
+    if not groups:
+        held = listed(sorted({p.tensor for g in structure.groups for p in g.places} - names))
+        raise PathfinderError(f"every group of units also lies in {held}, which do not move; nothing can be permuted.")
+    return Structure(groups)

@@ -1,0 +1,62 @@
+"""Follow: a dispatch mode that labels the tensors of a forward pass as it runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pathfinder.errors import PathfinderError
+from pathfinder.units.labels import Labels, fixed
+from pathfinder.units.operations import CONSTANT, RULES, tensors_in
+
+
+class Follow(TorchDispatchMode):
+    """Passes the labels of units through every ATen operation.
+
+    Raises:
+        PathfinderError: inside, where an operation is not known that takes units that can move.
+    """
+
+    def __init__(self, labels: Labels) -> None:
+        super().__init__()
+        self.labels = labels
+        self._inside: list[str] = []
+
+    @contextmanager
+    def through(self, module: nn.Module) -> Iterator[None]:
+        """The mode, keeping the name of the part of the module that runs, for errors."""
+        hooks = []
+        for name, layer in module.named_modules():
+            hooks.append(layer.register_forward_pre_hook(lambda *_, name=name: self._inside.append(name)))
+            hooks.append(layer.register_forward_hook(lambda *_: self._left()))
+        try:
+            with self:
+                yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name, taken = func.overloadpacket.__name__, [tensor for tensor in tensors_in((args, kwargs)) if tensor.ndim]
+        moving = [self.labels.use(tensor) for tensor in taken]
+        if name in CONSTANT:  # equal values can change places
+            self.labels.tell(out, self.labels.fresh(out.shape))
+        elif not any(moving):
+            for tensor in tensors_in(out):
+                if not self.labels.knows(tensor):
+                    self.labels.tell(tensor, fixed(tensor.shape))
+        elif name in RULES:
+            RULES[name](self.labels, out, *args, **(kwargs or {}))
+        else:
+            module = self._inside[-1] if self._inside else ""
+            raise PathfinderError(
+                f"units cannot be followed through `{name}` in module `{module}`; give the structure by hand: a table "
+                "of TENSOR:AXIS for each group of units."
+            )
+        return out
+
+    def _left(self) -> None:
+        self._inside.pop()

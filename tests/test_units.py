@@ -1,0 +1,147 @@
+import pytest
+import torch
+from helpers import NETWORKS, Frozen, data, network
+from torch import nn
+from torch.nn import functional as F
+
+from pathfinder import PathfinderError, WeightSpace, build_model
+from pathfinder.align import structure_of
+from pathfinder.units import Structure
+
+X, _ = data(3)
+MODELS = {
+    "mlp": ({"widths": [8, 6]}, (1, 8, 8)),
+    "convnet": ({"widths": [4, 6]}, (1, 8, 8)),
+    "convnet-bn": ({"widths": [4, 6]}, (1, 8, 8)),
+    "vgg9": ({"width": 0.0625}, (3, 32, 32)),
+    "vgg16": ({"width": 0.0625, "batch_norm": True}, (3, 32, 32)),
+    "resnet20": ({"width": 0.25}, (3, 16, 16)),
+    "resnet20-noshort": ({"width": 0.25}, (3, 16, 16)),
+    "wrn56-2": ({"depth": 14}, (3, 16, 16)),
+    "preresnet110": ({"depth": 20}, (3, 16, 16)),
+    "wrn28-10": ({"depth": 10, "width": 1}, (3, 16, 16)),
+}
+
+
+def model(name):
+    arguments, shape = MODELS[name]
+    module = build_model(name, input_shape=shape, seed=0, **arguments)
+    return module, torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+
+
+class Odd(nn.Module):
+    """Depthwise and grouped convolutions, norms, concatenation, a slice, several pools, functional calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.depthwise = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 12, 3, padding=1, groups=6)
+        self.grouped, self.norm = nn.Conv2d(12, 12, 1, groups=6), nn.GroupNorm(3, 12)
+        self.side, self.up = nn.Conv2d(6, 5, 1), nn.ConvTranspose2d(5, 4, 2, stride=2)
+        self.hidden, self.scale, self.out = nn.Linear(23 * 4, 7), nn.LayerNorm(7), nn.Linear(7, 3)
+
+    def forward(self, x):
+        x = F.gelu(self.first(x))
+        left = F.relu(self.norm(self.grouped(F.silu(self.depthwise(x)))))
+        right = torch.tanh(self.side(x))
+        lifted = F.max_pool2d(self.up(right), 2)
+        joined = torch.cat([left, right, lifted, right[:, :2]], dim=1)
+        pooled = F.avg_pool2d(joined, 2)
+        return self.out(self.scale(F.elu(self.hidden(pooled.flatten(1)))))
+
+
+class Words(nn.Module):
+    """An embedding, an LSTM, and the mean over a sequence."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.lstm, self.out = nn.Embedding(9, 4), nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.out(self.lstm(self.table(x))[0].mean(1))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_keeps_its_outputs_when_its_units_are_permuted(name):
+    module, x = model(name)
+    before = Frozen.of(module)
+    structure = Structure.of(module, x)
+    structure.prove(module, x)
+    assert all(len(group) > 1 for group in structure.groups)
+    before.check(module)
+
+
+def test_groups_are_those_that_reading_the_network_gives():
+    module, x = model("mlp")
+    found = {group.name: len(group) for group in Structure.of(module, x).groups}
+    hidden = [name for name, tensor in module.named_parameters() if tensor.ndim == 2][:-1]
+    assert found == dict(zip(hidden, [8, 6], strict=True))
+    module, x = model("resnet20")
+    structure = Structure.of(module, x)  # a stream for each stage, and the inside of each block
+    assert sorted(len(group) for group in structure.groups) == sorted([4, 8, 16] + 3 * [4, 8, 16])
+    stream = next(group for group in structure.groups if group.name == "conv1.weight")
+    assert {place.tensor for place in stream.places} >= {
+        "bn1.running_var",
+        "blocks.2.conv2.weight",
+        "blocks.3.conv1.weight",
+    }
+    module, x = model("convnet")
+    last = Structure.of(module, x).groups[-1]
+    flat = next(place for place in last.places if place.axis == 1)
+    assert flat.index.shape[0] == 6 and flat.index.numel() == module.state_dict()[flat.tensor].shape[1]
+
+
+@pytest.mark.parametrize("module, x", [(Odd(), torch.randn(2, 2, 4, 4)), (Words(), torch.randint(9, (2, 4)))])
+def test_awkward_layers(module, x):
+    structure = Structure.of(module, x)
+    structure.prove(module, x)
+    units = sorted(len(group) for group in structure.groups)
+    assert units == ([2, 3, 3, 4, 7] if isinstance(module, Odd) else [4, 5])
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("mixed-dtypes", "tied", "lstm")])
+def test_small_networks(name):
+    module = network(name)
+    Structure.of(module, X).prove(module, X)
+
+
+def test_a_structure_by_hand_is_that_found():
+    module, x = network("mlp"), X
+    by_hand = Structure.by_hand({"hidden": ["0.weight:0", "0.bias:0", "2.weight:1"]}, module)
+    by_hand.prove(module, x)
+    found = Structure.of(module, x)
+    assert [[(p.tensor, p.axis) for p in g.places] for g in by_hand.groups] == [
+        [(p.tensor, p.axis) for p in g.places] for g in found.groups
+    ]
+    with pytest.raises(PathfinderError, match="gives other outputs .* so the structure is wrong; give it by hand"):
+        Structure.by_hand({"hidden": ["0.weight:0", "2.weight:1"]}, module).prove(module, x)
+    with pytest.raises(PathfinderError, match="group `hidden` names `0.wight:0`, but that is no axis"):
+        Structure.by_hand({"hidden": ["0.wight:0"]}, module)
+    with pytest.raises(PathfinderError, match="needs axes whose lengths are multiples of the shortest"):
+        Structure.by_hand({"hidden": ["0.weight:0", "0.weight:1"]}, module)
+
+
+class Sorted(nn.Module):
+    """What no rule knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(6, 5), nn.ReLU())
+        self.out = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.out(self.inner(x).sort(1).values)
+
+
+def test_what_cannot_be_followed_is_named(without_shapes):
+    with pytest.raises(
+        PathfinderError, match="units cannot be followed through `sort` in module ``; give the structure by"
+    ):
+        Structure.of(Sorted(), X)
+    with pytest.raises(PathfinderError, match="Linear has no hidden units that can be permuted"):
+        Structure.of(nn.Linear(6, 3), X)
+    with pytest.raises(PathfinderError, match="cannot be followed on these inputs in float64"):
+        Structure.of(network("mlp"), torch.randn(2, 5))
+    module = network("mlp")
+    module[0].requires_grad_(False)
+    with pytest.raises(PathfinderError, match="also lies in `0.bias`, `0.weight`, which do not move"):
+        structure_of(WeightSpace(module), X)
