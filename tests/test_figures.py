@@ -1,11 +1,16 @@
+import shutil
+
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 
 from pathfinder import PathfinderError
-from pathfinder.figures import draw
-from pathfinder.tables import write_table
+from pathfinder.figures import draw, draw_together
+from pathfinder.figures.contours import Scale
+from pathfinder.figures.style import CLIP
+from pathfinder.figures.surfaces import surface_figures
+from pathfinder.tables import read_table, write_table
 
 T = np.linspace(0, 1, 11)
 
@@ -65,8 +70,57 @@ def test_a_scored_line_alone_has_a_figure_too(folder):
     assert {path.stem for path in draw(folder)} == {"paths-solo", "paths-many"}
 
 
+@pytest.fixture
+def landscape(tmp_path):
+    """Profiles, surfaces with a trajectory, and curvature along paths and over a surface, of two minima."""
+    x, y = (side.ravel() for side in np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 4), indexing="ij"))
+    grids, walks, maps = [], [], []
+    for name, steep in (("p-a", 1.0), ("p-b", 30.0)):
+        keys = {"pair": "p", "name": name}
+        loss = 0.01 + steep * (x**2 + y**2)
+        grids.append(pd.DataFrame({**keys, "surface": "flat", "x": x, "y": y, "train_loss": loss, "test_loss": loss}))
+        line = pd.DataFrame({**keys, "surface": "ray", "x": T - 0.5, "train_loss": 0.1 + steep * (T - 0.5) ** 2})
+        grids.append(line.assign(test_loss=1.0, train_error=5.0, test_error=9.0))
+        walk = {**keys, "surface": "flat", "epoch": [0, 1], "x": [0.9, 0.0], "y": [0.5, 0.0], "explained_x": 0.8}
+        walks.append(pd.DataFrame(walk).assign(distance=0.0, explained_y=0.1))
+        ends = {"lambda_min": -0.1 * steep, "lambda_max": 2.0, "ratio": 0.05 * steep, "converged": x < 0.9}
+        maps.append(pd.DataFrame({**keys, "along": "flat", "x": x, "y": y, **ends}))
+    along = {"pair": "p", "name": "", "t": T, "lambda_min": -T, "lambda_max": 1 + T, "ratio": 0.1, "converged": T < 0.8}
+    maps += [pd.DataFrame({**along, "along": path, "trace": 3 + T, "trace_se": 0.2}) for path in ("line", "bezier")]
+    for name, tables in (("surfaces", grids), ("trajectory", walks), ("curvature", maps)):
+        write_table(tmp_path / f"{name}.csv", pd.concat(tables))
+    return tmp_path
+
+
+def test_landscapes_are_drawn_alone_and_of_several_runs(landscape, tmp_path):
+    names = {"profile-ray", "contours-flat", "filled-flat", "relief-flat", "curvature-p", "ratio-flat"}
+    drawn = {path.stem: matplotlib.image.imread(path) for path in draw(landscape)}
+    assert set(drawn) == names
+    linear = {path.stem: path for path in draw(landscape, clip=2.0, log=False)}
+    for name in ("contours-flat", "filled-flat", "relief-flat"):
+        assert not np.array_equal(matplotlib.image.imread(linear[name]), drawn[name])
+    shutil.copytree(landscape, tmp_path / "other")
+    together = {path.stem: path for path in draw_together([landscape, tmp_path / "other"], tmp_path / "both")}
+    assert set(together) == names - {"curvature-p"} | {f"curvature-{name} p" for name in (landscape.name, "other")}
+    assert (landscape / "figures" / "ratio-flat.png").exists()
+    with pytest.raises(PathfinderError, match="the clip of a figure must be more than 0, got -1"):
+        draw(landscape, clip=-1.0)
+
+
+def test_panels_share_one_scale(landscape):
+    """A steep valley has more contour lines than a shallow one, not the same ones relabelled."""
+    table = read_table(landscape / "surfaces.csv").query("surface == 'flat'")
+    levels = Scale(CLIP).levels(table["train_loss"])
+    assert levels[-1] == pytest.approx(CLIP, rel=2e-3) and levels[0] < table["train_loss"].min()
+    figure = surface_figures(table, pd.DataFrame(columns=["name", "surface", "x", "y"]), Scale(CLIP))["filled-flat"]
+    limits = {part.get_clim() for ax in figure.axes for part in ax.collections if part.get_array() is not None}
+    assert (levels[0], levels[-1]) in limits
+
+
 def test_nothing_to_draw_is_an_error(tmp_path):
     with pytest.raises(PathfinderError, match="holds no table to draw"):
         draw(tmp_path)
     with pytest.raises(PathfinderError, match="is no folder"):
         draw(tmp_path / "no")
+    with pytest.raises(PathfinderError, match=r"hold no surfaces.csv and no curvature.csv"):
+        draw_together([tmp_path], tmp_path / "both")

@@ -88,19 +88,24 @@ def _of_paths(folder: Path, has: set[str], groups: dict[str, str]) -> dict[str, 
 
 
 def _of_landscapes(folders: Sequence[Path], scale: Scale) -> dict[str, Figure]:
+    called = _called(folders)
     surfaces, trajectory, curvature = (
-        pd.concat([_named(_table(folder, name), folder, len(folders) > 1) for folder in folders], ignore_index=True)
+        pd.concat([_named(_table(folder, name), title) for folder, title in called.items()], ignore_index=True)
         for name in ("surfaces", "trajectory", "curvature")
     )
     figures = surface_figures(surfaces, trajectory, scale) if len(surfaces) else {}
     return {**figures, **(curvature_figures(curvature) if len(curvature) else {})}
 
 
-def _named(table: pd.DataFrame, folder: Path, several: bool) -> pd.DataFrame:
-    """The rows of one run among several, under its name."""
-    if not several or table.empty:
-        return table
-    return table.assign(pair=folder.name + " " + table["pair"], name=folder.name + " " + table["name"].fillna(""))
+def _called(folders: Sequence[Path]) -> dict[Path, str]:
+    """What to put before the names of each run, if there are several: its folder, with what is above it if need be."""
+    several = list(dict.fromkeys(folders))
+    alone = len({folder.name for folder in several}) == len(several)
+    return {f: "" if len(several) == 1 else f"{f.name if alone else f} " for f in several}
+
+
+def _named(table: pd.DataFrame, title: str) -> pd.DataFrame:
+    return table.assign(pair=title + table["pair"], name=title + table["name"].fillna("")) if len(table) else table
 
 
 def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
