@@ -65,11 +65,12 @@ def aligned(
     orders: int = 5,
     examples: int = 1000,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Alignment:
     """b aligned to a by a method of this name, with what it needs taken from a data set.
 
     Args:
-        space, a, b, orders, seed: as for `match_weights`.
+        space, a, b, orders, seed, progress: as for `match_weights`.
         data: the structure is proved on its first examples; activations are those of a few more.
         method: one of `METHODS`.
         statistics: running statistics of BatchNorm at a and b.
@@ -78,10 +79,27 @@ def aligned(
     few = next(iter(data.subset(2, 0).batches(2)))[0]
     own, theirs = statistics or (None, None)
     if method == "weights":
-        return match_weights(space, a, b, inputs=few, statistics=theirs, orders=orders, seed=seed)
+        return match_weights(space, a, b, inputs=few, statistics=theirs, orders=orders, seed=seed, progress=progress)
     batch = next(iter(data.subset(examples, seed).batches(examples)))[0]
     both = None if own is None or theirs is None else (own, theirs)
     return match_activations(space, a, b, batch, structure=structure_of(space, few), statistics=both)
+
+
+def alignment_row(a: Tensor, b: Tensor, found: Alignment) -> dict[str, Any]:
+    """What a table says of an alignment: units, sweeps, the distance of b to a and the objective before and after."""
+    best = max(found.orders)
+    return {
+        "groups": len(found.permutations),
+        "units": sum(len(permutation) for permutation in found.permutations),
+        "moved": sum(int((p != torch.arange(len(p))).sum()) for p in found.permutations),
+        "sweeps": len(found.objective) - 1,
+        "orders": len(found.orders),
+        "best_orders": sum(order >= best - 1e-9 * abs(best) for order in found.orders),
+        "distance_before": float((b - a).double().norm()),
+        "distance": float((found.vector - a).double().norm()),
+        "objective_before": found.objective[0],
+        "objective": found.objective[-1],
+    }
 
 
 def match_weights(

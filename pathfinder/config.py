@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pathfinder.data import Source
 from pathfinder.datasets import load_labelled
 from pathfinder.recipe import Checked, Count, CurveRecipe, Recipe, Seed
-from pathfinder.scoring import Curvature, Name, Planes, Scoring, Surface
+from pathfinder.scoring import Align, Curvature, Name, Planes, Scoring, Surface
 
 Table = TypeVar("Table", bound=Checked)
 
@@ -126,6 +126,7 @@ class Config(Checked):
     planes: Planes | None = None
     surfaces: tuple[Surface, ...] = ()
     curvature: tuple[Curvature, ...] = ()
+    align: Align | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
@@ -137,12 +138,13 @@ class Config(Checked):
         for plan in plans:
             if plan.a.model_dump() == plan.b.model_dump():
                 raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
-            if not plan.paths(self.score):
+            if not plan.paths(self):
                 raise ValueError(
                     f"nothing is to be scored between the minima of `{plan.name}`; add a curve or the line"
                 )
             titles = [curve.title for curve in plan.curves]
-            _unlike([*titles, "line", "ends"], "paths", "curves")
+            both = ["", "aligned-"] if self.align else [""]
+            _unlike([*(f"{how}{t}" for t in [*titles, "line"] for how in both), "ends"], "paths", "curves")
             _unlike([*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces")
             self._can_draw(plan)
         if twice := _repeated([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
@@ -157,7 +159,8 @@ class Config(Checked):
                     f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
                     "minimum.checkpoint_every"
                 )
-        titles, bent = [c.title for c in plan.curves], [c.title for c in plan.curves if c.bends > 0]
+        titles, straight = plan.paths(self), [curve.title for curve in plan.curves if curve.bends == 0] + ["line"]
+        bent = [title for title in titles if title.removeprefix("aligned-") not in straight]
         if self.planes:
             if any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
                 raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
@@ -170,7 +173,7 @@ class Config(Checked):
                     )
             if not bent:
                 raise ValueError("a plane needs a bend, but no curve has one; add a curve with bends or drop [planes]")
-        axes = dict.fromkeys(plan.paths(self.score), 1) | {surface.title: surface.axes for surface in self.surfaces}
+        axes = dict.fromkeys(plan.paths(self), 1) | {surface.title: surface.axes for surface in self.surfaces}
         _unlike([one.along for one in self.curvature], "entries of curvature", "curvature", "along")
         for one in self.curvature:
             if one.along not in axes:
@@ -216,9 +219,10 @@ class Plan:
     b: Minimum
     curves: list[CurveSettings]
 
-    def paths(self, score: Scoring) -> list[str]:
-        """The names of all that is scored between the two."""
-        return [*(["line"] if score.line else []), *(curve.title for curve in self.curves)]
+    def paths(self, config: Config) -> list[str]:
+        """The names of all that is scored between the two, and again with b aligned."""
+        names = [*(["line"] if config.score.line else []), *(curve.title for curve in self.curves)]
+        return names + [f"aligned-{name}" for name in names if config.align]
 
 
 def _kept(plan: Plan, side: str) -> bool:

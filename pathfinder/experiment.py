@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from pathfinder import tables
+from pathfinder.align import aligned, alignment_row
 from pathfinder.config import Config, CurveSettings, Minimum, Plan
 from pathfinder.data import smallest
 from pathfinder.errors import PathfinderError
 from pathfinder.fit import fit_curve, fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, key_of, quiet
 from pathfinder.geometry import Curve, Line, kind_named
-from pathfinder.measure import Measurements, Pair
+from pathfinder.measure import Measurements, Pair, PairPath
 from pathfinder.networks import Network, beside_curve, last_good, network_of, probe, trajectory
 from pathfinder.results import Results
+from pathfinder.scoring import Align
 from pathfinder.weights import WeightSpace, same_network
 
 
@@ -95,13 +98,45 @@ class Experiment:
         a, b = space.vector(module_a), space.vector(module_b)
         if torch.equal(a, b):
             raise PathfinderError(f"both minima of `{plan.name}` are the same; give a and b seeds of their own.")
-        statistics = [space.statistics(module_a), space.statistics(module_b)]
-        curves: dict[str, Curve] = {"line": Line(a, b)} if self.config.score.line else {}
-        keys = {"line": key_of(key_a, key_b)}
+        ends = _Ends(a, b, [space.statistics(module_a), space.statistics(module_b)], [key_a, key_b])
+        paths = self._paths(plan, space, ends, network_a)
+        if self.config.align:
+            aligned = self._aligned(plan, self.config.align, space, ends, network_b)
+            paths |= self._paths(plan, space, aligned, network_a, "aligned-")
+        self.measure.between(Pair(plan, space, paths))
+
+    def _paths(
+        self, plan: Plan, space: WeightSpace, ends: "_Ends", network: Network, prefix: str = ""
+    ) -> dict[str, PairPath]:
+        """The line and the trained curves between two ends."""
+        paths = {}
+        if self.config.score.line:
+            paths[f"{prefix}line"] = PairPath(Line(ends.a, ends.b), ends.statistics, key_of(*ends.keys))
         for settings in plan.curves:
-            curve, key = self._curve(plan, settings, space, (a, b), [key_a, key_b], network_a)
-            curves[settings.title], keys[settings.title] = curve, key
-        self.measure.between(Pair(plan, space, statistics, curves, keys))
+            curve, key = self._curve(plan, settings, space, ends, network, f"{prefix}{settings.title}")
+            paths[f"{prefix}{settings.title}"] = PairPath(curve, ends.statistics, key)
+        return paths
+
+    def _aligned(self, plan: Plan, settings: Align, space: WeightSpace, ends: "_Ends", network: Network) -> "_Ends":
+        """The ends with the units of b in the order of a's, as one more minimum `NAME-b-aligned`."""
+        name = f"{plan.name}-b-aligned"
+        key = self.measure.key("align", self.config.seed, settings.model_dump(), ends.keys)
+        with self.folder.stage(f"align {plan.name}", key) as (stage, progress):
+            if (kept := stage.load()) is None:
+                found = aligned(
+                    space, ends.a, ends.b, self.data["train"], settings.method, statistics=ends.statistics,
+                    orders=settings.orders, examples=settings.examples, seed=self.config.seed, progress=progress,
+                )  # fmt: skip
+                kept = {"b": found.vector, "statistics": found.statistics, "row": alignment_row(ends.a, ends.b, found)}
+                stage.save(kept)
+        b, statistics = kept["b"], kept["statistics"]
+        module = space.module(b, statistics)
+        path = self.folder.path / "minima" / f"{name}.safetensors"
+        network.save(path, space.state_dict(b, statistics), aligned={"to": f"{plan.name}-a", **settings.model_dump()})
+        row = {"pair": plan.name, "model": network.name, "aligned": settings.method}
+        self.results.add("minima", pd.DataFrame([row | self.measure.own_scores(name, key, module)]), name=name)
+        self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)
+        return _Ends(ends.a, b, [ends.statistics[0], statistics], [ends.keys[0], key])
 
     def _minimum(self, plan: Plan, side: str, end: Minimum, network: Network) -> tuple[nn.Module, str]:
         name = f"{plan.name}-{side}"
@@ -147,18 +182,12 @@ class Experiment:
         return module, history
 
     def _curve(
-        self,
-        plan: Plan,
-        settings: CurveSettings,
-        space: WeightSpace,
-        ends: tuple[Tensor, Tensor],
-        keys: list[str],
-        network: Network,
+        self, plan: Plan, settings: CurveSettings, space: WeightSpace, ends: "_Ends", network: Network, title: str
     ) -> tuple[Curve, str]:
-        name = f"{plan.name}-{settings.title}"
+        name = f"{plan.name}-{title}"
         recipe = settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
-        key = self._fit_key("curve", keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
-        curve = kind_named(settings.kind)(*ends, bends=settings.bends, fixed_ends=settings.fixed_ends)
+        key = self._fit_key("curve", ends.keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
+        curve = kind_named(settings.kind)(ends.a, ends.b, bends=settings.bends, fixed_ends=settings.fixed_ends)
         if curve.free():
             with (
                 self.folder.stage(f"curve {name}", key) as (stage, progress),
@@ -169,7 +198,7 @@ class Experiment:
                     progress=progress, stage=stage, device=self.config.device, precision=self.config.precision,
                     **recipe,
                 )  # fmt: skip
-            self.results.add_training(plan.name, settings.title, history)
+            self.results.add_training(plan.name, title, history)
         path = self.folder.path / "curves" / f"{name}.safetensors"
         curve.save(path, beside_curve(space), **network.metadata(), recipe=recipe, key=key)
         return curve, key
@@ -187,3 +216,13 @@ class Experiment:
             measured |= {name: asked} if asked else {}
         config = self.config.model_dump(exclude_unset=True)
         self.folder.write_record(self.config.device, self.data, seed=self.config.seed, config=config, **measured)
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Two minima to be joined, b as it was trained or aligned."""
+
+    a: Tensor
+    b: Tensor
+    statistics: list[Tensor]
+    keys: list[str]

@@ -26,14 +26,26 @@ _ALL = {"examples": None, "batch_norm_examples": None}
 
 
 @dataclass(frozen=True)
+class PairPath:
+    """A path between two minima, with what it depends on."""
+
+    curve: Curve
+    statistics: list[Tensor]  # of BatchNorm, at the ends
+    key: str
+
+
+@dataclass(frozen=True)
 class Pair:
-    """Two minima and the paths between them, with what these depend on."""
+    """Two minima and the paths between them by name."""
 
     plan: Plan
     space: WeightSpace
-    statistics: list[Tensor]  # of BatchNorm, at the ends
-    curves: dict[str, Curve]
-    keys: dict[str, str]
+    paths: dict[str, PairPath]
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """The geometry of each path."""
+        return {name: path.curve for name, path in self.paths.items()}
 
 
 class Measurements:
@@ -110,50 +122,53 @@ class Measurements:
 
     def between(self, pair: Pair) -> None:
         """The paths of a pair, what is rescored of them, their planes, and the curvature along them."""
-        evaluator, full = (self._evaluator(pair.space, pair.statistics, **counts) for counts in ({}, _ALL))
-        scored = {name: self._path(pair, name, evaluator) for name in pair.curves}
+        scored = {name: self._path(pair, name) for name in pair.paths}
         self.results.add_paths(pair.plan.group, pair.plan.name, scored)
-        if self.config.score.rescore and evaluator.counts() != full.counts():
-            self._rescore(pair, scored, full)
+        if self.config.score.rescore:
+            self._rescore(pair, scored)
         if self.config.planes is not None:
             self._planes(pair, self.config.planes)
         for asked in self.config.curvature:
-            if asked.along in pair.curves:
-                curve = pair.curves[asked.along]
-                at = _Place(pair.plan.name, "", pair.space, curve, curve.grid(asked.points), pair.keys[asked.along])
+            if asked.along in pair.paths:
+                path = pair.paths[asked.along]
+                at = _Place(pair.plan.name, "", pair.space, path.curve, path.curve.grid(asked.points), path.key)
                 self._curvature(asked, at)
 
-    def _path(self, pair: Pair, name: str, evaluator: Evaluator) -> Scores:
-        score, curve = self.config.score, pair.curves[name]
-        t = curve.grid(score.points, *score.range) if isinstance(curve, Line) else curve.grid(score.points)
-        key = self._scoring_key(pair.keys[name], t.tolist())
+    def _path(self, pair: Pair, name: str) -> Scores:
+        score, path = self.config.score, pair.paths[name]
+        reach = score.range if isinstance(path.curve, Line) else ()
+        t = path.curve.grid(score.points, *reach)
+        evaluator = self._evaluator(pair.space, path.statistics)
+        key = self._scoring_key(path.key, t.tolist())
         with self.folder.stage(f"score {pair.plan.name}-{name}", key) as (stage, progress):
-            return evaluator.score(curve, t, progress=progress, stage=stage)
+            return evaluator.score(path.curve, t, progress=progress, stage=stage)
 
     def _planes(self, pair: Pair, settings: Planes) -> None:
         counts, plan = self.counts(settings), pair.plan
-        evaluator = self._evaluator(pair.space, pair.statistics, **counts)
-        for name in settings.curves or [curve.title for curve in plan.curves if curve.bends > 0]:
-            curve = pair.curves[name]
-            plane = Plane.of(curve)
+        for name in settings.curves or [name for name, curve in pair.curves.items() if len(curve.bends)]:
+            path = pair.paths[name]
+            evaluator = self._evaluator(pair.space, path.statistics, **counts)
+            plane = Plane.of(path.curve)
             grid = plane.grid(settings.points, settings.margin)
-            key = self._scoring_key(pair.keys[name], grid.tolist(), counts)
+            key = self._scoring_key(path.key, grid.tolist(), counts)
             with self.folder.stage(f"plane {plan.name}-{name}", key) as (stage, progress):
                 scored = evaluator.score(plane, grid, progress=progress, stage=stage)
-            self.results.add_plane(plan.name, name, plane, scored, pair.curves, curve.grid(self.config.score.points))
+            t = path.curve.grid(self.config.score.points)
+            self.results.add_plane(plan.name, name, plane, scored, pair.curves, t)
 
-    def _rescore(self, pair: Pair, scored: dict[str, Scores], evaluator: Evaluator) -> None:
-        """The ends, and where each path is worst, on all examples."""
-        first = next(iter(pair.curves))
+    def _rescore(self, pair: Pair, scored: dict[str, Scores]) -> None:
+        """The ends, and where each path is worst, on all examples, if not all were scored before."""
+        first = next(iter(pair.paths))
         points = {"ends": [0.0, 1.0], **{name: tables.peaks(scores.table) for name, scores in scored.items()}}
         for name, t in points.items():
-            if not t:
+            path = pair.paths[name if name in pair.paths else first]
+            evaluator, full = (self._evaluator(pair.space, path.statistics, **counts) for counts in ({}, _ALL))
+            if not t or evaluator.counts() == full.counts():
                 continue
-            path = name if name in pair.curves else first
-            key = self._scoring_key("rescore", pair.keys[path], t)
+            key = self._scoring_key("rescore", path.key, t)
             with self.folder.stage(f"rescore {pair.plan.name}-{name}", key) as (stage, progress):
                 at = torch.tensor(t, dtype=torch.float64)
-                found = evaluator.score(pair.curves[path], at, progress=progress, stage=stage)
+                found = full.score(path.curve, at, progress=progress, stage=stage)
             self.results.add_rescored(pair.plan.name, name, found)
 
     def _curvature(self, asked: Curvature, at: "_Place") -> None:

@@ -112,3 +112,17 @@ class Curvature(Checked):
     tolerance: Positive = 1e-2
     most: Count = 400
     samples: Annotated[int, Field(ge=0)] = 0
+
+
+class Align(Checked):
+    """How b's hidden units are put in the order of a's; all paths are then drawn once more, to the aligned b.
+
+    Attributes:
+        method: `weights` or `activations`.
+        orders: random orders that weight matching tries.
+        examples: training examples whose activations are compared.
+    """
+
+    method: Literal["weights", "activations"] = "weights"
+    orders: Count = 5
+    examples: Count = 1000

@@ -210,6 +210,30 @@ def test_curvature_along_a_curve_and_over_a_surface_is_that_of_each_point(tiny, 
     assert csv_bytes(tmp_path / "run") == before
 
 
+def test_aligned_paths_lead_to_the_same_network_nearer_by(tiny, tmp_path):
+    config = tmp_path / "align.toml"
+    config.write_text(tiny.read_text() + '[align]\nmethod = "weights"\norders = 2\n')
+    changes = ["minimum.epochs=3", "curve.epochs=1", "planes.points=2"]
+    summary = Experiment(load_config(config, changes), tmp_path / "run").run()
+    paths = ["line", "bezier", "aligned-line", "aligned-bezier"]
+    assert list(dict.fromkeys(summary["path"])) == paths
+    table = read_table(tmp_path / "run" / "paths.csv")
+    last = table[table["t"] == 1].set_index("path")
+    assert last.loc["aligned-line", "test_error"] == last.loc["line", "test_error"]
+    assert last.loc["aligned-line", "train_loss"] == pytest.approx(last.loc["line", "train_loss"], rel=1e-4)
+    assert last.loc["aligned-line", "arc_length"] < last.loc["line", "arc_length"]
+    row = read_table(tmp_path / "run" / "alignment.csv").iloc[0]
+    assert row["method"] == "weights" and row["orders"] == 2 and row["distance"] < row["distance_before"]
+    minima = read_table(tmp_path / "run" / "minima.csv").set_index("name")
+    assert list(minima.index) == ["convnet-bn-a", "convnet-bn-b", "convnet-bn-b-aligned"]
+    assert minima.loc["convnet-bn-b-aligned", "test_error"] == minima.loc["convnet-bn-b", "test_error"]
+    assert (minima["aligned"].fillna("") == ["", "", "weights"]).all()
+    assert (tmp_path / "run" / "curves" / "convnet-bn-aligned-bezier.safetensors").exists()
+    before = csv_bytes(tmp_path / "run")
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    assert csv_bytes(tmp_path / "run") == before
+
+
 def test_augmented_data_is_another_fit(tiny, tmp_path):
     changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]
     losses = []

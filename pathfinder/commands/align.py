@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pathfinder.align import METHODS, aligned
+from pathfinder.align import METHODS, aligned, alignment_row
 from pathfinder.commands.opened import Asked, Opened
 from pathfinder.lookup import unknown
 from pathfinder.networks import weights_file
@@ -26,7 +26,7 @@ def align(
         seed: draws orders and examples.
 
     Returns:
-        A row: groups of units and units, the distance to a before and after, the objective before and after.
+        The row of `alignment_row`.
     """
     if method not in METHODS:
         raise unknown("method of alignment", method, METHODS)
@@ -38,12 +38,4 @@ def align(
         statistics=opened.statistics, orders=orders, examples=examples, seed=seed,
     )  # fmt: skip
     opened.network.save(out, space.state_dict(found.vector, found.statistics), aligned={"to": a.name, "method": method})
-    row = {
-        "groups": len(found.permutations),
-        "units": sum(len(permutation) for permutation in found.permutations),
-        "distance_before": float((ours - theirs).double().norm()),
-        "distance": float((found.vector - theirs).double().norm()),
-        "objective_before": found.objective[0],
-        "objective": found.objective[-1],
-    }
-    return pd.DataFrame([row])
+    return pd.DataFrame([alignment_row(theirs, ours, found)])

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathfinder.figures.style import UNITS, by_group, colours
+from pathfinder.figures.style import UNITS, by_group, colours, dashes
 
 
 def path_figures(paths: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
@@ -51,7 +51,7 @@ def _draw_path(ax: Axes, path: pd.DataFrame, column: str, colour: str, name: str
         low, high = mean - half, mean + half
     else:
         low, high = by_t.min().to_numpy(), by_t.max().to_numpy()
-    ax.plot(t, mean, color=colour, label=name, linewidth=1.8)
+    ax.plot(t, mean, dashes(name), color=colour, label=name, linewidth=1.8)
     ax.fill_between(
         t,
         np.maximum(low, 0 if column.endswith("error") else 1e-12),

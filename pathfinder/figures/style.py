@@ -20,6 +20,7 @@ STYLE = {
     "savefig.dpi": 150,
     "figure.constrained_layout.use": True,
 }
+ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
 CLIP = 10.0  # nats: far beyond chance, where the shape of a valley would no longer show
 MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 UNITS = {"loss": "loss (nats)", "error": "error (%)"}
@@ -27,10 +28,17 @@ SPLITS = {"train": "-", "validation": ":", "test": "--"}
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each path: its own where it is known, so that figures agree."""
+    """A colour for each path: its own where it is known, so that figures agree; an aligned path has its twin's."""
     names = list(names)
-    others = iter(_OTHERS * (1 + len(names) // len(_OTHERS)))
-    return {name: _KNOWN.get(name) or next(others) for name in names}
+    kinds = dict.fromkeys(name.removeprefix(ALIGNED) for name in names)
+    others = iter(_OTHERS * (1 + len(kinds) // len(_OTHERS)))
+    chosen = {kind: _KNOWN.get(kind) or next(others) for kind in kinds}
+    return {name: chosen[name.removeprefix(ALIGNED)] for name in names}
+
+
+def dashes(name: str) -> str:
+    """The line style of a path: dashed where it leads to an aligned minimum."""
+    return "--" if name.startswith(ALIGNED) else "-"
 
 
 def group_of(pairs: pd.Series, groups: dict[str, str]) -> pd.Series:
