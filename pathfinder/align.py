@@ -76,7 +76,7 @@ def aligned(
         statistics: running statistics of BatchNorm at a and b.
         examples: whose activations are compared, drawn by seed.
     """
-    few = next(iter(data.subset(2, 0).batches(2)))[0]
+    few = first_inputs(data)
     own, theirs = statistics or (None, None)
     if method == "weights":
         return match_weights(space, a, b, inputs=few, statistics=theirs, orders=orders, seed=seed, progress=progress)
@@ -260,6 +260,11 @@ def _correlation(x: list[Tensor], y: list[Tensor]) -> np.ndarray:
         spread = left.std(0)[:, None] * right.std(0)[None, :]
         total = total + (left.T @ right / (len(left) - 1) / (spread + 1e-4)).numpy()
     return total / len(x)
+
+
+def first_inputs(data: Source) -> Any:
+    """Two inputs of a data set, enough to find a structure and to prove it."""
+    return next(iter(data.subset(2, 0).batches(2)))[0]
 
 
 def _few(inputs: Any, count: int = 2) -> Any:

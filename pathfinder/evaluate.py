@@ -4,7 +4,8 @@ A point stands alone: its score is the same bit for bit in any order, chunk or c
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from contextlib import nullcontext
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from pathfinder.lookup import unknown
 from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_example
 from pathfinder.precision import autocast, device_named
 from pathfinder.progress import Progress, silent
+from pathfinder.repair import Correction, Moments, Repair, mixed
 from pathfinder.scores import Scores
 from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
@@ -45,6 +47,8 @@ class Evaluator:
             module; or `interpolate` those of the ends.
         statistics: for `interpolate`: the running statistics of the ends, or of every anchor, mixed with C(t).
         batch_norm_data: inputs for re-estimation; the split `train` if not given.
+        repair: for networks without BatchNorm: sets the moments of hidden units between the ends of a path, measured on
+            the same inputs (Jordan et al. 2023); see `repair.Repair`.
         batch_size: examples per forward pass; the re-estimated statistics depend on it, see `reestimate`.
         examples: how many examples of each split are scored, a fixed subset by seed; all if not given.
         batch_norm_examples: likewise for re-estimation.
@@ -64,6 +68,7 @@ class Evaluator:
         batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate",
         statistics: Sequence[Tensor] | None = None,
         batch_norm_data: Any = None,
+        repair: Repair | None = None,
         batch_size: int = 256,
         examples: int | None = None,
         batch_norm_examples: int | None = None,
@@ -92,8 +97,11 @@ class Evaluator:
             **(default_metrics(loss, classes) if metrics is None else metrics),
         }
         self._statistics = [s.to(self.device) for s in statistics or []]
+        self._repair = repair
         self._norm_source: Source | None = None
-        if space.has_statistics and batch_norm in ("reestimate", "augmented"):
+        if repair is not None and space.has_statistics:
+            raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")
+        if repair is not None or (space.has_statistics and batch_norm in ("reestimate", "augmented")):
             source = whole.get("train") if batch_norm_data is None else as_source(batch_norm_data)
             if source is None:
                 raise PathfinderError(
@@ -130,12 +138,13 @@ class Evaluator:
             )
         keep = isinstance(geometry, Curve)
         geometry = geometry.to(self.device)
+        ends = self._end_moments(geometry)
         kept = stage.load() if stage else None
         rows: list[dict[str, float]] = list(kept["rows"]) if kept else []
         losses: list[dict[tuple[str, str], Tensor]] = list(kept["losses"]) if kept else []
         progress(len(rows), len(t))
         while len(rows) < len(t):
-            for values in self._values(geometry, t[len(rows) : len(rows) + self.chunk]):
+            for values in self._values(geometry, t[len(rows) : len(rows) + self.chunk], ends):
                 rows.append(self._row(values))
                 if keep:
                     losses.append({key: torch.from_numpy(value) for key, value in values.items()})
@@ -175,7 +184,7 @@ class Evaluator:
     @property
     def reestimates(self) -> bool:
         """Whether running statistics of BatchNorm are re-estimated at every point."""
-        return self._norm_source is not None
+        return self.space.has_statistics and self._norm_source is not None
 
     def counts(self) -> dict[str, int]:
         """How many examples are scored and how many re-estimate BatchNorm, as every table says."""
@@ -190,21 +199,45 @@ class Evaluator:
             source = source.moved(self.seed + 1)
         return None if source is None else source.to(self.device)
 
-    def _values(self, geometry: Geometry, t: Tensor) -> list[Values]:
+    def _end_moments(self, geometry: Geometry) -> tuple[Moments, Moments] | None:
+        """The moments of hidden units at the ends of a path, if they are to be repaired between."""
+        if self._repair is None:
+            return None
+        if not isinstance(geometry, Curve):
+            raise PathfinderError(f"repair needs a path between two ends, not a {geometry.kind()}; drop repair.")
+        with torch.no_grad(), self.space.evaluating():
+            first, last = (self._repair.moments(*self._hearing(end)) for end in (geometry.start, geometry.end))
+        return first, last
+
+    def _hearing(self, theta: Tensor) -> tuple[Any, Any]:
+        """The network at theta as a function of its inputs, and the inputs on which its units are measured."""
+        tensors = {**self.space.split(theta), **self.space.fixed(None, self.device)}
+        return partial(self._output, tensors), (x for x, _ in self._norm_data.batches(self.batch_size))
+
+    def _values(self, geometry: Geometry, t: Tensor, ends: tuple[Moments, Moments] | None) -> list[Values]:
         """The values of each example at a few points, in one pass over the data."""
         with torch.no_grad():
             points = [t[i : i + 1].to(self.device) for i in range(len(t))]
             thetas = [geometry(point)[0] for point in points]
             fixed = self._fixed_at(thetas, [geometry.coefficients(point)[0] for point in points], points)
-            return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)])
+            corrected: list[Correction | None] = [None] * len(t)
+            if self._repair is not None and ends is not None:
+                with self.space.evaluating():
+                    goals = [mixed(ends, float(at)) for at in t]
+                    corrected = [
+                        self._repair.towards(goal, *self._hearing(theta))
+                        for goal, theta in zip(goals, thetas, strict=True)
+                    ]
+            return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)], corrected)
 
-    def _pass(self, points: list[Fixed]) -> list[Values]:
+    def _pass(self, points: list[Fixed], corrected: Sequence[Correction | None] = (None,)) -> list[Values]:
         parts: list[dict] = [{(m, s): [] for m in self._functions for s in self.data} for _ in points]
         with self.space.evaluating():
             for split, source in self.data.items():
                 for x, y in source.batches(self.batch_size):
-                    for tensors, part in zip(points, parts, strict=True):
-                        output = self._output(tensors, x)
+                    for tensors, part, correction in zip(points, parts, corrected, strict=True):
+                        with nullcontext() if correction is None else correction.applied():
+                            output = self._output(tensors, x)
                         for metric, function in self._functions.items():
                             values = function(output, y)
                             part[metric, split].append(per_example(values, count(x)))
@@ -217,7 +250,7 @@ class Evaluator:
                 raise PathfinderError("batch_norm='interpolate' needs a geometry; pass statistics= for a single point.")
             return [self.space.fixed(self._mixed(c, point), self.device) for c, point in zip(C, t, strict=True)]
         fixed = [self.space.fixed(None, self.device) for _ in thetas]
-        if self._norm_data is None:
+        if not self.reestimates:
             return fixed
         for own in fixed:
             self.space.forget(own)

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfinder import tables
-from pathfinder.align import aligned, alignment_row
+from pathfinder.align import aligned, alignment_row, first_inputs, structure_of
 from pathfinder.config import Config, CurveSettings, Minimum, Plan
 from pathfinder.data import smallest
 from pathfinder.errors import PathfinderError
@@ -21,6 +21,7 @@ from pathfinder.folder import Report, RunFolder, digest, key_of, quiet
 from pathfinder.geometry import Curve, Line, kind_named
 from pathfinder.measure import Measurements, Pair, PairPath
 from pathfinder.networks import Network, beside_curve, last_good, network_of, probe, trajectory
+from pathfinder.repair import Repair
 from pathfinder.results import Results
 from pathfinder.scoring import Align
 from pathfinder.weights import WeightSpace, same_network
@@ -101,8 +102,12 @@ class Experiment:
         ends = _Ends(a, b, [space.statistics(module_a), space.statistics(module_b)], [key_a, key_b])
         paths = self._paths(plan, space, ends, network_a)
         if self.config.align:
-            aligned = self._aligned(plan, self.config.align, space, ends, network_b)
-            paths |= self._paths(plan, space, aligned, network_a, "aligned-")
+            moved = self._aligned(plan, self.config.align, space, ends, network_b)
+            paths |= self._paths(plan, space, moved, network_a, "aligned-")
+            if self.config.align.repair and self.config.score.line and not space.has_statistics:
+                line = paths["aligned-line"]
+                repair = Repair(space.network, structure_of(space, first_inputs(self.data["train"])))
+                paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
         self.measure.between(Pair(plan, space, paths))
 
     def _paths(

@@ -17,6 +17,7 @@ from pathfinder.folder import RunFolder, fingerprints, key_of
 from pathfinder.geometry import Curve, Geometry, Line
 from pathfinder.landscape import landscape, trajectory_in
 from pathfinder.plane import Plane
+from pathfinder.repair import Repair
 from pathfinder.results import Results
 from pathfinder.scores import Scores
 from pathfinder.scoring import Curvature, Planes, Scoring, Surface
@@ -32,6 +33,7 @@ class PairPath:
     curve: Curve
     statistics: list[Tensor]  # of BatchNorm, at the ends
     key: str
+    repair: Repair | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Measurements:
         score, path = self.config.score, pair.paths[name]
         reach = score.range if isinstance(path.curve, Line) else ()
         t = path.curve.grid(score.points, *reach)
-        evaluator = self._evaluator(pair.space, path.statistics)
+        evaluator = self._evaluator(pair.space, path.statistics, repair=path.repair)
         key = self._scoring_key(path.key, t.tolist())
         with self.folder.stage(f"score {pair.plan.name}-{name}", key) as (stage, progress):
             return evaluator.score(path.curve, t, progress=progress, stage=stage)
@@ -162,7 +164,9 @@ class Measurements:
         points = {"ends": [0.0, 1.0], **{name: tables.peaks(scores.table) for name, scores in scored.items()}}
         for name, t in points.items():
             path = pair.paths[name if name in pair.paths else first]
-            evaluator, full = (self._evaluator(pair.space, path.statistics, **counts) for counts in ({}, _ALL))
+            evaluator, full = (
+                self._evaluator(pair.space, path.statistics, repair=path.repair, **counts) for counts in ({}, _ALL)
+            )
             if not t or evaluator.counts() == full.counts():
                 continue
             key = self._scoring_key("rescore", path.key, t)
@@ -190,6 +194,7 @@ class Measurements:
         space: WeightSpace,
         statistics: list[Tensor] | None = None,
         held_out: bool = False,
+        repair: Repair | None = None,
         **counts: int | None,
     ) -> Evaluator | None:
         """The evaluator of the config, for all splits or all but `train`; counts of examples may be others."""
@@ -204,6 +209,7 @@ class Measurements:
             batch_norm="reestimate" if interpolated and statistics is None else score.batch_norm,
             statistics=statistics,
             batch_norm_data=self.data["train"],
+            repair=repair,
             batch_size=score.batch_size,
             seed=self.config.seed,
             device=self.config.device,

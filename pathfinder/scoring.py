@@ -121,8 +121,10 @@ class Align(Checked):
         method: `weights` or `activations`.
         orders: random orders that weight matching tries.
         examples: training examples whose activations are compared.
+        repair: whether the aligned line is scored once more, REPAIRed, where the network has no BatchNorm.
     """
 
     method: Literal["weights", "activations"] = "weights"
     orders: Count = 5
     examples: Count = 1000
+    repair: bool = False
