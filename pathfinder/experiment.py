@@ -19,7 +19,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.fit import fit_curve, fit_minimum
 from pathfinder.folder import Report, RunFolder, digest, key_of, quiet
 from pathfinder.geometry import Curve, Line, kind_named
-from pathfinder.measure import Measurements, Pair, PairPath
+from pathfinder.measure import Measurements, Pair, PairPath, Trained
 from pathfinder.networks import Network, beside_curve, last_good, network_of, probe, trajectory
 from pathfinder.repair import Repair
 from pathfinder.results import Results
@@ -46,6 +46,7 @@ class Experiment:
         self.results = Results(self.folder.path)
         self.measure = Measurements(config, self.data, self.folder, self.results)
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
+        self._groups: dict[str, dict[str, Trained]] = {}  # the minima of each group by their keys
 
     def run(self) -> pd.DataFrame:
         """Do all that is missing, write the tables and figures, and give the summary."""
@@ -56,6 +57,10 @@ class Experiment:
         self._write_record()
         for plan in plans:
             self._pair(plan, *networks[plan.name])
+            self.results.write()
+        if self.config.align and self.config.align.every_pair:
+            for group, minima in self._groups.items():
+                self.measure.every_pair(group, list(minima.values()), self.config.align)
             self.results.write()
         self.results.remove_stale()
         draw(self.folder.path)
@@ -158,6 +163,7 @@ class Experiment:
         self.results.add("minima", pd.DataFrame([row]), name=name)
         self.results.add("weights", tables.weight_histogram(module), pair=plan.name, name=name)
         self.measure.around(plan, side, module, key)
+        self._groups.setdefault(plan.group, {}).setdefault(key, Trained(name, module, key))
         return module, key
 
     def _train(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:

@@ -1,14 +1,17 @@
 """Measurements: all that a run scores of its minima, and of the paths between them; each piece kept as it is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from pathfinder import __version__, tables
+from pathfinder.align import aligned
 from pathfinder.config import Config, Plan
 from pathfinder.curvature import curvature_table
 from pathfinder.data import Source
@@ -20,7 +23,7 @@ from pathfinder.plane import Plane
 from pathfinder.repair import Repair
 from pathfinder.results import Results
 from pathfinder.scores import Scores
-from pathfinder.scoring import Curvature, Planes, Scoring, Surface
+from pathfinder.scoring import Align, Curvature, Planes, Scoring, Surface
 from pathfinder.weights import WeightSpace
 
 _ALL = {"examples": None, "batch_norm_examples": None}
@@ -48,6 +51,15 @@ class Pair:
     def curves(self) -> dict[str, Curve]:
         """The geometry of each path."""
         return {name: path.curve for name, path in self.paths.items()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A minimum of a group, and what it depends on."""
+
+    name: str
+    module: nn.Module
+    key: str
 
 
 class Measurements:
@@ -135,6 +147,32 @@ class Measurements:
                 path = pair.paths[asked.along]
                 at = _Place(pair.plan.name, "", pair.space, path.curve, path.curve.grid(asked.points), path.key)
                 self._curvature(asked, at)
+
+    def every_pair(self, group: str, minima: Sequence[Trained], settings: Align) -> None:
+        """The barrier of the line between every two minima of a group, as they are and aligned."""
+        for first, second in combinations(minima, 2):
+            space = WeightSpace(first.module)
+            a, b = space.vector(first.module), space.vector(second.module)
+            own = [space.statistics(first.module), space.statistics(second.module)]
+            for method in ("none", settings.method):
+                key = self._scoring_key(
+                    "barrier", first.key, second.key, self.config.score.points, method, settings.orders
+                )
+                with self.folder.stage(f"barrier {first.name} {second.name} {method}", key) as (stage, progress):
+                    if (kept := stage.load()) is None:
+                        end, ends = b, own
+                        if method != "none":
+                            found = aligned(
+                                space, a, b, self.data["train"], method, statistics=own, orders=settings.orders,
+                                examples=settings.examples, seed=self.config.seed,
+                            )  # fmt: skip
+                            end, ends = found.vector, [own[0], found.statistics]
+                        line, evaluator = Line(a, end), self._evaluator(space, ends)
+                        scores = evaluator.score(line, self.config.score.points, progress=progress)
+                        kept = {"distance": line.chord(), **tables.barriers(scores, self.config.seed)}
+                        stage.save(kept)
+                row = {"a": first.name, "b": second.name, "method": method, **kept}
+                self.results.add("barriers", pd.DataFrame([row]), group=group)
 
     def _path(self, pair: Pair, name: str) -> Scores:
         score, path = self.config.score, pair.paths[name]

@@ -15,7 +15,7 @@ _ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test
 
 
 _TABLES = ("minima", "weights", "surfaces", "trajectory", "training", "paths", "rescored")
-_TABLES += ("planes", "plane_markers", "plane_paths", "summary", "curvature", "alignment")
+_TABLES += ("planes", "plane_markers", "plane_paths", "summary", "curvature", "alignment", "barriers")
 
 
 class Results:

@@ -121,10 +121,12 @@ class Align(Checked):
         method: `weights` or `activations`.
         orders: random orders that weight matching tries.
         examples: training examples whose activations are compared.
+        every_pair: whether the line between every two minima of a group is scored, as they are and aligned.
         repair: whether the aligned line is scored once more, REPAIRed, where the network has no BatchNorm.
     """
 
     method: Literal["weights", "activations"] = "weights"
     orders: Count = 5
     examples: Count = 1000
+    every_pair: bool = False
     repair: bool = False

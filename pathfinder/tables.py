@@ -31,6 +31,15 @@ _RESAMPLES = 1000  # enough for two digits of a 95 % interval
 _BLOCK = 100  # resamples at a time, to bound memory
 
 
+def barriers(scores: Scores, seed: int = 0) -> dict[str, float]:
+    """The barrier of one path for each split and metric, with its 95 % interval: SPLIT_METRIC_barrier, _low, _high."""
+    found = {}
+    for _, row in summarize({"line": scores}, seed=seed).iterrows():
+        for column in ("barrier", "barrier_low", "barrier_high"):
+            found[f"{row['split']}_{row['metric']}_{column}"] = row[column]
+    return found
+
+
 def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd.DataFrame:
     """A row per path, split and metric: what `summary.csv` holds. Points outside [0, 1] are left out.
 

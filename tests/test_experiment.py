@@ -234,6 +234,25 @@ def test_aligned_paths_lead_to_the_same_network_nearer_by(tiny, tmp_path):
     assert csv_bytes(tmp_path / "run") == before
 
 
+def test_every_two_minima_of_a_group_are_matched(tmp_path):
+    config = tmp_path / "matrix.toml"
+    config.write_text(
+        "[data]\nname = 'digits'\n[model]\nname = 'mlp'\nwidths = [12]\n[minimum]\nepochs = 3\n"
+        "[[pairs]]\nreplicates = 2\n"
+        "[score]\npoints = 5\n[align]\nevery_pair = true\nrepair = true\norders = 2\n"
+    )
+    summary = Experiment(load_config(config), tmp_path / "run").run()
+    table = read_table(tmp_path / "run" / "barriers.csv")
+    assert table.groupby("method").size().to_dict() == {"none": 6, "weights": 6}
+    own = table.query("a == 'mlp-1-a' and b == 'mlp-1-b'").set_index("method")
+    paths = summary.query("pair == 'mlp-1' and split == 'train' and metric == 'loss'").set_index("path")
+    for method, path in (("none", "line"), ("weights", "aligned-line")):
+        assert own.loc[method, "train_loss_barrier"] == pytest.approx(paths.loc[path, "barrier"], rel=1e-6)
+    assert set(paths.index) == {"line", "aligned-line", "aligned-line-repair"}
+    plain, matched = (table.query(f"method == '{m}'")["train_loss_barrier"].to_numpy() for m in ("none", "weights"))
+    assert (matched < plain).all() and (tmp_path / "run" / "figures" / "barriers-mlp.png").exists()
+
+
 def test_augmented_data_is_another_fit(tiny, tmp_path):
     changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]
     losses = []

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pathfinder.errors import PathfinderError, listed
+from pathfinder.figures.barriers import barrier_figures
 from pathfinder.figures.contours import Scale
 from pathfinder.figures.curvature import curvature_figures
 from pathfinder.figures.paths import path_figures
@@ -30,6 +31,7 @@ _COLUMNS = {
     "trajectory": ["pair", "name", "surface", "x", "y"],
     "curvature": ["pair", "name", "along", "ratio", "converged"],
     "summary": ["pair", "group"],
+    "barriers": ["group", "a", "b", "method", "train_loss_barrier"],
 }
 
 
@@ -54,6 +56,8 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
         figures = _of_paths(folder, has, groups) | _of_landscapes([folder], Scale(clip, log))
         if "training" in has:
             figures |= training_figures(_table(folder, "training"), groups)
+        if "barriers" in has:
+            figures |= barrier_figures(_table(folder, "barriers"))
         if "weights" in has:
             tables = [_table(folder, name) for name in ("weights", "training", "minima", "paths")]
             figures |= weight_figures(*tables, groups)
