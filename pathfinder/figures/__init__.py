@@ -94,7 +94,7 @@ def _of_paths(folder: Path, has: set[str], groups: dict[str, str]) -> dict[str, 
 def _of_landscapes(folders: Sequence[Path], scale: Scale) -> dict[str, Figure]:
     called = _called(folders)
     surfaces, trajectory, curvature = (
-        pd.concat([_named(_table(folder, name), title) for folder, title in called.items()], ignore_index=True)
+        pd.concat([_named(folder, name, title) for folder, title in called.items()], ignore_index=True)
         for name in ("surfaces", "trajectory", "curvature")
     )
     figures = surface_figures(surfaces, trajectory, scale) if len(surfaces) else {}
@@ -108,8 +108,15 @@ def _called(folders: Sequence[Path]) -> dict[Path, str]:
     return {f: "" if len(several) == 1 else f"{f.name if alone else f} " for f in several}
 
 
-def _named(table: pd.DataFrame, title: str) -> pd.DataFrame:
-    return table.assign(pair=title + table["pair"], name=title + table["name"].fillna("")) if len(table) else table
+def _named(folder: Path, name: str, title: str) -> pd.DataFrame:
+    """A table of a run with its title before every name, and what a minimum scores behind its own."""
+    table, minima = _table(folder, name), _table(folder, "minima")
+    if table.empty:
+        return table
+    scores = dict(zip(minima["name"], minima["test_error"], strict=True)) if "test_error" in minima else {}
+    scored = {one: f"{one}, test error {error:.1f} %" for one, error in scores.items()}
+    names = table["name"].fillna("")
+    return table.assign(pair=title + table["pair"], name=title + names.map(scored).fillna(names))
 
 
 def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:

@@ -40,7 +40,7 @@ def _along(rows: pd.DataFrame, title: str) -> Figure:
         ax.axhline(0, color="#8c8c8c", linewidth=0.8)
         ax.set(xlabel="t", ylabel=f"{label} (nats)")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
     shaded = " (shaded: 95 % interval over random vectors)" if "trace" in parts else ""
     figure.suptitle(f"{title}: Hessian of the train loss{shaded}", fontsize=11)
     return figure

@@ -18,7 +18,7 @@ def panels(rows: pd.DataFrame, **kwargs: Any) -> tuple[Figure, Iterator[tuple[Ax
     minima = list(rows.groupby("name", sort=False))
     lines = 1 if len(minima) <= 3 else 2
     columns = math.ceil(len(minima) / lines)
-    figure = Figure(figsize=(1.0 + 3.6 * columns, 0.7 + 3.2 * lines))
+    figure = Figure(figsize=(1.0 + 3.8 * columns, 0.7 + 3.3 * lines))
     axes = list(figure.subplots(lines, columns, squeeze=False, **kwargs).flat)
     for spare in axes[len(minima) :]:
         spare.set_visible(False)

@@ -35,7 +35,7 @@ def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame
         _contours(figure, ax, grid, column)
         _overlay(ax, markers, paths, own_path)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
     figure.suptitle(title, fontsize=11)
     return figure
 

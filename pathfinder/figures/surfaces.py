@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from pathfinder.figures.contours import COLOURS, Scale, gridded, labelled, level_bar
 from pathfinder.figures.panels import loss_and_error, loss_limits, panels
@@ -81,6 +82,7 @@ def _reliefs(rows: pd.DataFrame, title: str, scale: Scale) -> Figure:
         ax.plot_surface(*mesh, scale.height(values), cmap=COLOURS, vmin=low, vmax=high, linewidth=0, **steps)
         ax.set(title=name, xlabel="x", ylabel="y", zlim=(low, high))
         if scale.log:
+            ax.zaxis.set_major_locator(MultipleLocator(1.0 if high - low > 1.5 else 0.25))
             ax.zaxis.set_major_formatter(lambda exponent, _: f"{10**exponent:.2g}")
         ax.tick_params(labelsize=8, pad=0)
         ax.locator_params(axis="x", nbins=4)
