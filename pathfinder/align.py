@@ -13,7 +13,7 @@ from torch import Tensor
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.progress import Progress, silent
-from pathfinder.tree import mapped
+from pathfinder.tree import count, mapped
 from pathfinder.units import Group, Place, Structure, known, reordered
 from pathfinder.weights import WeightSpace
 
@@ -136,6 +136,8 @@ def match_weights(
     Raises:
         PathfinderError: if neither inputs nor structure are given, or the structure is refused.
     """
+    if seed < 0:
+        raise PathfinderError(f"the seed must be 0 or more, got {seed}.")
     structure = _given(space, inputs, structure)
     theirs, ours = space.parts(a.detach()), space.parts(b.detach())
     best: tuple[float, list[Tensor], list[float]] | None = None
@@ -171,8 +173,11 @@ def match_activations(
         inputs: a batch, some hundred examples; the structure is found from the first two.
         statistics: running statistics of BatchNorm at a and at b; b's move along.
     """
-    few = _few(inputs)
-    structure = _given(space, few, structure)
+    if count(inputs) < 2:
+        raise PathfinderError(f"correlations need 2 examples or more, got {count(inputs)}.")
+    if space.has_statistics and statistics is None:
+        raise PathfinderError("a network with BatchNorm needs statistics=(those at a, those at b).")
+    structure = _given(space, _few(inputs), structure)
     own = statistics or (None, None)
     heard = [structure.heard(space.module(theta, given), inputs) for theta, given in zip((a, b), own, strict=True)]
     permutations, correlations = [], []
@@ -181,14 +186,19 @@ def match_activations(
         rows, columns = linear_sum_assignment(cost, maximize=True)
         permutations.append(torch.from_numpy(columns))
         correlations.append((float(np.trace(cost)) / len(cost), float(cost[rows, columns].mean())))
-    objective = np.mean(correlations, axis=0).tolist()
+    units = [len(permutation) for permutation in permutations]
+    objective = np.average(correlations, axis=0, weights=units).tolist()
     return _aligned(space, b, structure, permutations, own[1], objective, objective[1:])
 
 
 def _given(space: WeightSpace, inputs: Any, structure: Structure | None) -> Structure:
     if structure is None and inputs is None:
         raise PathfinderError("finding which units can be permuted needs a few inputs; pass inputs= or structure=.")
-    return structure_of(space, inputs) if structure is None else structure
+    if structure is None:
+        return structure_of(space, inputs)
+    if inputs is not None:
+        structure.prove(space.network, inputs)
+    return structure
 
 
 def _aligned(

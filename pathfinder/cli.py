@@ -144,7 +144,7 @@ def score(
     low: Annotated[float, typer.Option("--from", help="Where a line begins.")] = 0.0,
     high: Annotated[float, typer.Option("--to", help="Where a line ends.")] = 1.0,
     margin: Annotated[
-        float, typer.Option(help="Reach of a plane beyond its three points, a share of their extent.")
+        float, typer.Option(min=0.0, help="Reach of a plane beyond its three points, a share of their extent.")
     ] = 0.2,
     normalize: Normalize = "filter",
     keep_1d: Annotated[bool, typer.Option("--keep-1d", help="Directions move biases and norm parameters too.")] = False,
@@ -361,6 +361,8 @@ def _numbers(text: str, option: str) -> Any:
         form, read, parts = "51 or 51x31", int, [[part] for part in text.split("x")]
     else:
         form, read, parts = "1, -1:2 or -1:2,-0.5:0.5", float, [part.split(":") for part in text.split(",")]
+        if len(parts) > 1:  # a reach is two ends
+            parts = [part if len(part) == 2 else [f"-{part[0]}", part[0]] for part in parts]
     try:
         numbers = [[read(number) for number in part] for part in parts]
     except ValueError as error:

@@ -1,9 +1,10 @@
-"""Curvature: the Hessian of the mean loss at a point, seen through its products with vectors; it is never formed.
+"""Curvature: the Hessian of the mean loss at a point, seen through its products with vectors.
 
 The loss is that of scoring: evaluation mode, inputs not augmented, mean over all examples, no penalty. Running
 statistics of BatchNorm are constants, those handed in.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from pathfinder.data import as_source
@@ -25,9 +26,14 @@ from pathfinder.progress import Progress, silent
 from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
 
+LEAST_PRODUCTS = 5  # that a Lanczos run for two eigenvalues begins with
 _BASIS = 20  # vectors that Lanczos keeps, scipy's own choice for two eigenvalues
 _NOISE = 100.0  # rounding of a product, in units of the largest eigenvalue's last bit
 _DENSE = 24  # weights up to which every column of the Hessian costs less than a Lanczos run
+
+
+class NotFiniteError(PathfinderError):
+    """A Hessian holds NaN or infinity."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +138,14 @@ class Hessian:
 
         Args:
             tolerance: of each residual, relative to its own eigenvalue, so that it holds for the smaller end too.
-            most: products after which the run is given up.
+            most: products after which no further restart, of some twenty, is made; 5 or more.
             seed: draws the vector it starts from.
 
         Raises:
-            PathfinderError: if the Hessian holds NaN or infinity.
+            PathfinderError: if the Hessian holds NaN or infinity, or there are too few products to begin.
         """
+        if most < LEAST_PRODUCTS:
+            raise PathfinderError(f"the extremes need {LEAST_PRODUCTS} products or more, got {most}.")
         before, size = self.products, len(self)
         values, vectors = self._dense() if size <= _DENSE else self._lanczos(tolerance, most, seed)
         pairs = []
@@ -174,7 +182,7 @@ class Hessian:
     def _applied(self, vector: np.ndarray) -> np.ndarray:
         found = self.product(torch.from_numpy(np.array(vector).reshape(-1))).cpu().numpy()
         if not np.isfinite(found).all():
-            raise PathfinderError("the Hessian holds NaN or infinity here; the loss has no second derivative.")
+            raise NotFiniteError("the Hessian holds NaN or infinity here; the loss has no second derivative.")
         return found
 
     def _dense(self) -> tuple[np.ndarray, np.ndarray]:
@@ -191,6 +199,10 @@ class Hessian:
             values, vectors = eigsh(operator, k=2, which="BE", tol=tolerance, ncv=basis, maxiter=restarts, v0=start)
         except ArpackNoConvergence:
             return np.zeros(0), np.zeros((0, len(self)))
+        except ArpackError:
+            if self._applied(start).any():
+                raise
+            return np.zeros(2), np.eye(2, len(self))  # a Hessian of zeros
         return values, vectors.T
 
 
@@ -236,12 +248,18 @@ def curvature_table(
         theta = geometry(point[None])[0].detach()
         own = None if statistics is None else statistics(theta)
         hessian = Hessian(space, theta, data, statistics=own, **settings)
-        found = hessian.extremes(tolerance, most, seed)
+        try:
+            found = hessian.extremes(tolerance, most, seed)
+        except NotFiniteError:
+            if len(t) == 1:
+                raise
+            found = Extremes(*[float("nan")] * 4, hessian.products, False)
         row = {"lambda_min": found.lowest, "lambda_max": found.highest, "ratio": found.ratio}
         row |= {"residual_min": found.residual_lowest, "residual_max": found.residual_highest}
         row |= {"products": found.products, "converged": found.converged}
         if samples:
-            trace = hessian.trace(samples, seed)
+            finite = not math.isnan(found.lowest) or hessian.products > 1
+            trace = hessian.trace(samples, seed) if finite else Trace(float("nan"), float("nan"), samples)
             row |= {"trace": trace.value, "trace_se": trace.standard_error}
         rows.append(row)
         progress(len(rows), len(t))

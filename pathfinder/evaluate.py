@@ -175,10 +175,12 @@ class Evaluator:
 
         mean = sum_k b_k / N mean_k and variance = sum_k b_k / N s_k^2 over batches k of b_k examples with unbiased
         variance s_k^2: the mean of the batches' variances, which leaves out the spread between batches. They depend
-        on the batch size for that reason. Inputs are not augmented, Dropout is off.
+        on the batch size for that reason. Dropout is off.
         """
         if not self.reestimates:
-            raise PathfinderError("only a module with BatchNorm, scored with batch_norm='reestimate', is re-estimated.")
+            raise PathfinderError(
+                "only a module with BatchNorm, scored with batch_norm='reestimate' or 'augmented', is re-estimated."
+            )
         return self.space.running(self._fixed_at([theta.detach().to(self.device)], None)[0])
 
     @property

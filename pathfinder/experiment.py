@@ -86,11 +86,17 @@ class Experiment:
                     f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
                 )
         same_network(*modules)
+        if self.config.align:
+            structure_of(space, first_inputs(self.data["train"]))
         for curve in plan.curves:
             empty = torch.zeros(1)
             kind_named(curve.kind)(empty, empty, bends=curve.bends)
         if space.has_statistics and self.config.score.batch_norm == "interpolate":
-            for table, asked in (("[planes]", self.config.planes), ("[[curvature]]", self.config.curvature)):
+            for table, asked in (
+                ("[planes]", self.config.planes),
+                ("[[surfaces]]", self.config.surfaces),
+                ("[[curvature]]", self.config.curvature),
+            ):
                 if asked:
                     raise PathfinderError(
                         f"score.batch_norm = interpolate has no meaning for {table}; re-estimate, or drop it."
@@ -130,7 +136,7 @@ class Experiment:
     def _aligned(self, plan: Plan, settings: Align, space: WeightSpace, ends: "_Ends", network: Network) -> "_Ends":
         """The ends with the units of b in the order of a's, as one more minimum `NAME-b-aligned`."""
         name = f"{plan.name}-b-aligned"
-        key = self.measure.key("align", self.config.seed, settings.model_dump(), ends.keys)
+        key = self.measure.key("align", self.config.seed, settings.matching, ends.keys)
         with self.folder.stage(f"align {plan.name}", key) as (stage, progress):
             if (kept := stage.load()) is None:
                 found = aligned(
@@ -142,7 +148,7 @@ class Experiment:
         b, statistics = kept["b"], kept["statistics"]
         module = space.module(b, statistics)
         path = self.folder.path / "minima" / f"{name}.safetensors"
-        network.save(path, space.state_dict(b, statistics), aligned={"to": f"{plan.name}-a", **settings.model_dump()})
+        network.save(path, space.state_dict(b, statistics), aligned={"to": f"{plan.name}-a", **settings.matching})
         row = {"pair": plan.name, "model": network.name, "aligned": settings.method}
         self.results.add("minima", pd.DataFrame([row | self.measure.own_scores(name, key, module)]), name=name)
         self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)

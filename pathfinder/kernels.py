@@ -13,10 +13,11 @@ def plain_kernels(module: nn.Module) -> Iterator[None]:
     """Attention and recurrent layers as sums and products: the fused kernels have no second derivatives."""
     fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.set_flags(None)[0]
     torch.backends.mha.set_fastpath_enabled(False)
-    if any(isinstance(layer, nn.RNNBase) for layer in module.modules()):
+    recurrent = any(isinstance(layer, nn.RNNBase) for layer in module.modules())
+    if recurrent:
         torch.backends.mkldnn.set_flags(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
+        with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=not recurrent):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

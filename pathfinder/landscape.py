@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.directions import principal_directions, random_directions
-from pathfinder.errors import PathfinderError
 from pathfinder.plane import Flat, Plane, Ray
 from pathfinder.scoring import Surface
 from pathfinder.storage import load_weights
@@ -27,10 +26,11 @@ class Trajectory:
 
 
 def trajectory_in(folder: Path | str | None, space: WeightSpace) -> Trajectory:
-    """The trajectory kept in a folder, as files epoch-NNNN.safetensors; empty if there is none."""
-    files = sorted(Path(folder).glob("epoch-*.safetensors")) if folder else []
-    epochs = [int(file.stem.rpartition("-")[2]) for file in files]
-    return Trajectory(epochs, [space.vector(load_weights(file)) for file in files])
+    """The trajectory kept in a folder, as files epoch-NUMBER.safetensors; empty if there is none."""
+    files = Path(folder).glob("epoch-*.safetensors") if folder else []
+    numbered = {int(name): file for file in files if (name := file.stem.removeprefix("epoch-")).isdigit()}
+    epochs = sorted(numbered)
+    return Trajectory(epochs, [space.vector(load_weights(numbered[epoch])) for epoch in epochs])
 
 
 @dataclass(frozen=True)
@@ -71,22 +71,18 @@ def landscape(space: WeightSpace, theta: Float[Tensor, " weights"], settings: Su
         directions = random_directions(space, theta, settings.axes, **drawn)
     geometry = Ray(theta, *directions) if settings.axes == 1 else Plane.around(theta, *directions)
     located = geometry.locate(torch.stack(thetas)) if thetas else torch.zeros(0, settings.axes + 1)
-    span = settings.span
-    if span is None:
-        span = 1.0 if settings.directions == "random" else _holding(located[:, :-1])
-    points = settings.points
-    if settings.axes == 1 and not isinstance(points, int):
-        raise PathfinderError(f"a profile has one axis, so points must be one number, got {list(points)}.")
-    t = geometry.grid(points, span=span)
+    spans = settings.spans or [(-1.0, 1.0)] * settings.axes
+    if settings.span is None and settings.directions == "trajectory":
+        spans = _holding(located[:, :-1])
+    t = geometry.grid(settings.points, span=spans[0] if settings.axes == 1 else spans)
     return Landscape(geometry, t, _table(geometry, located, walked.epochs, explained))
 
 
-def _holding(located: Tensor) -> tuple[float, float] | list[tuple[float, float]]:
-    """The span that holds the points and the minimum, with some room."""
+def _holding(located: Tensor) -> list[tuple[float, float]]:
+    """The two ends along each axis that hold the points and the minimum, with some room."""
     low, high = located.min(0).values.clamp_max(0), located.max(0).values.clamp_min(0)
     room = _ROOM * (high - low)
-    ends = list(zip((low - room).tolist(), (high + room).tolist(), strict=True))
-    return ends[0] if len(ends) == 1 else ends
+    return list(zip((low - room).tolist(), (high + room).tolist(), strict=True))
 
 
 def _table(geometry: Flat, located: Tensor, epochs: list[int], explained: list[float]) -> pd.DataFrame:

@@ -155,9 +155,8 @@ class Measurements:
             a, b = space.vector(first.module), space.vector(second.module)
             own = [space.statistics(first.module), space.statistics(second.module)]
             for method in ("none", settings.method):
-                key = self._scoring_key(
-                    "barrier", first.key, second.key, self.config.score.points, method, settings.orders
-                )
+                how = {} if method == "none" else settings.matching
+                key = self._scoring_key("barrier", first.key, second.key, self.config.score.points, how)
                 with self.folder.stage(f"barrier {first.name} {second.name} {method}", key) as (stage, progress):
                     if (kept := stage.load()) is None:
                         end, ends = b, own

@@ -53,23 +53,22 @@ class Repair:
         return Correction(self, self._estimated(call, batches, goal), goal)
 
     def _estimated(self, call: Callable[[Any], Any], batches: Iterable[Any], goal: Moments | None) -> Moments:
-        sums: dict[str, list[Tensor]] = {}
-        seen = 0
+        sums: dict[str, list[Any]] = {}  # of means and variances, and the examples they are of
         for x in batches:
             share = count(x)
-            seen += share
 
             def measure(name: str, axis: int, output: Tensor, share: int = share) -> Tensor | None:
                 units = output.movedim(axis, -1).flatten(0, -2).float()
                 mean, variance = units.mean(0), units.var(0)
-                total = sums.setdefault(name, [torch.zeros_like(mean), torch.zeros_like(variance)])
+                total = sums.setdefault(name, [torch.zeros_like(mean), torch.zeros_like(variance), 0])
                 total[0] += share * mean
                 total[1] += share * variance
+                total[2] += share
                 return None if goal is None else _moved(output, axis, (mean, (variance + _EPS).sqrt()), goal[name])
 
             with self.hooked(measure):
                 call(x)
-        return {name: (mean / seen, (variance / seen + _EPS).sqrt()) for name, (mean, variance) in sums.items()}
+        return {name: (mean / seen, (variance / seen + _EPS).sqrt()) for name, (mean, variance, seen) in sums.items()}
 
     @contextmanager
     def hooked(self, change: Callable[[str, int, Tensor], Tensor | None]) -> Iterator[None]:

@@ -1,9 +1,11 @@
 """What an experiment scores: the paths, the planes of curves, surfaces around minima, curvature; tables of a config."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pathfinder.curvature import LEAST_PRODUCTS
 from pathfinder.recipe import Checked, Count, NotNegative, Positive, Seed
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
@@ -65,7 +67,7 @@ class Surface(Checked):
         seed: draws the directions.
         minima: around which ends of each pair.
         points: along each axis, one number or one for each.
-        span: reach to both sides of the minimum, or two ends, or these for each axis; if not given 1, and for a
+        span: reach to both sides of the minimum, or two ends, or two ends for each axis; if not given 1, and for a
             trajectory what holds it.
         examples: of each split; as along the paths if not given.
         batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
@@ -78,11 +80,32 @@ class Surface(Checked):
     keep_1d: bool = False
     orthogonal: bool = False
     seed: Seed = 0
-    minima: tuple[Literal["a", "b"], ...] = ("a",)
+    minima: Annotated[tuple[Literal["a", "b"], ...], Field(min_length=1)] = ("a",)
     points: Along | tuple[Along, Along] = 51
     span: Positive | tuple[float, float] | tuple[tuple[float, float], tuple[float, float]] | None = None
     examples: Count | None = None
     batch_norm_examples: Count | None = None
+
+    @model_validator(mode="after")
+    def _has_its_axes(self) -> "Surface":
+        if self.axes == 1 and not isinstance(self.points, int):
+            raise ValueError(f"a profile has one axis, so points must be one number, got {list(self.points)}")
+        if self.axes == 1 and isinstance(self.span, tuple) and isinstance(self.span[0], tuple):
+            raise ValueError("a profile has one axis, so span must be one number or two ends")
+        for low, high in self.spans or []:
+            if not -math.inf < low < high < math.inf:
+                raise ValueError(f"a span must rise from its first end to its second, got {low} and {high}")
+        return self
+
+    @property
+    def spans(self) -> list[tuple[float, float]] | None:
+        """The two ends along each axis, if they are given."""
+        if self.span is None:
+            return None
+        if isinstance(self.span, tuple) and isinstance(self.span[0], tuple):
+            return list(self.span)
+        ends = self.span if isinstance(self.span, tuple) else (-self.span, self.span)
+        return [ends] * self.axes
 
     @property
     def title(self) -> str:
@@ -110,8 +133,14 @@ class Curvature(Checked):
     batch_norm_examples: Count | None = None
     batch_size: Count = 128
     tolerance: Positive = 1e-2
-    most: Count = 400
+    most: Annotated[int, Field(ge=LEAST_PRODUCTS)] = 400
     samples: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _has_an_error(self) -> "Curvature":
+        if self.samples == 1:
+            raise ValueError("curvature.samples must be 0, or 2 and more: one has no standard error")
+        return self
 
 
 class Align(Checked):
@@ -127,6 +156,11 @@ class Align(Checked):
 
     method: Literal["weights", "activations"] = "weights"
     orders: Count = 5
-    examples: Count = 1000
+    examples: Annotated[int, Field(ge=2)] = 1000
     every_pair: bool = False
     repair: bool = False
+
+    @property
+    def matching(self) -> dict[str, Any]:
+        """What the aligned weights depend on."""
+        return self.model_dump(include={"method", "orders", "examples"})

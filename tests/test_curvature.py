@@ -4,8 +4,8 @@ import torch
 from helpers import NETWORKS, Frozen, bowl_loss, data, network
 from torch import nn
 
-from pathfinder import PathfinderError, WeightSpace
-from pathfinder.curvature import Hessian, hessian_extremes
+from pathfinder import PathfinderError, Ray, WeightSpace
+from pathfinder.curvature import Hessian, curvature_table, hessian_extremes
 from pathfinder.losses import cross_entropy
 
 X, Y = data(40)
@@ -106,7 +106,23 @@ def test_float32_and_batches_change_little():
     assert [found[0].lowest, found[0].highest] == pytest.approx([found[1].lowest, found[1].highest], rel=2e-3)
 
 
+def test_a_flat_point_and_one_without_derivatives_do_not_end_a_map():
+    flat = quadratic(np.zeros((30, 30)))
+    assert flat.extremes().converged and (flat.extremes().lowest, flat.extremes().highest) == (0, 0)
+    space = WeightSpace(Quadratic(np.diag(np.arange(1.0, 31.0))))
+    ray = Ray(torch.zeros(30, dtype=torch.float64), torch.full((30,), 1e200, dtype=torch.float64))
+
+    def loss(output, target):
+        return output + output.square().where(output > 1e300, 0)
+
+    table = curvature_table(space, ray, ray.grid(3, span=1.0), (X, Y), loss=loss)
+    assert table["converged"].tolist() == [False, True, False]
+    assert table["lambda_max"].iloc[1] == pytest.approx(30, rel=1e-2)
+
+
 def test_mistakes_are_named():
+    with pytest.raises(PathfinderError, match="the extremes need 5 products or more, got 4"):
+        quadratic(np.eye(30)).extremes(most=4)
     with pytest.raises(PathfinderError, match="the trace needs 2 samples or more, got 1"):
         quadratic(np.eye(3)).trace(1)
     with pytest.raises(PathfinderError, match="the Hessian holds NaN or infinity"):

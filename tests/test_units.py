@@ -145,3 +145,65 @@ def test_what_cannot_be_followed_is_named(without_shapes):
     module[0].requires_grad_(False)
     with pytest.raises(PathfinderError, match="also lies in `0.bias`, `0.weight`, which do not move"):
         structure_of(WeightSpace(module), X)
+
+
+class Gate(nn.Module):
+    """Two units that every other meets alike, one to scale and one to shift: they cannot change places."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.head, self.out = nn.Linear(6, 8), nn.Linear(8, 2), nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.inner(x))
+        scale, shift = self.head(h).chunk(2, 1)
+        return self.out(h) * scale + shift
+
+
+class Largest(nn.Module):
+    """An output that knows which unit is largest."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = self.inner(x)
+        return self.out(h) + (h.max(1)[1] > 3).to(h.dtype)[:, None] * self.out(h)
+
+
+class Padded(nn.Module):
+    """Channels padded with zeros, a mask of ones, PReLU, and an output that is no tensor beside the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.act, self.out = nn.Conv2d(2, 4, 1), nn.PReLU(4), nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = F.pad(self.act(self.inner(x)), (0, 0, 0, 0, 1, 1))
+        mask = torch.ones(len(x), 1, dtype=x.dtype).triu()
+        return self.out(h.mean((2, 3))) + 0 * mask, None
+
+
+def test_units_that_are_told_apart_stay():
+    gate = Structure.of(Gate(), X)
+    assert [group.name for group in gate.groups] == ["inner.weight"]
+    gate.prove(Gate(), X)
+    with pytest.raises(PathfinderError, match="Largest has no hidden units that can be permuted"):
+        Structure.of(Largest(), X)
+    module, x = Padded(), torch.randn(2, 2, 3, 3)
+    padded = Structure.of(module, x)
+    padded.prove(module, x)
+    assert [len(group) for group in padded.groups] == [4]
+
+
+def test_a_proof_moves_every_group_and_needs_outputs(without_shapes):
+    module = Gate()
+    wrong = Structure.by_hand({"head": ["head.weight:0", "head.bias:0"]}, module)
+    with pytest.raises(PathfinderError, match="gives other outputs"):
+        wrong.prove(module, X)
+    silent = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    with torch.no_grad():
+        silent[2].weight.zero_(), silent[2].bias.zero_()
+    with pytest.raises(PathfinderError, match="gives zeros only on these inputs, which prove nothing"):
+        Structure.by_hand({"h": ["0.weight:0"]}, silent).prove(silent, X)

@@ -21,6 +21,8 @@ from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
 from pathfinder.tables import read_table
 
+_DRAWN = ("paths", "plane", "training", "weights", "profile", "contours", "filled", "relief", "curvature", "ratio")
+_DRAWN += ("barriers",)
 _COLUMNS = {
     "paths": ["pair", "path", "t"],
     **{name: ["pair", "plane", "x", "y"] for name in ("planes", "plane_markers", "plane_paths")},
@@ -64,8 +66,9 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
         if not figures and "curvature" not in has:
             raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
         drawn = _save(figures, folder)
-    for path in set((folder / "figures").glob("*.png")) - set(drawn):  # of tables that are no longer there
-        path.unlink()
+    for path in set((folder / "figures").glob("*.png")) - set(drawn):
+        if path.stem.partition("-")[0] in _DRAWN:  # of a table that is no longer there
+            path.unlink()
     return drawn
 
 

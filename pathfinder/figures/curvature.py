@@ -12,19 +12,24 @@ _ALONG = {"lambda_max": "largest eigenvalue", "lambda_min": "smallest eigenvalue
 
 
 def curvature_figures(table: pd.DataFrame) -> dict[str, Figure]:
-    """A figure for the paths of each pair, and one for each surface; a single point has none."""
+    """A figure for the paths of each pair, and one for each profile and surface; a single point has none."""
     figures = {}
     if "t" in table:
         for pair, rows in table[table["t"].notna()].groupby("pair", sort=False):
-            figures[f"curvature-{pair}"] = _along(rows, str(pair))
+            figures[f"curvature-{pair}"] = _along(rows, str(pair), "t")
+    if "x" in table:
+        single = table[table["x"].notna() & (table["y"].isna() if "y" in table else True)]
+        for along, rows in single.groupby("along", sort=False):
+            if rows["x"].nunique() > 1:  # paths by the minimum they lead through
+                figures[f"curvature-{along}"] = _along(rows.assign(along=rows["name"]), str(along), "x")
     if "y" in table:
         for along, rows in table[table["y"].notna()].groupby("along", sort=False):
             figures[f"ratio-{along}"] = _ratios(rows, str(along))
     return figures
 
 
-def _along(rows: pd.DataFrame, title: str) -> Figure:
-    """lambda_max, lambda_min and the trace over t; points that did not converge are left out."""
+def _along(rows: pd.DataFrame, title: str, axis: str) -> Figure:
+    """lambda_max, lambda_min and the trace over t or x; points that did not converge are left out."""
     parts = {column: label for column, label in _ALONG.items() if column in rows}
     figure = Figure(figsize=(3.9 * max(len(parts), 1) + 0.4, 3.8))
     chosen = colours(rows["along"].unique())
@@ -33,12 +38,12 @@ def _along(rows: pd.DataFrame, title: str) -> Figure:
     ):
         for along, path in rows.groupby("along", sort=False):
             values = path[column] if column == "trace" else path[column].where(path["converged"])
-            ax.plot(path["t"], values, ".-", color=chosen[along], linewidth=1.6, label=along)
+            ax.plot(path[axis], values, ".-", color=chosen[along], linewidth=1.6, label=along)
             if column == "trace":
                 half = 1.96 * path["trace_se"]
-                ax.fill_between(path["t"], values - half, values + half, color=chosen[along], alpha=0.2, linewidth=0)
+                ax.fill_between(path[axis], values - half, values + half, color=chosen[along], alpha=0.2, linewidth=0)
         ax.axhline(0, color="#8c8c8c", linewidth=0.8)
-        ax.set(xlabel="t", ylabel=f"{label} (nats)")
+        ax.set(xlabel=axis, ylabel=f"{label} (nats)")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
     shaded = " (shaded: 95 % interval over random vectors)" if "trace" in parts else ""

@@ -60,13 +60,13 @@ def _overlay(ax: Axes, markers: pd.DataFrame, paths: pd.DataFrame, own_path: str
     """The curve that lies in the plane solid, projections of the others dashed, and the three points."""
     low, high = ax.get_ylim()
     left, right = ax.get_xlim()
-    chosen = colours(paths["path"].unique())
+    colour = colours(paths["path"].unique())
     for name, path in paths.groupby("path", sort=False):
-        inside = name in (own_path, "line")
+        inside = path["distance"].max() < 1e-3 * max(np.ptp(path["x"]), np.ptp(path["y"]))
         label = name if inside else f"{name} (projected)"
         style = "-" if inside else (0, (3, 2))
         ax.plot(path["x"], path["y"], color="white", linewidth=3.4, linestyle="-" if inside else style, alpha=0.8)
-        ax.plot(path["x"], path["y"], color=chosen[name], linewidth=2.0, linestyle=style, label=label)
+        ax.plot(path["x"], path["y"], color=colour[name], linewidth=2.0, linestyle=style, label=label)
     ends = markers["name"].isin(["a", "b"])
     for chosen, marker, label in ((ends, "o", "minima"), (~ends, "s", "bends")):
         ax.plot(

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.kernels import plain_kernels
-from pathfinder.tree import leaves, mapped
+from pathfinder.tree import count, leaves, mapped, slices
 from pathfinder.units.follow import Follow
 from pathfinder.units.labels import Found, Labels
+
+_AT_ONCE = 64  # examples whose activations are heard in one pass
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Structure:
         labels = Labels(_tensors(twin))
         with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
             output = _called(twin, x)
-        for leaf in leaves(output):
+        for leaf in _floating(output):
             labels.fix(labels.axes(leaf))
         structure = cls([_group(units) for units in labels.alike()])
         if not structure.groups:
@@ -120,28 +122,47 @@ class Structure:
     def heard(self, module: nn.Module, inputs: Any) -> list[list[Tensor]]:
         """What each group hands on: for each layer that takes its units, (samples, units) over some inputs."""
         twin = copy.deepcopy(module).eval()
-        labels = Labels(_tensors(twin), listening=True)
-        with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
-            _called(twin, inputs)
-        return [labels.said(*_first(group)) for group in self.groups]
+        heard: list[list[list[Tensor]]] = []
+        for part in slices(count(inputs), _AT_ONCE):  # every activation of a part is kept until its end
+            labels = Labels(_tensors(twin), listening=True)
+            with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
+                _called(twin, mapped(lambda leaf, part=part: leaf[part], inputs))
+            heard.append([labels.said(*_first(group)) for group in self.groups])
+        for group, said in zip(self.groups, heard[0], strict=True):
+            if not said:
+                raise PathfinderError(f"no layer takes what the units of `{group.name}` give; match their weights.")
+        return [[torch.cat(parts) for parts in zip(*said, strict=True)] for said in zip(*heard, strict=True)]
+
+    def _proofs(self) -> list[list[Tensor]]:
+        sizes = [len(group) for group in self.groups]
+        swapped = [torch.cat([torch.tensor([1, 0]), torch.arange(2, n)]) for n in sizes]
+        return [[torch.arange(n).roll(1) for n in sizes], swapped, self.drawn(0)]
 
     def prove(self, module: nn.Module, inputs: Any, tolerance: float = 1e-9) -> None:
-        """Check in float64 that a randomly permuted network gives the same outputs.
+        """Check in float64 that the network gives the same outputs with its units permuted.
+
+        Three ways that together reach every order: all units moved on by one, the first two of each group exchanged,
+        and a random order.
 
         Raises:
-            PathfinderError: if it does not.
+            PathfinderError: if it does not, or gives nothing but zeros, which prove nothing.
         """
         twin = copy.deepcopy(module).double().cpu().eval()
         x = _doubled(inputs)
         with torch.no_grad():
-            before = [leaf.clone() for leaf in leaves(_called(twin, x))]
-            tensors = _tensors(twin)
-            for name, tensor in self.permuted(tensors, self.drawn(0)).items():
-                tensors[name].copy_(tensor.clone())
-            after = leaves(_called(twin, x))
-        apart = max(
-            float((a - b).abs().max() / b.abs().max().clamp_min(1e-300)) for a, b in zip(after, before, strict=True)
-        )
+            before = [leaf.clone() for leaf in _outputs(twin, x)]
+            own = {name: tensor.clone() for name, tensor in _tensors(twin).items()}
+            apart = 0.0
+            for permutations in self._proofs():
+                moved = self.permuted(own, permutations)
+                for name, tensor in _tensors(twin).items():
+                    tensor.copy_(moved[name])
+                for a, b in zip(_outputs(twin, x), before, strict=True):
+                    apart = max(apart, float((a - b).abs().max() / b.abs().max().clamp_min(1e-300)))
+        if not any(leaf.any() for leaf in before):
+            raise PathfinderError(
+                f"{type(module).__name__} gives zeros only on these inputs, which prove nothing; pass others."
+            )
         if not apart <= tolerance:
             raise PathfinderError(
                 f"{type(module).__name__} with its units permuted gives other outputs (relative {apart:.1e}), so the "
@@ -162,12 +183,22 @@ def _called(module: nn.Module, x: Any) -> Any:
         if isinstance(x, Mapping):
             return module(**x)
         return module(*x) if isinstance(x, tuple) else module(x)
-    except (RuntimeError, TypeError, ValueError) as error:
+    except PathfinderError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PathfinderError(
             f"{type(module).__name__} cannot be followed on these inputs in float64 ({reason}); pass inputs it takes, "
             "or give the structure by hand."
         ) from error
+
+
+def _outputs(module: nn.Module, x: Any) -> list[Tensor]:
+    return _floating(_called(module, x))
+
+
+def _floating(output: Any) -> list[Tensor]:
+    return [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
 
 def _doubled(inputs: Any) -> Any:

@@ -23,6 +23,7 @@ class Follow(TorchDispatchMode):
         super().__init__()
         self.labels = labels
         self._inside: list[str] = []
+        self._constant: set[int] = set()  # tensors made of constants, by id; the labels keep them alive
 
     @contextmanager
     def through(self, module: nn.Module) -> Iterator[None]:
@@ -42,12 +43,18 @@ class Follow(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         name, taken = func.overloadpacket.__name__, [tensor for tensor in tensors_in((args, kwargs)) if tensor.ndim]
         moving = [self.labels.use(tensor) for tensor in taken]
+        if taken and all(id(tensor) in self._constant for tensor in taken):
+            self._constant |= {id(tensor) for tensor in tensors_in(out)}
         if name in CONSTANT:  # equal values can change places
             self.labels.tell(out, self.labels.fresh(out.shape))
+            self._constant.add(id(out))
         elif not any(moving):
             for tensor in tensors_in(out):
                 if not self.labels.knows(tensor):
                     self.labels.tell(tensor, fixed(tensor.shape))
+        elif name not in RULES and all(id(t) in self._constant for t, m in zip(taken, moving, strict=True) if m):
+            for tensor in taken:  # made of equal values here, of others afterwards
+                self.labels.fix(self.labels.axes(tensor))
         elif name in RULES:
             RULES[name](self.labels, out, *args, **(kwargs or {}))
         else:

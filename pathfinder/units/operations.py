@@ -25,7 +25,9 @@ def _pointwise(labels: Labels, out: Any, *args: Any, **kwargs: Any) -> None:
     axes = []
     for back in range(result.ndim, 0, -1):
         length = result.shape[-back]
-        there = [labels.axes(t)[-back] for t in inputs if t.ndim >= back and t.shape[-back] == length]
+        own = [labels.axes(t)[-back] for t in inputs if t.ndim >= back]
+        there = [axis for axis in own if len(axis) == length]
+        labels.fix([axis for axis in own if len(axis) != length])  # one unit that meets all others
         for other in there[1:]:
             labels.join(there[0], other)
         axes.append(there[0] if there else np.full(length, FIXED))
@@ -50,7 +52,7 @@ def _convolution(labels: Labels, out: Tensor, x: Tensor, weight: Tensor, bias: T
         labels.join(labels.blocks(channels, groups), labels.blocks(outputs, groups))
     if bias is not None:
         labels.join(outputs, labels.axes(bias)[0])
-    labels.tell(out, [np.full(out.shape[0], FIXED), outputs, *fixed(out.shape[2:])])
+    labels.tell(out, [labels.axes(x)[0], outputs, *fixed(out.shape[2:])])
 
 
 def _product(labels: Labels, out: Tensor, a: Tensor, b: Tensor) -> None:
@@ -58,6 +60,7 @@ def _product(labels: Labels, out: Tensor, a: Tensor, b: Tensor) -> None:
     (*batch, rows, inner), right = labels.axes(a), labels.axes(b)
     labels.join(inner, right[-2])
     labels.hear(a, -1)
+    labels.hear(b, -2)
     for i, axis in enumerate(right[:-2]):
         labels.join(batch[i], axis)
     labels.tell(out, [*batch, rows, right[-1]])
@@ -65,7 +68,11 @@ def _product(labels: Labels, out: Tensor, a: Tensor, b: Tensor) -> None:
 
 def _with_bias(labels: Labels, out: Tensor, bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> None:
     _product(labels, out, a, b)
-    labels.join(labels.axes(out)[-1], labels.axes(bias)[-1])
+    for own, given in zip(reversed(labels.axes(out)), reversed(labels.axes(bias)), strict=False):
+        if len(own) == len(given):
+            labels.join(own, given)
+        else:
+            labels.fix([given])
 
 
 def _linear(labels: Labels, out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
@@ -102,11 +109,20 @@ def _layer_norm(labels: Labels, out: Any, x: Tensor, shape: Sequence[int], *tens
     labels.tell(out[0], labels.axes(x))
 
 
-def _pooled(labels: Labels, out: Any, x: Tensor, *_: Any, **__: Any) -> None:
-    """Channels stay, pixels are fixed."""
-    result = out[0] if isinstance(out, tuple | list) else out
-    labels.fix(labels.axes(x)[-2:])
-    labels.tell(result, [*labels.axes(x)[:-2], *fixed(result.shape[-2:])])
+def _pooled(labels: Labels, out: Any, x: Tensor, size: Sequence[int], *_: Any, **__: Any) -> None:
+    """Channels stay, the axes of the window are fixed."""
+    result, window = out[0] if isinstance(out, tuple | list) else out, len(size)
+    labels.fix(labels.axes(x)[-window:])
+    labels.tell(result, [*labels.axes(x)[:-window], *fixed(result.shape[-window:])])
+
+
+def _padded(labels: Labels, out: Tensor, x: Tensor, pads: Sequence[int], *_: Any) -> None:
+    """Fixed entries before and after each axis, the last axis first."""
+    axes = list(labels.axes(x))
+    for i in range(len(pads) // 2):
+        before, after = (np.full(max(n, 0), FIXED) for n in pads[2 * i : 2 * i + 2])
+        axes[-1 - i] = np.concatenate([before, axes[-1 - i], after])
+    labels.tell(out, axes if all(n >= 0 for n in pads) else fixed(out.shape))
 
 
 def _reduced(labels: Labels, out: Any, x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
@@ -117,6 +133,9 @@ def _reduced(labels: Labels, out: Any, x: Tensor, dim: Any = None, *rest: Any, *
     if result.ndim == x.ndim:
         kept = [np.full(1, FIXED) if i in gone else axis for i, axis in enumerate(labels.axes(x))]
     labels.tell(result, kept)
+    if isinstance(out, tuple | list):  # the indices of the largest know the order
+        labels.fix([labels.axes(x)[i] for i in gone])
+        labels.tell(out[1], kept)
 
 
 def _reshaped(labels: Labels, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
@@ -135,6 +154,8 @@ def _reshaped(labels: Labels, out: Tensor, x: Tensor, *_: Any, **__: Any) -> Non
         if moving:
             shape = [len(axis) if i == moving[0] else 1 for i, axis in enumerate(own)]
             flat = np.broadcast_to(own[moving[0]].reshape(shape), [len(axis) for axis in own]).reshape(-1)
+        if not lengths:
+            labels.fix(own)
         axes += _split(labels, flat, lengths) if lengths else []
     labels.tell(out, axes)
 
@@ -181,6 +202,7 @@ def _chunks(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[list[
 
 def _expanded(labels: Labels, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
     own = [np.full(1, FIXED)] * (out.ndim - x.ndim) + labels.axes(x)
+    labels.fix([axis for axis, n in zip(own, out.shape, strict=True) if len(axis) != n])
     labels.tell(out, [a if len(a) == n else np.full(n, FIXED) for a, n in zip(own, out.shape, strict=True)])
 
 
@@ -217,7 +239,7 @@ def _all_joined(labels: Labels, axes: Axes) -> np.ndarray:
 
 
 def _parts(labels: Labels, out: Any, x: Tensor, sizes: Any, dim: int = 0) -> None:
-    """Split, chunk, unbind: the parts of an axis one after the other."""
+    """Split and chunk: the parts of an axis one after the other."""
     start, dim = 0, dim % x.ndim
     for part in out:
         axes = list(labels.axes(x))
@@ -274,14 +296,14 @@ _POINTWISE = (
     "erf", "exp", "log", "sqrt", "rsqrt", "abs", "neg", "pow", "square", "reciprocal", "clone", "detach", "alias",
     "_to_copy", "contiguous", "clamp", "clamp_min", "threshold", "native_dropout", "add", "add_", "sub", "rsub", "mul",
     "mul_", "div", "div_", "maximum", "minimum", "where", "masked_fill", "eq", "ne", "gt", "lt", "ge", "le", "_softmax",
-    "_log_softmax", "_safe_softmax", "copy_", "lift_fresh",
+    "_log_softmax", "_safe_softmax", "copy_", "lift_fresh", "_prelu_kernel", "log_sigmoid_forward",
 )  # fmt: skip
 _NORMS = (
     "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
 )  # fmt: skip
 _POOLS = (
-    "max_pool2d_with_indices", "max_pool2d", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d",
-    "adaptive_max_pool2d", "upsample_nearest2d", "upsample_bilinear2d",
+    "max_pool2d_with_indices", "max_pool3d_with_indices", "max_pool2d", "max_pool3d", "avg_pool2d", "avg_pool3d",
+    "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "upsample_nearest2d", "upsample_bilinear2d",
 )  # fmt: skip
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_POINTWISE, _pointwise),
@@ -305,4 +327,5 @@ RULES: dict[str, Rule] = {
     "embedding": _embedded,
     "index": _indexed,
     "repeat": _repeated,
+    "constant_pad_nd": _padded,
 }
