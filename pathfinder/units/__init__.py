@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.kernels import plain_kernels
-from pathfinder.tree import count, leaves, mapped, slices
+from pathfinder.tree import count, mapped, slices
 from pathfinder.units.follow import Follow
 from pathfinder.units.labels import Found, Labels
+from pathfinder.units.operations import tensors_in
 
 _AT_ONCE = 64  # examples whose activations are heard in one pass
 
@@ -198,7 +199,7 @@ def _outputs(module: nn.Module, x: Any) -> list[Tensor]:
 
 
 def _floating(output: Any) -> list[Tensor]:
-    return [leaf for leaf in leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return [tensor for tensor in tensors_in(output) if tensor.is_floating_point()]
 
 
 def _doubled(inputs: Any) -> Any:
