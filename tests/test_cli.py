@@ -342,6 +342,7 @@ class Malicious:
 
 _TRAIN = ["train", "mlp", "--data", "digits", "-o", "new.safetensors"]
 _NEW = ["-o", "new"]
+_FILE = ["-o", "new.safetensors"]
 _CONNECT = ["connect", "a.safetensors", "b.safetensors", *_NEW]
 MISTAKES = {
     "missing config": (["run", "no.toml"], "no.toml", "check the spelling"),
@@ -408,6 +409,28 @@ MISTAKES = {
         "choose from",
     ),
     "export: t out of range": (["export", "a.safetensors", "--t", "1.5", "-o", "new.safetensors"], "1.5", "0 to 1"),
+    "align: another width": (
+        ["align", "a.safetensors", "other.safetensors", *_FILE], "(9, 64), not (8, 64)", "the same architecture",
+    ),
+    "align: NaN weights": (
+        ["align", "a.safetensors", "nan.pt", *_FILE, "--model", "mlp", "--model-arg", "widths=[8, 8]"],
+        "NaN", "before it diverged",
+    ),
+    "align: unknown method": (
+        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "weight"], "weight",
+        "did you mean `weights`",
+    ),
+    "align: one example": (
+        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--examples", "1"],
+        "got 1", "2 examples or more",
+    ),
+    "run: nothing to align": (
+        ["run", "tiny.toml", "--set", "align.orders=1", "--set", "model={name='mlp', widths=[]}"], "permuted",
+        "nothing to align",
+    ),
+    "plot: several without a place": (["plot", "done", "done2"], "several runs", "--out"),
+    "vtk: no surfaces": (["vtk", "folder"], "surfaces.csv", "check"),
+    "curvature: too many files": (["curvature", "point", "a.safetensors", "b.safetensors", *_NEW], "got 2", "1 files"),
     "connect: one minimum twice": (["connect", *["a.safetensors"] * 2, *_NEW], "a.safetensors", "two minima"),
     "train: a network for other inputs": (
         ["train", "torchvision:resnet18", *_TRAIN[2:]],

@@ -33,6 +33,18 @@ def test_the_table_is_that_of_the_committed_run():
         assert printed == numbers, (group, path)
 
 
+def test_the_table_of_aligned_paths_is_that_of_the_committed_run():
+    replicates = read_table(ROOT / "results" / "reference" / "align-mlp" / "replicates.csv")
+    barriers = replicates.query("split == 'train' and metric == 'loss' and quantity == 'barrier'")
+    means = barriers.set_index(["group", "path"])["mean"]
+    paths = ["line", "bezier-10", "bezier-60", "aligned-line", "aligned-line-repair", "aligned-bezier-10"]
+    rows = re.findall(r"^\| (mlp-\d\S+) \|((?: [\d.]+ \|){6})$", README, re.MULTILINE)
+    assert len(rows) == 4
+    for group, numbers in rows:
+        for path, number in zip(paths, numbers.replace("|", " ").split(), strict=True):
+            assert f"{means[group, path]:.{len(number.partition('.')[2])}f}" == number, (group, path)
+
+
 def test_the_numbers_on_cifar_are_those_of_the_committed_run():
     rescored = read_table(ROOT / "results" / "reference" / "connect-resnet20-small" / "rescored.csv")
     worst = rescored.groupby("path")["test_error"].max()
