@@ -1,6 +1,6 @@
 """Align: put the hidden units of one network in the order of another's; it computes the same function as before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +43,15 @@ class Alignment:
     structure: Structure
 
 
-def structure_of(space: WeightSpace, inputs: Any) -> Structure:
-    """The groups of units that lie in tensors of the space alone, found from a pass of `inputs` and proved with them.
+def structure_of(space: WeightSpace, inputs: Any, by_hand: Mapping[str, Sequence[str]] | None = None) -> Structure:
+    """The groups of units that lie in tensors of the space alone, found from a pass of `inputs`, or given by hand, and
+    proved with them.
 
     Raises:
         PathfinderError: if there is none, or the proof fails.
     """
-    structure = known(Structure.of(space.network, inputs), set(space.names) | set(space.statistics_names))
+    found = Structure.by_hand(by_hand, space.network) if by_hand else Structure.of(space.network, inputs)
+    structure = known(found, set(space.names) | set(space.statistics_names))
     structure.prove(space.network, inputs)
     return structure
 
@@ -62,6 +64,7 @@ def aligned(
     method: str = "weights",
     *,
     statistics: Sequence[Tensor] | None = None,
+    by_hand: Mapping[str, Sequence[str]] | None = None,
     orders: int = 5,
     examples: int = 1000,
     seed: int = 0,
@@ -74,15 +77,17 @@ def aligned(
         data: the structure is proved on its first examples; activations are those of a few more.
         method: one of `METHODS`.
         statistics: running statistics of BatchNorm at a and b.
+        by_hand: the structure as for `Structure.by_hand`; found by itself if not given.
         examples: whose activations are compared, drawn by seed.
     """
-    few = first_inputs(data)
+    structure = structure_of(space, first_inputs(data), by_hand)
     own, theirs = statistics or (None, None)
     if method == "weights":
-        return match_weights(space, a, b, inputs=few, statistics=theirs, orders=orders, seed=seed, progress=progress)
+        settings = {"orders": orders, "seed": seed, "progress": progress}
+        return match_weights(space, a, b, structure=structure, statistics=theirs, **settings)
     batch = next(iter(data.subset(examples, seed).batches(examples)))[0]
     both = None if own is None or theirs is None else (own, theirs)
-    return match_activations(space, a, b, batch, structure=structure_of(space, few), statistics=both)
+    return match_activations(space, a, b, batch, structure=structure, statistics=both)
 
 
 def alignment_row(a: Tensor, b: Tensor, found: Alignment) -> dict[str, Any]:

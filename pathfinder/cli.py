@@ -95,6 +95,7 @@ def connect(
     bends: Annotated[int, typer.Option(help="Anchors of each curve between its ends.")] = 1,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")] = None,
     planes: Annotated[bool, typer.Option("--planes", help="Also score the plane of each curve.")] = False,
+    align: Annotated[bool, typer.Option("--align", help="Also align b to a, and connect to that.")] = False,
     data: DataName = None,
     data_arg: DataArgs = None,
     model: ModelName = None,
@@ -126,6 +127,7 @@ def connect(
         "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],
         "score": {**scoring, "batch_norm_examples": batch_norm_examples},
         "planes": {"points": grid_points} if planes else None,
+        "align": {} if align else None,
     }
     _run(Config.parse({key: value for key, value in raw.items() if value is not None}), out)
 

@@ -87,7 +87,7 @@ class Experiment:
                 )
         same_network(*modules)
         if self.config.align:
-            structure_of(space, first_inputs(self.data["train"]))
+            structure_of(space, first_inputs(self.data["train"]), self.config.align.structure)
         for curve in plan.curves:
             empty = torch.zeros(1)
             kind_named(curve.kind)(empty, empty, bends=curve.bends)
@@ -117,7 +117,9 @@ class Experiment:
             paths |= self._paths(plan, space, moved, network_a, "aligned-")
             if self.config.align.repair and self.config.score.line and not space.has_statistics:
                 line = paths["aligned-line"]
-                repair = Repair(space.network, structure_of(space, first_inputs(self.data["train"])))
+                repair = Repair(
+                    space.network, structure_of(space, first_inputs(self.data["train"]), self.config.align.structure)
+                )
                 paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
         self.measure.between(Pair(plan, space, paths))
 
@@ -130,7 +132,7 @@ class Experiment:
             paths[f"{prefix}line"] = PairPath(Line(ends.a, ends.b), ends.statistics, key_of(*ends.keys))
         for settings in plan.curves:
             curve, key = self._curve(plan, settings, space, ends, network, f"{prefix}{settings.title}")
-            paths[f"{prefix}{settings.title}"] = PairPath(curve, ends.statistics, key)
+            paths[f"{prefix}{settings.title}"] = PairPath(curve, ends.statistics, key, settings.epochs)
         return paths
 
     def _aligned(self, plan: Plan, settings: Align, space: WeightSpace, ends: "_Ends", network: Network) -> "_Ends":
@@ -141,14 +143,15 @@ class Experiment:
             if (kept := stage.load()) is None:
                 found = aligned(
                     space, ends.a, ends.b, self.data["train"], settings.method, statistics=ends.statistics,
-                    orders=settings.orders, examples=settings.examples, seed=self.config.seed, progress=progress,
+                    by_hand=settings.structure, orders=settings.orders, examples=settings.examples,
+                    seed=self.config.seed, progress=progress,
                 )  # fmt: skip
                 kept = {"b": found.vector, "statistics": found.statistics, "row": alignment_row(ends.a, ends.b, found)}
                 stage.save(kept)
         b, statistics = kept["b"], kept["statistics"]
         module = space.module(b, statistics)
         path = self.folder.path / "minima" / f"{name}.safetensors"
-        network.save(path, space.state_dict(b, statistics), aligned={"to": f"{plan.name}-a", **settings.matching})
+        network.save(path, space.state_dict(b, statistics), aligned={"to": f"{plan.name}-a", "method": settings.method})
         row = {"pair": plan.name, "model": network.name, "aligned": settings.method}
         self.results.add("minima", pd.DataFrame([row | self.measure.own_scores(name, key, module)]), name=name)
         self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)

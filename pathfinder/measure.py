@@ -36,6 +36,7 @@ class PairPath:
     curve: Curve
     statistics: list[Tensor]  # of BatchNorm, at the ends
     key: str
+    epochs: int = 0  # it was trained for
     repair: Repair | None = None
 
 
@@ -137,7 +138,8 @@ class Measurements:
     def between(self, pair: Pair) -> None:
         """The paths of a pair, what is rescored of them, their planes, and the curvature along them."""
         scored = {name: self._path(pair, name) for name in pair.paths}
-        self.results.add_paths(pair.plan.group, pair.plan.name, scored)
+        epochs = {name: path.epochs for name, path in pair.paths.items()} if self.config.align else None
+        self.results.add_paths(pair.plan.group, pair.plan.name, scored, epochs)
         if self.config.score.rescore:
             self._rescore(pair, scored)
         if self.config.planes is not None:
@@ -162,7 +164,8 @@ class Measurements:
                         end, ends = b, own
                         if method != "none":
                             found = aligned(
-                                space, a, b, self.data["train"], method, statistics=own, orders=settings.orders,
+                                space, a, b, self.data["train"], method, statistics=own, by_hand=settings.structure,
+                                orders=settings.orders,
                                 examples=settings.examples, seed=self.config.seed,
                             )  # fmt: skip
                             end, ends = found.vector, [own[0], found.statistics]

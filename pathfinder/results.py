@@ -37,11 +37,14 @@ class Results:
         columns = [column for column in _ORDER if column in history]
         self.add("training", history[[*columns, *history.columns.difference(columns)]], pair=pair, fit=fit)
 
-    def add_paths(self, group: str, pair: str, scores: dict[str, Scores]) -> None:
-        """Add the scored paths of a pair, and what is read off them."""
+    def add_paths(self, group: str, pair: str, scores: dict[str, Scores], epochs: dict[str, int] | None = None) -> None:
+        """Add the scored paths of a pair, and what is read off them; the epochs of training behind each, if given."""
         for path, scored in scores.items():
             self.add("paths", _arranged(scored.table), pair=pair, path=path)
-        self.add("summary", tables.summarize(scores, pair), group=group)
+        summary = tables.summarize(scores, pair)
+        if epochs is not None:
+            summary = summary.assign(epochs=summary["path"].map(epochs))
+        self.add("summary", summary, group=group)
 
     def add_rescored(self, pair: str, path: str, scores: Scores) -> None:
         """Add points scored once more, on all examples."""

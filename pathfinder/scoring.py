@@ -150,6 +150,7 @@ class Align(Checked):
         method: `weights` or `activations`.
         orders: random orders that weight matching tries.
         examples: training examples whose activations are compared.
+        structure: the groups of units by hand, as for `Structure.by_hand`, where they cannot be found.
         every_pair: whether the line between every two minima of a group is scored, as they are and aligned.
         repair: whether the aligned line is scored once more, REPAIRed, where the network has no BatchNorm.
     """
@@ -157,10 +158,11 @@ class Align(Checked):
     method: Literal["weights", "activations"] = "weights"
     orders: Count = 5
     examples: Annotated[int, Field(ge=2)] = 1000
+    structure: dict[str, list[str]] | None = None
     every_pair: bool = False
     repair: bool = False
 
     @property
     def matching(self) -> dict[str, Any]:
         """What the aligned weights depend on."""
-        return self.model_dump(include={"method", "orders", "examples"})
+        return self.model_dump(include={"method", "orders", "examples", "structure"})

@@ -217,6 +217,7 @@ def test_aligned_paths_lead_to_the_same_network_nearer_by(tiny, tmp_path):
     summary = Experiment(load_config(config, changes), tmp_path / "run").run()
     paths = ["line", "bezier", "aligned-line", "aligned-bezier"]
     assert list(dict.fromkeys(summary["path"])) == paths
+    assert summary.drop_duplicates("path")["epochs"].tolist() == [0, 1, 0, 1]
     table = read_table(tmp_path / "run" / "paths.csv")
     last = table[table["t"] == 1].set_index("path")
     assert last.loc["aligned-line", "test_error"] == last.loc["line", "test_error"]
@@ -240,6 +241,7 @@ def test_every_two_minima_of_a_group_are_matched(tmp_path):
         "[data]\nname = 'digits'\n[model]\nname = 'mlp'\nwidths = [12]\n[minimum]\nepochs = 3\n"
         "[[pairs]]\nreplicates = 2\n"
         "[score]\npoints = 5\n[align]\nevery_pair = true\nrepair = true\norders = 2\n"
+        "structure = { hidden = ['layers.0.weight:0', 'layers.0.bias:0', 'layers.2.weight:1'] }\n"
     )
     summary = Experiment(load_config(config), tmp_path / "run").run()
     table = read_table(tmp_path / "run" / "barriers.csv")

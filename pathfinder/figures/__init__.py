@@ -118,8 +118,8 @@ def _named(folder: Path, name: str, title: str) -> pd.DataFrame:
         return table
     scores = dict(zip(minima["name"], minima["test_error"], strict=True)) if "test_error" in minima else {}
     scored = {one: f"{one}, test error {error:.1f} %" for one, error in scores.items()}
-    names = table["name"].fillna("")
-    return table.assign(pair=title + table["pair"], name=title + names.map(scored).fillna(names))
+    names = ["" if pd.isna(one) else one for one in table["name"]]
+    return table.assign(pair=title + table["pair"], name=[title + scored.get(one, one) for one in names])
 
 
 def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
