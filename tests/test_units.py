@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pathfinder import PathfinderError, WeightSpace, build_model
-from pathfinder.align import structure_of
+from pathfinder.align import match_weights, structure_of
 from pathfinder.units import Structure
 
 X, _ = data(3)
@@ -68,6 +68,16 @@ def test_every_model_keeps_its_outputs_when_its_units_are_permuted(name):
     structure.prove(module, x)
     assert all(len(group) > 1 for group in structure.groups)
     before.check(module)
+
+
+def test_a_classifier_of_torchvision_is_recovered():
+    module, x = build_model("torchvision:resnet18", num_classes=10), torch.randn(2, 3, 33, 33)
+    space = WeightSpace(module)
+    structure, a = structure_of(space, x), space.vector(module)
+    assert sorted({len(group) for group in structure.groups}) == [64, 128, 256, 512]
+    moved = structure.permuted(space.parts(a), structure.drawn(0))
+    b = torch.cat([moved[name].reshape(-1) for name in space.names])
+    assert torch.equal(match_weights(space, a, b, structure=structure, orders=1).vector, a)
 
 
 def test_groups_are_those_that_reading_the_network_gives():
