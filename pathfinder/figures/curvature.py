@@ -8,6 +8,8 @@ from pathfinder.figures.panels import panels
 from pathfinder.figures.style import colours
 
 _MOST = 0.5  # of the ratio, where Li et al. (2018) end their colours
+_WRITTEN = 9  # points along an axis up to which the values are written
+_DARK = 0.3  # a ratio whose colour wants white letters
 _ALONG = {"lambda_max": "largest eigenvalue", "lambda_min": "smallest eigenvalue", "trace": "trace"}
 
 
@@ -59,7 +61,11 @@ def _ratios(rows: pd.DataFrame, title: str) -> Figure:
         table = own.assign(ratio=ratio).pivot(index="y", columns="x", values="ratio")
         values = np.ma.masked_invalid(table.to_numpy(dtype=float))
         drawn = ax.pcolormesh(table.columns, table.index, values, vmin=0, vmax=_MOST, cmap="viridis", shading="nearest")
-        ax.plot(0, 0, "o", color="white", markeredgecolor="black", markersize=6)
+        if max(values.shape) <= _WRITTEN:
+            for (row, column), value in np.ndenumerate(values.filled(np.nan)):
+                text = f"{value:.2g}" if np.isfinite(value) else ""
+                place = table.columns[column], table.index[row]
+                ax.text(*place, text, ha="center", va="center", fontsize=7, color="white" if value < _DARK else "black")
         ax.set_facecolor("#d9d9d9")
         ax.grid(False)
         ax.set(title=name, xlabel="x", ylabel="y")
