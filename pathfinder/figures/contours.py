@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pathfinder.errors import PathfinderError
@@ -64,7 +65,9 @@ def labelled(ax: Axes, x: np.ndarray, y: np.ndarray, values: np.ndarray, levels:
     """Contour lines, every second one with its level."""
     if np.ptp(values) > 0:
         lines = ax.contour(x, y, values, levels[1:-1], **drawn)
-        ax.clabel(lines, lines.levels[::2], fmt="%.2g", fontsize=7)
+        outline = [withStroke(linewidth=1.4, foreground="#404040")] if drawn.get("colors") == "white" else []
+        for label in ax.clabel(lines, lines.levels[::2], fmt="%.2g", fontsize=7):
+            label.set_path_effects(outline)
 
 
 def level_bar(figure: Figure, drawn: Any, axes: Sequence[Axes] | Axes, label: str, scale: Scale, **kwargs: Any) -> None:
