@@ -64,7 +64,7 @@ def aligned(
     method: str = "weights",
     *,
     statistics: Sequence[Tensor] | None = None,
-    by_hand: Mapping[str, Sequence[str]] | None = None,
+    structure: Mapping[str, Sequence[str]] | None = None,
     orders: int = 5,
     examples: int = 1000,
     seed: int = 0,
@@ -77,17 +77,17 @@ def aligned(
         data: the structure is proved on its first examples; activations are those of a few more.
         method: one of `METHODS`.
         statistics: running statistics of BatchNorm at a and b.
-        by_hand: the structure as for `Structure.by_hand`; found by itself if not given.
+        structure: by hand, as for `Structure.by_hand`; found by itself if not given.
         examples: whose activations are compared, drawn by seed.
     """
-    structure = structure_of(space, first_inputs(data), by_hand)
+    found = structure_of(space, first_inputs(data), structure)
     own, theirs = statistics or (None, None)
     if method == "weights":
         settings = {"orders": orders, "seed": seed, "progress": progress}
-        return match_weights(space, a, b, structure=structure, statistics=theirs, **settings)
+        return match_weights(space, a, b, structure=found, statistics=theirs, **settings)
     batch = next(iter(data.subset(examples, seed).batches(examples)))[0]
     both = None if own is None or theirs is None else (own, theirs)
-    return match_activations(space, a, b, batch, structure=structure, statistics=both)
+    return match_activations(space, a, b, batch, structure=found, statistics=both)
 
 
 def alignment_row(a: Tensor, b: Tensor, found: Alignment) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def match_activations(
         raise PathfinderError(f"correlations need 2 examples or more, got {count(inputs)}.")
     if space.has_statistics and statistics is None:
         raise PathfinderError("a network with BatchNorm needs statistics=(those at a, those at b).")
-    structure = _given(space, _few(inputs), structure)
+    structure = _given(space, mapped(lambda leaf: leaf[:2], inputs), structure)
     own = statistics or (None, None)
     heard = [structure.heard(space.module(theta, given), inputs) for theta, given in zip((a, b), own, strict=True)]
     permutations, correlations = [], []
@@ -280,7 +280,3 @@ def _correlation(x: list[Tensor], y: list[Tensor]) -> np.ndarray:
 def first_inputs(data: Source) -> Any:
     """Two inputs of a data set, enough to find a structure and to prove it."""
     return next(iter(data.subset(2, 0).batches(2)))[0]
-
-
-def _few(inputs: Any, count: int = 2) -> Any:
-    return mapped(lambda leaf: leaf[:count], inputs)

@@ -54,6 +54,11 @@ class Extremes:
     products: int
     converged: bool
 
+    @classmethod
+    def unknown(cls, products: int) -> "Extremes":
+        """What is known where none was found."""
+        return cls(*[math.nan] * 4, products, False)
+
     @property
     def residual(self) -> float:
         """The larger of the two residuals."""
@@ -154,7 +159,7 @@ class Hessian:
             pairs.append((float(value), float(np.linalg.norm(residual))))
         used = self.products - before
         if len(pairs) < 2:
-            return Extremes(*[float("nan")] * 4, used, False)
+            return Extremes.unknown(used)
         (low, low_residual), (high, high_residual) = pairs
         largest = max(abs(low), abs(high))
         noise = _NOISE * largest * torch.finfo(self.theta.dtype).eps
@@ -250,16 +255,15 @@ def curvature_table(
         hessian = Hessian(space, theta, data, statistics=own, **settings)
         try:
             found = hessian.extremes(tolerance, most, seed)
+            trace = hessian.trace(samples, seed) if samples else None
         except NotFiniteError:
             if len(t) == 1:
                 raise
-            found = Extremes(*[float("nan")] * 4, hessian.products, False)
+            found, trace = Extremes.unknown(hessian.products), Trace(math.nan, math.nan, samples)
         row = {"lambda_min": found.lowest, "lambda_max": found.highest, "ratio": found.ratio}
         row |= {"residual_min": found.residual_lowest, "residual_max": found.residual_highest}
         row |= {"products": found.products, "converged": found.converged}
         if samples:
-            finite = not math.isnan(found.lowest) or hessian.products > 1
-            trace = hessian.trace(samples, seed) if finite else Trace(float("nan"), float("nan"), samples)
             row |= {"trace": trace.value, "trace_se": trace.standard_error}
         rows.append(row)
         progress(len(rows), len(t))

@@ -7,6 +7,11 @@ class PathfinderError(ValueError):
     """A mistake the user can mend. The command line prints it as one line and exits with code 2."""
 
 
+def reason(error: BaseException) -> str:
+    """The first line of what another library's error says, or its kind."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 def listed(names: Iterable[str], most: int = 4) -> str:
     """The first few names in backticks, and how many more there are."""
     names = list(names)

@@ -24,6 +24,7 @@ from pathfinder.networks import Network, beside_curve, last_good, network_of, pr
 from pathfinder.repair import Repair
 from pathfinder.results import Results
 from pathfinder.scoring import Align
+from pathfinder.units import Structure
 from pathfinder.weights import WeightSpace, same_network
 
 
@@ -87,7 +88,7 @@ class Experiment:
                 )
         same_network(*modules)
         if self.config.align:
-            structure_of(space, first_inputs(self.data["train"]), self.config.align.structure)
+            self._structure(space, self.config.align)
         for curve in plan.curves:
             empty = torch.zeros(1)
             kind_named(curve.kind)(empty, empty, bends=curve.bends)
@@ -117,9 +118,7 @@ class Experiment:
             paths |= self._paths(plan, space, moved, network_a, "aligned-")
             if self.config.align.repair and self.config.score.line and not space.has_statistics:
                 line = paths["aligned-line"]
-                repair = Repair(
-                    space.network, structure_of(space, first_inputs(self.data["train"]), self.config.align.structure)
-                )
+                repair = Repair(space.network, self._structure(space, self.config.align))
                 paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
         self.measure.between(Pair(plan, space, paths))
 
@@ -142,9 +141,8 @@ class Experiment:
         with self.folder.stage(f"align {plan.name}", key) as (stage, progress):
             if (kept := stage.load()) is None:
                 found = aligned(
-                    space, ends.a, ends.b, self.data["train"], settings.method, statistics=ends.statistics,
-                    by_hand=settings.structure, orders=settings.orders, examples=settings.examples,
-                    seed=self.config.seed, progress=progress,
+                    space, ends.a, ends.b, self.data["train"], statistics=ends.statistics, seed=self.config.seed,
+                    progress=progress, **settings.matching,
                 )  # fmt: skip
                 kept = {"b": found.vector, "statistics": found.statistics, "row": alignment_row(ends.a, ends.b, found)}
                 stage.save(kept)
@@ -156,6 +154,9 @@ class Experiment:
         self.results.add("minima", pd.DataFrame([row | self.measure.own_scores(name, key, module)]), name=name)
         self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)
         return _Ends(ends.a, b, [ends.statistics[0], statistics], [ends.keys[0], key])
+
+    def _structure(self, space: WeightSpace, settings: Align) -> Structure:
+        return structure_of(space, first_inputs(self.data["train"]), settings.structure)
 
     def _minimum(self, plan: Plan, side: str, end: Minimum, network: Network) -> tuple[nn.Module, str]:
         name = f"{plan.name}-{side}"

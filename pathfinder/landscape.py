@@ -1,5 +1,6 @@
 """Landscape: the profile or surface around a minimum that is asked for, as a geometry and coordinates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,17 @@ class Landscape:
         t: the coordinates.
         trajectory: the checkpoints of its training on that geometry: epoch, x, y (for two axes), distance, and the
             share of their variance along each axis, where these are principal directions; empty if none were kept.
+        spans: the two ends along each axis.
     """
 
     geometry: Flat
     t: Float[Tensor, "points *coordinates"]
     trajectory: pd.DataFrame
+    spans: list[tuple[float, float]]
+
+    def grid(self, points: int | Sequence[int]) -> Float[Tensor, "points *coordinates"]:
+        """Coordinates over the same spans, so many along each axis."""
+        return _grid(self.geometry, points, self.spans)
 
 
 def landscape(space: WeightSpace, theta: Float[Tensor, " weights"], settings: Surface, walked: Trajectory) -> Landscape:
@@ -74,8 +81,12 @@ def landscape(space: WeightSpace, theta: Float[Tensor, " weights"], settings: Su
     spans = settings.spans or [(-1.0, 1.0)] * settings.axes
     if settings.span is None and settings.directions == "trajectory":
         spans = _holding(located[:, :-1])
-    t = geometry.grid(settings.points, span=spans[0] if settings.axes == 1 else spans)
-    return Landscape(geometry, t, _table(geometry, located, walked.epochs, explained))
+    t = _grid(geometry, settings.points, spans)
+    return Landscape(geometry, t, _table(geometry, located, walked.epochs, explained), spans)
+
+
+def _grid(geometry: Flat, points: int | Sequence[int], spans: list[tuple[float, float]]) -> Tensor:
+    return geometry.grid(points, span=spans if len(spans) > 1 else spans[0])
 
 
 def _holding(located: Tensor) -> list[tuple[float, float]]:

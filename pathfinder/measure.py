@@ -130,9 +130,8 @@ class Measurements:
             self.results.add_surface(plan.name, name, settings.title, scored, found.trajectory)
             for asked in self.config.curvature:
                 if asked.along == settings.title:
-                    spread = settings.model_copy(update={"points": asked.points})
-                    over = landscape(space, theta, spread, walked)
-                    at = _Place(plan.name, name, space, over.geometry, over.t, self.key("surface", key, drawn))
+                    t = found.grid(asked.points)
+                    at = _Place(plan.name, name, space, found.geometry, t, self.key("surface", key, drawn))
                     self._curvature(asked, at)
 
     def between(self, pair: Pair) -> None:
@@ -164,10 +163,8 @@ class Measurements:
                         end, ends = b, own
                         if method != "none":
                             found = aligned(
-                                space, a, b, self.data["train"], method, statistics=own, by_hand=settings.structure,
-                                orders=settings.orders,
-                                examples=settings.examples, seed=self.config.seed,
-                            )  # fmt: skip
+                                space, a, b, self.data["train"], statistics=own, seed=self.config.seed, **how
+                            )
                             end, ends = found.vector, [own[0], found.statistics]
                         line, evaluator = Line(a, end), self._evaluator(space, ends)
                         scores = evaluator.score(line, self.config.score.points, progress=progress)

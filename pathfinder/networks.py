@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pathfinder.config import Data, Minimum, Model
 from pathfinder.data import Source
 from pathfinder.descent import DivergedError
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, reason
 from pathfinder.geometry import Curve
 from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model
@@ -91,10 +91,9 @@ def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Seque
         except PathfinderError:
             raise
         except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise PathfinderError(
-                f"network `{name}` cannot score the data (split {split}, inputs {source.input_shape}): {reason}; "
-                "choose a network and data that belong together."
+                f"network `{name}` cannot score the data (split {split}, inputs {source.input_shape}): "
+                f"{reason(error)}; choose a network and data that belong together."
             ) from error
 
 

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from pathfinder.errors import PathfinderError
+from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
 from pathfinder.tables import read_table
 
-_CLIP = 10.0  # nats
 
-
-def export_surfaces(folder: str | Path, clip: float = _CLIP, log: bool = True) -> list[Path]:
+def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
     """Write every surface of a run as FOLDER/vtk/SURFACE-MINIMUM.vts.
 
     Points are (x, y, height), where the height is the train loss, its logarithm to base 10 if `log`, of at most `clip`

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pathfinder.data import Split
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, listed, reason
 from pathfinder.storage import existing_file
 
 
@@ -59,9 +59,8 @@ def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
         BadZipFile,
         zlib.error,
     ) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PathfinderError(
-            f"{path} is no readable npz of plain arrays ({reason}); write it with np.savez."
+            f"{path} is no readable npz of plain arrays ({reason(error)}); write it with np.savez."
         ) from error
     shapes = [split.x.shape[1:] for split in splits.values()]
     if shapes[0] != shapes[1]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, listed, reason
 from pathfinder.kernels import plain_kernels
 from pathfinder.tree import count, mapped, slices
 from pathfinder.units.follow import Follow
@@ -81,9 +81,9 @@ class Structure:
         x = _doubled(inputs)
         labels = Labels(_tensors(twin))
         with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
-            output = _called(twin, x)
-        for leaf in _floating(output):
-            labels.fix(labels.axes(leaf))
+            outputs = _outputs(twin, x)
+        for output in outputs:
+            labels.fix(labels.axes(output))
         structure = cls([_group(units) for units in labels.alike()])
         if not structure.groups:
             raise PathfinderError(
@@ -187,19 +187,15 @@ def _called(module: nn.Module, x: Any) -> Any:
     except PathfinderError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PathfinderError(
-            f"{type(module).__name__} cannot be followed on these inputs in float64 ({reason}); pass inputs it takes, "
-            "or give the structure by hand."
+            f"{type(module).__name__} cannot be followed on these inputs in float64 ({reason(error)}); pass inputs it "
+            "takes, or give the structure by hand."
         ) from error
 
 
 def _outputs(module: nn.Module, x: Any) -> list[Tensor]:
-    return _floating(_called(module, x))
-
-
-def _floating(output: Any) -> list[Tensor]:
-    return [tensor for tensor in tensors_in(output) if tensor.is_floating_point()]
+    """Its outputs that are numbers; what it gives beside them is no matter."""
+    return [tensor for tensor in tensors_in(_called(module, x)) if tensor.is_floating_point()]
 
 
 def _doubled(inputs: Any) -> Any:

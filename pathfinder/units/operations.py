@@ -28,9 +28,7 @@ def _pointwise(labels: Labels, out: Any, *args: Any, **kwargs: Any) -> None:
         own = [labels.axes(t)[-back] for t in inputs if t.ndim >= back]
         there = [axis for axis in own if len(axis) == length]
         labels.fix([axis for axis in own if len(axis) != length])  # one unit that meets all others
-        for other in there[1:]:
-            labels.join(there[0], other)
-        axes.append(there[0] if there else np.full(length, FIXED))
+        axes.append(_all_joined(labels, there) if there else np.full(length, FIXED))
     labels.tell(result, axes)
 
 
