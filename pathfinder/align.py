@@ -216,7 +216,7 @@ def _aligned(
     tried: list[float],
 ) -> Alignment:
     moved = structure.permuted(space.parts(b.detach()), permutations)
-    vector = torch.cat([moved[name].reshape(-1) for name in space.names])
+    vector = space.joined(moved)
     if statistics is not None and len(statistics):
         statistics = space.running(structure.permuted(space.fixed(statistics), permutations))
     return Alignment(vector, statistics, permutations, objective, tried, structure)

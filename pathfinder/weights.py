@@ -128,6 +128,10 @@ class WeightSpace:
         pieces = zip(self.names, vector.split(self._sizes), self._shapes, strict=True)
         return {name: piece.view(shape) for name, piece, shape in pieces}
 
+    def joined(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " weights"]:
+        """The vector whose `parts` these are, as a copy; tensors of other names are left out."""
+        return torch.cat([parts[name].reshape(-1) for name in self.names])
+
     def fixed(self, statistics: Tensor | None = None, device: str | torch.device | None = None) -> Fixed:
         """Fresh copies of all tensors that do not move, with these running statistics or the module's own.
 

@@ -76,7 +76,7 @@ def test_a_classifier_of_torchvision_is_recovered():
     structure, a = structure_of(space, x), space.vector(module)
     assert sorted({len(group) for group in structure.groups}) == [64, 128, 256, 512]
     moved = structure.permuted(space.parts(a), structure.drawn(0))
-    b = torch.cat([moved[name].reshape(-1) for name in space.names])
+    b = space.joined(moved)
     assert torch.equal(match_weights(space, a, b, structure=structure, orders=1).vector, a)
 
 

@@ -42,7 +42,7 @@ def main() -> None:
         found = match_weights(space, a, b, structure=structure, orders=ORDERS)
         matched_in = time.perf_counter() - start
         moved = structure.permuted(space.parts(a), structure.drawn(0))
-        copy = torch.cat([moved[name].reshape(-1) for name in space.names])
+        copy = space.joined(moved)
         orders = match_weights(space, a, copy, structure=structure, orders=10).orders
         exact = float(a.double() @ a.double())
         rows.append(
