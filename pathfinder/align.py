@@ -51,7 +51,7 @@ def structure_of(space: WeightSpace, inputs: Any, by_hand: Mapping[str, Sequence
         PathfinderError: if there is none, or the proof fails.
     """
     found = Structure.by_hand(by_hand, space.network) if by_hand else Structure.of(space.network, inputs)
-    structure = known(found, set(space.names) | set(space.statistics_names))
+    structure = _moving(space, found)
     structure.prove(space.network, inputs)
     return structure
 
@@ -131,7 +131,7 @@ def match_weights(
         a: the weights to follow.
         b: the weights to align.
         inputs: a few inputs, from which the structure is found and on which it is proved.
-        structure: instead, what `structure_of` gives, or one made by hand.
+        structure: instead, what `structure_of` gives; one made by hand needs inputs too, unless it was proved.
         statistics: b's running statistics of BatchNorm, which move along.
         orders: random orders to try; the best is kept.
         sweeps: at most, for each order.
@@ -201,9 +201,16 @@ def _given(space: WeightSpace, inputs: Any, structure: Structure | None) -> Stru
         raise PathfinderError("finding which units can be permuted needs a few inputs; pass inputs= or structure=.")
     if structure is None:
         return structure_of(space, inputs)
+    structure = _moving(space, structure)
     if inputs is not None:
         structure.prove(space.network, inputs)
+    if not structure.proved:
+        raise PathfinderError("this structure was not proved; pass inputs=, a few on which it is.")
     return structure
+
+
+def _moving(space: WeightSpace, structure: Structure) -> Structure:
+    return known(structure, set(space.names) | set(space.statistics_names))
 
 
 def _aligned(

@@ -21,7 +21,7 @@ ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", help="Argume
 Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting, key=value; dots enter tables.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option(help="fp32, or bf16 for autocast.")]
-Seed = Annotated[int, typer.Option(help="Seed of all that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all that is drawn.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
 File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights, safetensors.")]
 Points = Annotated[int, typer.Option(help="Points along each path, both ends included.")]

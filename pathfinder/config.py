@@ -132,6 +132,7 @@ class Config(Checked):
     def _fits_together(self) -> "Config":
         plans = self.plan()
         _unlike([plan.name for plan in plans], "pairs", "pairs")
+        _unlike([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
         _unlike([surface.title for surface in self.surfaces], "surfaces", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")

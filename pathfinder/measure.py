@@ -168,7 +168,7 @@ class Measurements:
                             end, ends = found.vector, [own[0], found.statistics]
                         line, evaluator = Line(a, end), self._evaluator(space, ends)
                         scores = evaluator.score(line, self.config.score.points, progress=progress)
-                        kept = {"distance": line.chord(), **tables.barriers(scores, self.config.seed)}
+                        kept = {"distance": line.chord(), **tables.barriers(scores), **evaluator.counts()}
                         stage.save(kept)
                 row = {"a": first.name, "b": second.name, "method": method, **kept}
                 self.results.add("barriers", pd.DataFrame([row]), group=group)

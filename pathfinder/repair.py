@@ -34,8 +34,9 @@ class Repair:
 
     def __init__(self, module: nn.Module, structure: Structure) -> None:
         named = dict(module.named_modules())
-        owners = {place.tensor.rpartition(".")[0] for g in structure.groups for place in g.places if place.axis == 0}
-        self.layers = {name: named[name] for name in sorted(owners) if isinstance(named[name], nn.Linear | _ConvNd)}
+        places = {(place.tensor, place.axis) for group in structure.groups for place in group.places}
+        layers = {name: layer for name, layer in sorted(named.items()) if isinstance(layer, nn.Linear | _ConvNd)}
+        self.layers = {name: layer for name, layer in layers.items() if _outgoing(name, layer) in places}
         if not self.layers:
             raise PathfinderError(f"{type(module).__name__} has no hidden linear or convolutional layer to repair.")
 
@@ -59,6 +60,8 @@ class Repair:
 
             def measure(name: str, axis: int, output: Tensor, share: int = share) -> Tensor | None:
                 units = output.movedim(axis, -1).flatten(0, -2).float()
+                if len(units) < 2:
+                    raise PathfinderError("repair needs 2 examples or more in every batch; change the batch size.")
                 mean, variance = units.mean(0), units.var(0)
                 total = sums.setdefault(name, [torch.zeros_like(mean), torch.zeros_like(variance), 0])
                 total[0] += share * mean
@@ -100,6 +103,11 @@ class Correction:
     def applied(self) -> Any:
         """A context in which the network's outputs are corrected."""
         return self._repair.hooked(lambda name, axis, out: _moved(out, axis, self._found[name], self._goal[name]))
+
+
+def _outgoing(name: str, layer: nn.Module) -> tuple[str, int]:
+    """The axis of a layer's weight along which the units lie that it gives."""
+    return f"{name}.weight" if name else "weight", 1 if getattr(layer, "transposed", False) else 0
 
 
 def mixed(ends: tuple[Moments, Moments], t: float) -> Moments:

@@ -31,10 +31,10 @@ _RESAMPLES = 1000  # enough for two digits of a 95 % interval
 _BLOCK = 100  # resamples at a time, to bound memory
 
 
-def barriers(scores: Scores, seed: int = 0) -> dict[str, float]:
+def barriers(scores: Scores) -> dict[str, float]:
     """The barrier of one path for each split and metric, with its 95 % interval: SPLIT_METRIC_barrier, _low, _high."""
     found = {}
-    for _, row in summarize({"line": scores}, seed=seed).iterrows():
+    for _, row in summarize({"line": scores}).iterrows():
         for column in ("barrier", "barrier_low", "barrier_high"):
             found[f"{row['split']}_{row['metric']}_{column}"] = row[column]
     return found

@@ -6,6 +6,7 @@ from test_units import MODELS, model
 
 from pathfinder import Evaluator, Line, PathfinderError, WeightSpace, build_model, fit_minimum, load_data, summarize
 from pathfinder.align import match_activations, match_weights, structure_of
+from pathfinder.units import Structure
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -15,11 +16,13 @@ def test_a_permuted_copy_is_recovered(name):
     a, statistics = space.vector(module), space.statistics(module)
     structure = structure_of(space, x)
     drawn = structure.drawn(seed=3)
-    moved = structure.permuted(space.parts(a), drawn)
+    moved = structure.permuted({**space.parts(a), **space.fixed(statistics)}, drawn)
     b = space.joined(moved)
+    theirs = space.running(moved) if len(statistics) else None
     assert not torch.equal(a, b)
-    found = match_weights(space, a, b, structure=structure, statistics=statistics, orders=10)
+    found = match_weights(space, a, b, structure=structure, statistics=theirs, orders=10)
     assert torch.equal(found.vector, a)
+    assert theirs is None or (not torch.equal(theirs, statistics) and torch.equal(found.statistics, statistics))
     assert found.objective == sorted(found.objective) and len(found.orders) == 10
     for there, back in zip(drawn, found.permutations, strict=True):
         assert torch.equal(there[back], torch.arange(len(there)))
@@ -76,6 +79,20 @@ def test_same_seed_same_permutation(pair):
     first, second = (match_weights(space, a, b, inputs=few, orders=2, seed=4) for _ in range(2))
     assert torch.equal(first.vector, second.vector) and first.objective == second.objective
     assert np.argmax(first.orders) == first.orders.index(first.objective[-1])
+
+
+def test_a_structure_is_proved_and_within_what_moves(pair):
+    space, a, b, splits = pair
+    few = splits["train"].x[:2]
+    unproved = Structure.of(space.network, few)
+    with pytest.raises(PathfinderError, match="this structure was not proved; pass inputs="):
+        match_weights(space, a, b, structure=unproved)
+    once = match_weights(space, a, b, structure=unproved, inputs=few, orders=1)
+    assert torch.equal(once.vector, match_weights(space, a, b, structure=unproved, orders=1).vector)
+    part = WeightSpace(space.network, only=f"{once.structure.groups[0].name}")
+    only = part.vector(space.network)
+    with pytest.raises(PathfinderError, match="every group of units also lies in .* nothing can be permuted"):
+        match_weights(part, only, only, structure=unproved)
 
 
 def test_mistakes_are_named(pair):

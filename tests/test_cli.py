@@ -445,6 +445,16 @@ MISTAKES = {
         "set one",
     ),
     "train: a seed too large": ([*_TRAIN, "--seed", "99999999999999999999"], "99999999999999999999", "less than"),
+    "align: a seed below zero": (
+        ["align", "a.safetensors", "b.safetensors", "-o", "new.safetensors", "--method", "activations", "--seed", "-1"],
+        "-1",
+        "--seed",
+    ),
+    "REPAIR of single examples": (
+        ["run", "tiny.toml", "--set", "model.name=mlp", "--set", "align.repair=true", "--set", "score.batch_size=1"],
+        "REPAIR needs 2 examples",
+        "raise score.batch_size",
+    ),
     "no number": ([*_CONNECT, "--bends", "two"], "two", "integer"),
     "a missing argument": (["connect", "a.safetensors"], "connect a.safetensors", "Missing argument"),
     "an unknown command": (["runn", "tiny.toml"], "runn", "run"),

@@ -135,6 +135,7 @@ def test_set_changes_what_it_names(tmp_path):
         (BASE + "[[curves]]\n[planes]\ncurves = ['bezir']\n", [], "names `bezir`, but the curves are"),
         (BASE + "[[curves]]\n[[curves]]\n", [], "two paths are called `bezier`"),
         (BASE + "[[pairs]]\n[[pairs]]\n", [], "two pairs are called `mlp`"),
+        (BASE + "[[pairs]]\nreplicates = 2\n[[pairs]]\n", [], "two groups of pairs are called `mlp`"),
         ("[data]\nname = 'digits'\n", [], "a minimum needs a network"),
         ("[model]\nname = 'mlp'\n", [], "`data` is missing"),
         (BASE + "[[curvature]]\nalong = 'lin'\n", [], r"curvature names `lin`, but there are \['line'\]"),

@@ -246,6 +246,7 @@ def test_every_two_minima_of_a_group_are_matched(tmp_path):
     summary = Experiment(load_config(config), tmp_path / "run").run()
     table = read_table(tmp_path / "run" / "barriers.csv")
     assert table.groupby("method").size().to_dict() == {"none": 6, "weights": 6}
+    assert (table[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 0]).all(axis=None)
     own = table.query("a == 'mlp-1-a' and b == 'mlp-1-b'").set_index("method")
     paths = summary.query("pair == 'mlp-1' and split == 'train' and metric == 'loss'").set_index("path")
     for method, path in (("none", "line"), ("weights", "aligned-line")):

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import data, network
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from pathfinder import Evaluator, Line, PathfinderError, Plane, WeightSpace, build_model, fit_minimum, load_data
 from pathfinder.align import match_weights, structure_of
@@ -61,16 +63,44 @@ def test_repair_raises_accuracy_halfway_and_leaves_the_ends(pair):
     assert np.abs(repaired[[0, 2]] - plain[[0, 2]]).max() <= 0.3  # one example
 
 
-def test_convolutions_are_repaired_by_channel():
-    module, x = build_model("convnet", widths=[4, 6], input_shape=(1, 8, 8), seed=0), torch.randn(40, 1, 8, 8)
+class Upwards(nn.Module):
+    """A convolution, one that is transposed, and an output that is transposed too."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(1, 4, 2, stride=2), nn.ConvTranspose2d(4, 6, 2, stride=2, bias=False)
+        self.out = nn.ConvTranspose2d(6, 3, 8)
+
+    def forward(self, x):
+        return self.out(torch.relu(self.up(torch.relu(self.down(x)))))[:, :, 7, 7]
+
+
+@pytest.mark.parametrize("make", [lambda: build_model("convnet", widths=[4, 6], input_shape=(1, 8, 8)), Upwards])
+def test_convolutions_are_repaired_by_channel(make):
+    torch.manual_seed(0)
+    module, x = make(), torch.randn(40, 1, 8, 8)
     space = WeightSpace(module)
-    a = space.vector(module)
     repair = Repair(module, structure_of(space, x[:2]))
-    line = Line(a, 2 * a)
-    splits = {"train": (x, torch.zeros(40, dtype=torch.int64))}
-    table = Evaluator(space, splits, repair=repair, batch_size=20).score(line, 3).table
-    plain = Evaluator(space, splits).score(line, 3).table
-    assert np.allclose(table["train_loss"].iloc[[0, 2]], plain["train_loss"].iloc[[0, 2]], rtol=0.1)
+    layers = [name for name, layer in module.named_modules() if isinstance(layer, _ConvNd) and name != "out"]
+    assert list(repair.layers) == sorted(layers)
+    theta = space.vector(module)
+
+    def call(inputs):
+        return space.call(theta, inputs)
+
+    def moments():
+        found = {}
+        with torch.no_grad(), repair.hooked(lambda name, _, out: found.update({name: (out.mean((0, 2, 3)), out)})):
+            call(x)
+        return {name: (mean, out.std((0, 2, 3))) for name, (mean, out) in found.items()}
+
+    wanted = {name: (mean + torch.arange(len(mean)), 3 * spread) for name, (mean, spread) in moments().items()}
+    with torch.no_grad():
+        correction = repair.towards(wanted, call, [x])
+    with correction.applied():
+        corrected = moments()
+    for name, (mean, spread) in wanted.items():
+        assert torch.allclose(corrected[name][0], mean, atol=1e-3) and torch.allclose(corrected[name][1], spread, 1e-3)
     assert not any(layer._forward_hooks for layer in module.modules())
 
 
@@ -79,6 +109,8 @@ def test_mistakes_are_named(pair):
     with pytest.raises(PathfinderError, match="repair needs a path between two ends, not a plane"):
         plane = Plane.around(a, b - a, torch.randn_like(a))
         Evaluator(space, splits, repair=repair).score(plane, plane.grid(2, span=1.0))
+    with pytest.raises(PathfinderError, match="repair needs 2 examples or more in every batch"):
+        Evaluator(space, splits, repair=repair, batch_norm_examples=1).score(Line(a, b), 3)
     module = network("batchnorm")
     with pytest.raises(PathfinderError, match="a network with BatchNorm is repaired by re-estimating it"):
         Evaluator(WeightSpace(module), {"train": data(20)}, repair=repair)

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from pathfinder import PathfinderError, WeightSpace, build_model
 from pathfinder.align import match_weights, structure_of
 from pathfinder.units import Structure
+from pathfinder.units.proof import disturb, orders
 
 X, _ = data(3)
 MODELS = {
@@ -26,6 +27,7 @@ MODELS = {
 def model(name):
     arguments, shape = MODELS[name]
     module = build_model(name, input_shape=shape, seed=0, **arguments)
+    disturb(module)  # norms as they are initialised look the same in every order
     return module, torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -144,7 +146,7 @@ class Sorted(nn.Module):
 
 def test_what_cannot_be_followed_is_named(without_shapes):
     with pytest.raises(
-        PathfinderError, match="units cannot be followed through `sort` in module ``; give the structure by"
+        PathfinderError, match="units cannot be followed through `sort` in module `Sorted`; match weights, with"
     ):
         Structure.of(Sorted(), X)
     with pytest.raises(PathfinderError, match="Linear has no hidden units that can be permuted"):
@@ -168,6 +170,18 @@ class Gate(nn.Module):
         h = torch.relu(self.inner(x))
         scale, shift = self.head(h).chunk(2, 1)
         return self.out(h) * scale + shift
+
+
+class Cropped(nn.Module):
+    """Padding of less than nothing, over pixels and over channels, and the largest class beside the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.out = nn.Conv2d(2, 5, 1), nn.Linear(4, 3)
+
+    def forward(self, x):
+        logits = self.out(F.pad(torch.relu(self.inner(x)), (-1, -1, -1, -1, -1, 0)).mean((2, 3)))
+        return logits, logits.argmax(1)
 
 
 class Largest(nn.Module):
@@ -205,6 +219,10 @@ def test_units_that_are_told_apart_stay():
     padded = Structure.of(module, x)
     padded.prove(module, x)
     assert [len(group) for group in padded.groups] == [4]
+    module, x = Cropped(), torch.randn(2, 2, 4, 4)
+    cropped = Structure.of(module, x)
+    cropped.prove(module, x)
+    assert [len(group) for group in cropped.groups] == [4]  # not the channel that is cut off
 
 
 def test_a_proof_moves_every_group_and_needs_outputs(without_shapes):
@@ -212,8 +230,45 @@ def test_a_proof_moves_every_group_and_needs_outputs(without_shapes):
     wrong = Structure.by_hand({"head": ["head.weight:0", "head.bias:0"]}, module)
     with pytest.raises(PathfinderError, match="gives other outputs"):
         wrong.prove(module, X)
-    silent = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    silent = nn.Sequential(nn.Linear(6, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
+    for useless in (torch.zeros(2, 6), torch.full((2, 6), float("nan"))):
+        with pytest.raises(PathfinderError, match="gives only zeros, NaN or infinity on these inputs, which prove"):
+            Structure.by_hand({"h": ["0.weight:0"]}, silent).prove(silent, useless)
+
+
+def test_a_proof_sees_what_an_initialisation_hides(without_shapes):
+    """Norms of ones and zeros, and a last layer of zeros, give the same outputs whatever moves."""
+    normed = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
     with torch.no_grad():
-        silent[2].weight.zero_(), silent[2].bias.zero_()
-    with pytest.raises(PathfinderError, match="gives zeros only on these inputs, which prove nothing"):
-        Structure.by_hand({"h": ["0.weight:0"]}, silent).prove(silent, X)
+        normed[3].weight.zero_()
+    before = Frozen.of(normed)
+    with pytest.raises(PathfinderError, match="gives other outputs"):
+        Structure.by_hand({"h": ["0.weight:0", "0.bias:0", "3.weight:1"]}, normed).prove(normed, X)
+    Structure.of(normed, X).prove(normed, X)
+    before.check(normed)
+
+
+def test_a_proof_moves_groups_apart(without_shapes):
+    """Two groups that are one: moved alike they would pass."""
+    module = nn.Sequential(nn.Linear(6, 2), nn.ReLU(), nn.Linear(2, 3))
+    apart = {"first": ["0.weight:0", "0.bias:0"], "next": ["2.weight:1"]}
+    with pytest.raises(PathfinderError, match="gives other outputs"):
+        Structure.by_hand(apart, module).prove(module, X)
+    sizes = [3] * 5
+    moved = [{g for g, order in enumerate(proof) if order.tolist() != [0, 1, 2]} for proof in orders(sizes)]
+    assert set.union(*moved) == set(range(5))
+    assert all(any((a in some) != (b in some) for some in moved) for a in range(5) for b in range(a))
+
+
+def test_activations_heard_are_those_that_layers_take():
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3))
+    ((first,), (second,)) = Structure.of(module, X).heard(module, X)
+    assert torch.allclose(first, module[:2](X)) and torch.allclose(second, module[:4](X))
+
+
+def test_activations_need_units_that_are_told_apart(without_shapes):
+    """A structure by hand may know more than one pass shows."""
+    module = Largest()
+    by_hand = Structure.by_hand({"h": ["inner.weight:0", "inner.bias:0", "out.weight:1"]}, module)
+    with pytest.raises(PathfinderError, match="no layer is seen to take the units of `inner.weight` one by one"):
+        by_hand.heard(module, X)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from pathfinder.tree import count, mapped, slices
 from pathfinder.units.follow import Follow
 from pathfinder.units.labels import Found, Labels
 from pathfinder.units.operations import tensors_in
+from pathfinder.units.proof import disturb, drawn, orders
 
 _AT_ONCE = 64  # examples whose activations are heard in one pass
 
@@ -65,6 +65,7 @@ class Structure:
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = tuple(groups)
+        self.proved = False
 
     @classmethod
     def of(cls, module: nn.Module, inputs: Any) -> "Structure":
@@ -117,8 +118,11 @@ class Structure:
 
     def drawn(self, seed: int) -> list[Tensor]:
         """A random permutation of each group."""
-        rng = np.random.default_rng(seed)
-        return [torch.from_numpy(rng.permutation(len(group))) for group in self.groups]
+        return drawn(self._sizes, seed)
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [len(group) for group in self.groups]
 
     def heard(self, module: nn.Module, inputs: Any) -> list[list[Tensor]]:
         """What each group hands on: for each layer that takes its units, (samples, units) over some inputs."""
@@ -131,44 +135,42 @@ class Structure:
             heard.append([labels.said(*_first(group)) for group in self.groups])
         for group, said in zip(self.groups, heard[0], strict=True):
             if not said:
-                raise PathfinderError(f"no layer takes what the units of `{group.name}` give; match their weights.")
+                raise PathfinderError(
+                    f"no layer is seen to take the units of `{group.name}` one by one; match their weights instead."
+                )
         return [[torch.cat(parts) for parts in zip(*said, strict=True)] for said in zip(*heard, strict=True)]
-
-    def _proofs(self) -> list[list[Tensor]]:
-        sizes = [len(group) for group in self.groups]
-        swapped = [torch.cat([torch.tensor([1, 0]), torch.arange(2, n)]) for n in sizes]
-        return [[torch.arange(n).roll(1) for n in sizes], swapped, self.drawn(0)]
 
     def prove(self, module: nn.Module, inputs: Any, tolerance: float = 1e-9) -> None:
         """Check in float64 that the network gives the same outputs with its units permuted.
 
-        Three ways that together reach every order: all units moved on by one, the first two of each group exchanged,
-        and a random order.
+        Its weights and running statistics are disturbed first, by the same amounts always: a layer as it is initialised
+        (ones, zeros) hides what moves along with it. `proved` is True afterwards.
 
         Raises:
-            PathfinderError: if it does not, or gives nothing but zeros, which prove nothing.
+            PathfinderError: if it does not, or its outputs are all zero or not finite, which prove nothing.
         """
         twin = copy.deepcopy(module).double().cpu().eval()
-        x = _doubled(inputs)
+        x, name = _doubled(inputs), type(module).__name__
         with torch.no_grad():
+            disturb(twin)
             before = [leaf.clone() for leaf in _outputs(twin, x)]
-            own = {name: tensor.clone() for name, tensor in _tensors(twin).items()}
-            apart = 0.0
-            for permutations in self._proofs():
+            if not all(leaf.isfinite().all() for leaf in before) or not any(leaf.any() for leaf in before):
+                raise PathfinderError(
+                    f"{name} gives only zeros, NaN or infinity on these inputs, which prove nothing; pass others."
+                )
+            own = {key: tensor.clone() for key, tensor in _tensors(twin).items()}
+            for permutations in orders(self._sizes):
                 moved = self.permuted(own, permutations)
-                for name, tensor in _tensors(twin).items():
-                    tensor.copy_(moved[name])
+                for key, tensor in _tensors(twin).items():
+                    tensor.copy_(moved[key])
                 for a, b in zip(_outputs(twin, x), before, strict=True):
-                    apart = max(apart, float((a - b).abs().max() / b.abs().max().clamp_min(1e-300)))
-        if not any(leaf.any() for leaf in before):
-            raise PathfinderError(
-                f"{type(module).__name__} gives zeros only on these inputs, which prove nothing; pass others."
-            )
-        if not apart <= tolerance:
-            raise PathfinderError(
-                f"{type(module).__name__} with its units permuted gives other outputs (relative {apart:.1e}), so the "
-                "structure is wrong; give it by hand: a table of TENSOR:AXIS for each group of units."
-            )
+                    apart = float((a - b).abs().max() / b.abs().max().clamp_min(1e-300))
+                    if not apart <= tolerance:
+                        raise PathfinderError(
+                            f"{name} with its units permuted gives other outputs (relative {apart:.1e}), so the "
+                            "structure is wrong; give it by hand: a table of TENSOR:AXIS for each group of units."
+                        )
+        self.proved = True
 
 
 def reordered(tensor: Tensor, place: Place, permutation: Tensor) -> Tensor:
@@ -241,6 +243,8 @@ def known(structure: Structure, names: set[str]) -> Structure:
         PathfinderError: if none does.
     """
     groups = [group for group in structure.groups if all(place.tensor in names for place in group.places)]
+    if len(groups) == len(structure.groups):
+        return structure
     if not groups:
         held = listed(sorted({p.tensor for g in structure.groups for p in g.places} - names))
         raise PathfinderError(f"every group of units also lies in {held}, which do not move; nothing can be permuted.")

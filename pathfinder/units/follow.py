@@ -29,7 +29,8 @@ class Follow(TorchDispatchMode):
     def through(self, module: nn.Module) -> Iterator[None]:
         """The mode, keeping the name of the part of the module that runs, for errors."""
         hooks = []
-        for name, layer in module.named_modules():
+        for path, layer in module.named_modules():
+            name = path or type(module).__name__
             hooks.append(layer.register_forward_pre_hook(lambda *_, name=name: self._inside.append(name)))
             hooks.append(layer.register_forward_hook(lambda *_: self._left()))
         try:
@@ -58,10 +59,9 @@ class Follow(TorchDispatchMode):
         elif name in RULES:
             RULES[name](self.labels, out, *args, **(kwargs or {}))
         else:
-            module = self._inside[-1] if self._inside else ""
             raise PathfinderError(
-                f"units cannot be followed through `{name}` in module `{module}`; give the structure by hand: a table "
-                "of TENSOR:AXIS for each group of units."
+                f"units cannot be followed through `{name}` in module `{self._inside[-1]}`; match weights, with the "
+                "structure given by hand: a table of TENSOR:AXIS for each group of units."
             )
         return out
 

@@ -52,6 +52,7 @@ class Labels:
 
     def __init__(self, tensors: Mapping[str, Tensor], listening: bool = False) -> None:
         self.units, self.listening = _Units(), listening
+        self._own = {tensor.untyped_storage().data_ptr() for tensor in tensors.values()}
         self._known: dict[int, tuple[Tensor, Axes]] = {}  # by id; the tensor is kept so that no other gets its id
         self._names: dict[str, Tensor] = {}
         self._used: set[int] = set()
@@ -103,8 +104,11 @@ class Labels:
         return rows[:, 0]
 
     def hear(self, tensor: Tensor, axis: int) -> None:
-        """Keep a sample of what is handed to a layer: the units along an axis of its input, and (samples, units)."""
-        if self.listening and not any(tensor is own for own in self._names.values()):
+        """Keep a sample of what is handed to a layer: the units along an axis of its input, and (samples, units).
+
+        The network's own tensors, and views of them, are no activations.
+        """
+        if self.listening and tensor.untyped_storage().data_ptr() not in self._own:
             values = tensor.movedim(axis, -1)
             if values.ndim > 2:  # some of the pixels of each example
                 pixels = values.flatten(1, -2)
@@ -112,9 +116,12 @@ class Labels:
             self._samples.append((self.axes(tensor)[axis], values.flatten(0, -2).clone()))
 
     def said(self, tensor: str, axis: int, index: Tensor) -> list[Tensor]:
-        """The samples of the units that lie at (units, block) indices of an axis, in their order."""
+        """The samples of the units that lie at (units, block) indices of an axis, in their order; none if these are not
+        told apart here."""
         own = self.units.roots(self.axes(self._names[tensor])[axis])[index[:, 0].numpy()]
         found = []
+        if FIXED in own or len(set(own.tolist())) < len(own):
+            return found
         for units, values in self._samples:
             roots = self.units.roots(units)
             if np.isin(own, roots).all():

@@ -115,12 +115,13 @@ def _pooled(labels: Labels, out: Any, x: Tensor, size: Sequence[int], *_: Any, *
 
 
 def _padded(labels: Labels, out: Tensor, x: Tensor, pads: Sequence[int], *_: Any) -> None:
-    """Fixed entries before and after each axis, the last axis first."""
+    """Fixed entries before and after each axis, the last axis first; where a number is negative, fewer of its own."""
     axes = list(labels.axes(x))
     for i in range(len(pads) // 2):
-        before, after = (np.full(max(n, 0), FIXED) for n in pads[2 * i : 2 * i + 2])
-        axes[-1 - i] = np.concatenate([before, axes[-1 - i], after])
-    labels.tell(out, axes if all(n >= 0 for n in pads) else fixed(out.shape))
+        before, after = pads[2 * i : 2 * i + 2]
+        kept = axes[-1 - i][max(-before, 0) : len(axes[-1 - i]) - max(-after, 0)]
+        axes[-1 - i] = np.concatenate([np.full(max(before, 0), FIXED), kept, np.full(max(after, 0), FIXED)])
+    labels.tell(out, axes)
 
 
 def _reduced(labels: Labels, out: Any, x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
@@ -265,6 +266,12 @@ def _selected(labels: Labels, out: Tensor, x: Tensor, dim: int, *_: Any) -> None
     labels.tell(out, axes)
 
 
+def _ranked(labels: Labels, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
+    """The index of the largest knows the order."""
+    labels.fix(labels.axes(x))
+    labels.tell(out, fixed(out.shape))
+
+
 def _embedded(labels: Labels, out: Tensor, weight: Tensor, index: Tensor, *_: Any, **__: Any) -> None:
     rows, columns = labels.axes(weight)
     labels.fix([rows])
@@ -322,6 +329,7 @@ RULES: dict[str, Rule] = {
     "unbind": _unbound,
     "slice": _sliced,
     "select": _selected,
+    **dict.fromkeys(("argmax", "argmin"), _ranked),
     "embedding": _embedded,
     "index": _indexed,
     "repeat": _repeated,

@@ -18,8 +18,8 @@ from pathfinder.align import structure_of
 from pathfinder.tables import write_table
 
 NAMES = [
-    "mlp", "convnet", "convnet-bn", "vgg9", "vgg16", "vgg16-bn", "resnet20", "resnet56", "resnet110", "wrn56-2", "wrn56-4",
-    "resnet20-noshort", "resnet56-noshort", "resnet110-noshort", "preresnet110", "preresnet164", "wrn28-10",
+    "mlp", "convnet", "convnet-bn", "vgg9", "vgg16", "vgg16-bn", "resnet20", "resnet56", "resnet110", "wrn56-2",
+    "wrn56-4", "resnet20-noshort", "resnet56-noshort", "resnet110-noshort", "preresnet110", "preresnet164", "wrn28-10",
     "torchvision:resnet18", "torchvision:vgg11",
 ]  # fmt: skip
 DIGITS = ("mlp", "convnet", "convnet-bn")
