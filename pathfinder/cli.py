@@ -3,41 +3,39 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from pathfinder.options import (
+    BatchSize,
+    Changes,
+    Clip,
+    DataArgs,
+    Device,
+    Examples,
+    File,
+    Linear,
+    ModelArgs,
+    Named,
+    Normalize,
+    Out,
+    Precision,
+    Recipe,
+    Scored,
+    Seed,
+    Span,
+    Weights,
+    unfolded,
+)
 
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Connect two trained networks by low-loss paths, and see the landscape between them.",
 )
-
-DataName = Annotated[str | None, typer.Option("--data", help="Data set; as the weights say if not given.")]
-DataArgs = Annotated[list[str] | None, typer.Option("--data-arg", help="Setting of the data, as crop=4.")]
-ModelName = Annotated[str | None, typer.Option("--model", help="Network; as the weights say if not given.")]
-ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", help="Argument of the network, key=value.")]
-Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting, key=value; dots enter tables.")]
-Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option(help="fp32, or bf16 for autocast.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all that is drawn.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
-File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights, safetensors.")]
-Points = Annotated[int, typer.Option(help="Points along each path, both ends included.")]
-GridPoints = Annotated[int, typer.Option(help="Points along each axis of the plane.")]
-BatchNorm = Annotated[str, typer.Option(help="Running statistics: reestimate, augmented, stored or interpolate.")]
-BatchSize = Annotated[int, typer.Option(help="Examples per forward pass when scoring.")]
-Examples = Annotated[int | None, typer.Option(help="Examples of each split to score; all if not given.")]
-NormExamples = Annotated[int | None, typer.Option(help="Examples that re-estimate BatchNorm; all if not given.")]
-Normalize = Annotated[str, typer.Option(help="Directions: normalised by filter, layer, weight or none.")]
-Span = Annotated[
-    str | None, typer.Option(help="Reach of a direction or surface [1]; or two ends, -1:2, or -1:2,-0.5:0.5.")
-]
-Clip = Annotated[float, typer.Option(help="Nats above which landscapes are flat.")]
-Linear = Annotated[bool, typer.Option("--linear", help="Heights of landscapes in the loss, not its logarithm.")]
-Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
-CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")]
 
 
 @app.command()
@@ -65,7 +63,7 @@ def train(
     out: File,
     model_arg: ModelArgs = None,
     data_arg: DataArgs = None,
-    changes: Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")] = None,
+    changes: Recipe = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Also keep the weights of every so many epochs, in NAME-trajectory.")
     ] = None,
@@ -77,7 +75,7 @@ def train(
     from pathfinder import commands
 
     recipe = {"seed": seed, **_settings(changes, "--set")}
-    asked = _asked(data, data_arg, model, model_arg)
+    asked = _asked(Named(data, data_arg, model, model_arg))
     with _reporter() as report:
         row = commands.train(asked, out, recipe, checkpoint_every, device, precision, report)
     typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))
@@ -85,7 +83,9 @@ def train(
 
 
 @app.command()
+@unfolded
 def connect(
+    *,
     a: Weights,
     b: Weights,
     out: Out,
@@ -93,39 +93,34 @@ def connect(
         list[str] | None, typer.Option(help="Kind of curve, may be repeated; bezier if not given.")
     ] = None,
     bends: Annotated[int, typer.Option(help="Anchors of each curve between its ends.")] = 1,
-    changes: Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")] = None,
+    changes: Recipe = None,
     planes: Annotated[bool, typer.Option("--planes", help="Also score the plane of each curve.")] = False,
     align: Annotated[bool, typer.Option("--align", help="Also align b to a, and connect to that.")] = False,
-    data: DataName = None,
-    data_arg: DataArgs = None,
-    model: ModelName = None,
-    model_arg: ModelArgs = None,
-    points: Points = 61,
-    grid_points: GridPoints = 21,
-    batch_norm: BatchNorm = "reestimate",
-    batch_size: BatchSize = 512,
+    named: Named,
+    points: Annotated[int, typer.Option(help="Points along each path, both ends included.")] = 61,
+    grid_points: Annotated[int, typer.Option(help="Points along each axis of the plane.")] = 21,
     examples: Examples = None,
-    batch_norm_examples: NormExamples = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
+    scored: Scored,
     precision: Precision = "fp32",
 ) -> None:
     """Train curves between two minima, score them and the straight line, and compare."""
     from pathfinder.config import Config
 
-    scoring = {"points": points, "batch_norm": batch_norm, "batch_size": batch_size, "examples": examples}
-    network = None if model is None else {"name": model, **_settings(model_arg, "--model-arg")}
+    scoring = asdict(scored)
+    seed, device = scoring.pop("seed"), scoring.pop("device")
+    asked = _asked(named)
+    network = None if asked.model is None else {"name": asked.model, **asked.model_arguments}
     raw = {
         "name": f"connect-{_ends_key(a, b)}",
         "seed": seed,
         "device": device,
         "precision": precision,
-        "data": _data_of(data, _settings(data_arg, "--data-arg"), a),
+        "data": _data_of(asked, a),
         "model": network,
         "pairs": [{"name": "pair", "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
         "curve": _settings(changes, "--set"),
         "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],
-        "score": {**scoring, "batch_norm_examples": batch_norm_examples},
+        "score": {**scoring, "points": points, "examples": examples},
         "planes": {"points": grid_points} if planes else None,
         "align": {} if align else None,
     }
@@ -133,7 +128,9 @@ def connect(
 
 
 @app.command()
+@unfolded
 def score(
+    *,
     what: Annotated[str, typer.Argument(help="line, curve, plane, direction or surface")],
     files: Annotated[
         list[Path],
@@ -155,38 +152,31 @@ def score(
     trajectory: Annotated[
         Path | None, typer.Option(help="Checkpoints of the training: directions are their principal ones.")
     ] = None,
-    data: DataName = None,
-    data_arg: DataArgs = None,
-    model: ModelName = None,
-    model_arg: ModelArgs = None,
-    batch_norm: BatchNorm = "reestimate",
-    batch_size: BatchSize = 512,
+    named: Named,
     examples: Examples = None,
-    batch_norm_examples: NormExamples = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
+    scored: Scored,
     precision: Precision = "fp32",
 ) -> None:
     """Score a line, a curve, a plane, or the landscape around a minimum, without training."""
     from pathfinder import commands
 
-    surface = {"normalize": normalize, "keep_1d": keep_1d, "orthogonal": orthogonal, "seed": seed}
+    surface = {"normalize": normalize, "keep_1d": keep_1d, "orthogonal": orthogonal, "seed": scored.seed}
     surface |= {"directions": "trajectory"} if trajectory else {}
     surface |= {key: _numbers(text, key) for key, text in (("points", points), ("span", span)) if text is not None}
     where = {"low": low, "high": high, "margin": margin, "surface": surface}
     where["trajectory"] = None if trajectory is None else str(trajectory)
-    scoring = {"batch_norm": batch_norm, "batch_size": batch_size, "examples": examples}
-    scoring |= {"batch_norm_examples": batch_norm_examples, "seed": seed, "device": device, "precision": precision}
-    asked = _asked(data, data_arg, model, model_arg)
+    scoring = {**asdict(scored), "examples": examples, "precision": precision}
     with _reporter() as report:
-        summary = commands.score(what, files, asked, out, where, scoring, report)
+        summary = commands.score(what, files, _asked(named), out, where, scoring, report)
     if summary is not None:
         _show(summary)
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
 
 
 @app.command()
+@unfolded
 def curvature(
+    *,
     where: Annotated[str, typer.Argument(help="point, path or surface")],
     files: Annotated[list[Path], typer.Argument(help="A minimum; for a path a curve, or two minima.")],
     out: Out,
@@ -199,27 +189,20 @@ def curvature(
     samples: Annotated[int, typer.Option(help="Random vectors for the trace; 0 for none.")] = 16,
     normalize: Normalize = "filter",
     span: Span = None,
-    data: DataName = None,
-    data_arg: DataArgs = None,
-    model: ModelName = None,
-    model_arg: ModelArgs = None,
-    batch_norm: BatchNorm = "reestimate",
-    batch_size: BatchSize = 512,
-    batch_norm_examples: NormExamples = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
+    named: Named,
+    scored: Scored,
 ) -> None:
     """Measure both ends of the Hessian's spectrum, and its trace."""
     from pathfinder import commands
 
+    seed = scored.seed
     surface = {"normalize": normalize, "seed": seed, "points": _numbers(points or _POINTS.get(where, "2"), "points")}
     surface |= {} if span is None else {"span": _numbers(span, "span")}
-    scoring = {"batch_norm": batch_norm, "batch_size": batch_size, "batch_norm_examples": batch_norm_examples}
-    scoring |= {"seed": seed, "device": device}
     settings = {"tolerance": tolerance, "most": most, "samples": samples, "seed": seed}
-    asked = _asked(data, data_arg, model, model_arg)
     with _reporter() as report:
-        table = commands.curvature(where, files, asked, out, surface, examples, scoring, settings, report)
+        table = commands.curvature(
+            where, files, _asked(named), out, surface, examples, asdict(scored), settings, report
+        )
     typer.echo(table.to_string(index=False))
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if where != "point" else ""))
 
@@ -228,43 +211,40 @@ _POINTS = {"path": "11", "surface": "7"}
 
 
 @app.command()
+@unfolded
 def export(
-    curve: CurveFile,
+    *,
+    curve: Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")],
     t: Annotated[float, typer.Option("--t", help="Where on the curve, 0 to 1.")],
     out: File,
-    data: DataName = None,
-    data_arg: DataArgs = None,
-    model: ModelName = None,
-    model_arg: ModelArgs = None,
+    named: Named,
     batch_size: BatchSize = 512,
     device: Device = "cpu",
 ) -> None:
     """Write the network at one point of a curve, its BatchNorm re-estimated."""
     from pathfinder import commands
 
-    commands.export(curve, t, out, _asked(data, data_arg, model, model_arg), batch_size, device)
+    commands.export(curve, t, out, _asked(named), batch_size, device)
     typer.echo(f"weights in {out}")
 
 
 @app.command()
+@unfolded
 def align(
+    *,
     a: Annotated[Path, typer.Argument(help="Weights of the minimum to follow.")],
     b: Annotated[Path, typer.Argument(help="Weights of the minimum whose units are put in order.")],
     out: File,
     method: Annotated[str, typer.Option(help="weights, or activations.")] = "weights",
     orders: Annotated[int, typer.Option(help="Random orders that weight matching tries.")] = 5,
     examples: Annotated[int, typer.Option(help="Training examples whose activations are compared.")] = 1000,
-    data: DataName = None,
-    data_arg: DataArgs = None,
-    model: ModelName = None,
-    model_arg: ModelArgs = None,
+    named: Named,
     seed: Seed = 0,
 ) -> None:
     """Put the hidden units of one network in the order of another's; it computes what it did before."""
     from pathfinder import commands
 
-    asked = _asked(data, data_arg, model, model_arg)
-    typer.echo(commands.align(a, b, asked, out, method, orders, examples, seed).to_string(index=False))
+    typer.echo(commands.align(a, b, _asked(named), out, method, orders, examples, seed).to_string(index=False))
     typer.echo(f"weights in {out}")
 
 
@@ -376,10 +356,11 @@ def _numbers(text: str, option: str) -> Any:
 _NAMED = {"--model-arg": "network", "--data-arg": "data"}
 
 
-def _asked(data: str | None, data_arg: list[str] | None, model: str | None, model_arg: list[str] | None) -> Any:
+def _asked(named: Named) -> Any:
     from pathfinder.commands import Asked
 
-    return Asked(data, _settings(data_arg, "--data-arg"), model, _settings(model_arg, "--model-arg"))
+    data, model = _settings(named.data_arg, "--data-arg"), _settings(named.model_arg, "--model-arg")
+    return Asked(named.data, data, named.model, model)
 
 
 def _ends_key(a: Path, b: Path) -> str:
@@ -389,10 +370,10 @@ def _ends_key(a: Path, b: Path) -> str:
     return key_of(digest(a), digest(b))[:8]
 
 
-def _data_of(data: str | None, settings: dict[str, Any], file: Path) -> dict[str, Any]:
+def _data_of(asked: Any, file: Path) -> dict[str, Any]:
     from pathfinder.networks import data_of
 
-    return data_of(data, settings, file).model_dump(exclude_defaults=True)
+    return data_of(asked.data, asked.data_arguments, file).model_dump(exclude_defaults=True)
 
 
 @contextmanager

@@ -424,6 +424,9 @@ MISTAKES = {
         ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--examples", "1"],
         "got 1", "2 examples or more",
     ),
+    "align: a seed below zero": (
+        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--seed", "-1"], "-1", "--seed",
+    ),
     "run: nothing to align": (
         ["run", "tiny.toml", "--set", "align.orders=1", "--set", "model={name='mlp', widths=[]}"], "permuted",
         "nothing to align",
@@ -445,11 +448,6 @@ MISTAKES = {
         "set one",
     ),
     "train: a seed too large": ([*_TRAIN, "--seed", "99999999999999999999"], "99999999999999999999", "less than"),
-    "align: a seed below zero": (
-        ["align", "a.safetensors", "b.safetensors", "-o", "new.safetensors", "--method", "activations", "--seed", "-1"],
-        "-1",
-        "--seed",
-    ),
     "REPAIR of single examples": (
         ["run", "tiny.toml", "--set", "model.name=mlp", "--set", "align.repair=true", "--set", "score.batch_size=1"],
         "REPAIR needs 2 examples",

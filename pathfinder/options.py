@@ -1,0 +1,76 @@
+"""Options of the command line that several commands share: each, and each group of them, written once."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting, key=value; dots enter tables.")]
+Recipe = Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")]
+ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", help="Argument of the network, key=value.")]
+DataArgs = Annotated[list[str] | None, typer.Option("--data-arg", help="Setting of the data, as crop=4.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option(help="fp32, or bf16 for autocast.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all that is drawn.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
+File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights, safetensors.")]
+BatchSize = Annotated[int, typer.Option(help="Examples per forward pass when scoring.")]
+Examples = Annotated[int | None, typer.Option(help="Examples of each split to score; all if not given.")]
+Normalize = Annotated[str, typer.Option(help="Directions: normalised by filter, layer, weight or none.")]
+Span = Annotated[
+    str | None, typer.Option(help="Reach of a direction or surface [1]; or two ends, -1:2, or -1:2,-0.5:0.5.")
+]
+Clip = Annotated[float, typer.Option(help="Nats above which landscapes are flat.")]
+Linear = Annotated[bool, typer.Option("--linear", help="Heights of landscapes in the loss, not its logarithm.")]
+Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
+
+
+@dataclass(frozen=True)
+class Named:
+    """Data and network, where the files of weights do not say them."""
+
+    data: Annotated[str | None, typer.Option(help="Data set; as the weights say if not given.")] = None
+    data_arg: DataArgs = None
+    model: Annotated[str | None, typer.Option(help="Network; as the weights say if not given.")] = None
+    model_arg: ModelArgs = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How anything is scored."""
+
+    batch_norm: Annotated[
+        str, typer.Option(help="Running statistics: reestimate, augmented, stored or interpolate.")
+    ] = "reestimate"
+    batch_norm_examples: Annotated[
+        int | None, typer.Option(help="Examples that re-estimate BatchNorm; all if not given.")
+    ] = None
+    batch_size: BatchSize = 512
+    seed: Seed = 0
+    device: Device = "cpu"
+
+
+def unfolded(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are groups of options, such as `Named`, become these options."""
+    declared = inspect.signature(command).parameters
+    groups = {name: one.annotation for name, one in declared.items() if is_dataclass(one.annotation)}
+    options = []
+    for name, own in declared.items():
+        members = [(one.name, one.default, one.type) for one in fields(groups[name])] if name in groups else None
+        options += members or [(name, own.default, own.annotation)]
+
+    @wraps(command)
+    def unfolding(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{one.name: given.pop(one.name) for one in fields(group)})
+        command(**given)
+
+    unfolding.__signature__ = inspect.Signature(
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, default, annotation in options
+    )
+    return unfolding
