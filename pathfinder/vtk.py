@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pathfinder.errors import PathfinderError
+from pathfinder.figures.contours import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
 from pathfinder.tables import read_table
@@ -26,10 +27,10 @@ def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) ->
         PathfinderError: if pyvista is not installed, or the run has no surface.
     """
     table = read_table(Path(folder) / "surfaces.csv", ["name", "surface", "x", "y", "train_loss"])
-    written = []
+    written, scale = [], Scale(clip, log)
     for (surface, name), rows in table[table["y"].notna()].groupby(["surface", "name"], sort=False):
         path = Path(folder) / "vtk" / f"{surface}-{name}.vts"
-        content = _bytes(_grid(rows, clip, log))
+        content = _bytes(_grid(rows, scale))
         write(path, lambda scratch, content=content: scratch.write_bytes(content))
         written.append(path)
     if not written:
@@ -37,14 +38,13 @@ def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) ->
     return written
 
 
-def _grid(rows: pd.DataFrame, clip: float, log: bool) -> Any:
+def _grid(rows: pd.DataFrame, scale: Scale) -> Any:
     try:
         import pyvista
     except ImportError as error:
         raise PathfinderError("files for VTK need pyvista; install pathfinder[vtk].") from error
     rows = rows.sort_values(["y", "x"])  # VTK counts x fastest
-    heights = rows["train_loss"].clip(upper=clip)
-    heights = np.log10(heights.clip(lower=np.finfo(float).tiny)) if log else heights
+    heights = scale.height(rows["train_loss"].clip(np.finfo(float).tiny if scale.log else None, scale.clip))
     grid = pyvista.StructuredGrid()
     grid.points = np.column_stack([rows["x"], rows["y"], heights])
     grid.dimensions = [rows["x"].nunique(), rows["y"].nunique(), 1]
