@@ -92,7 +92,9 @@ class Experiment:
             norm = self.config.score.batch_norm_examples
             alone = smallest(self.data["train"], self.config.score.batch_size, examples=norm) < 2
             if self.config.align.repair and alone and not space.has_statistics:
-                raise PathfinderError("REPAIR needs 2 examples or more at a time; raise score.batch_size.")
+                raise PathfinderError(
+                    "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
+                )
         for curve in plan.curves:
             empty = torch.zeros(1)
             kind_named(curve.kind)(empty, empty, bends=curve.bends)

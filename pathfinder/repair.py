@@ -106,8 +106,8 @@ class Correction:
 
 
 def _outgoing(name: str, layer: nn.Module) -> tuple[str, int]:
-    """The axis of a layer's weight along which the units lie that it gives."""
-    return f"{name}.weight" if name else "weight", 1 if getattr(layer, "transposed", False) else 0
+    """The axis of a layer's weight along which the units lie that it gives; those of a group move as one."""
+    return f"{name}.weight" if name else "weight", 1 if getattr(layer, "transposed", False) and layer.groups == 1 else 0
 
 
 def mixed(ends: tuple[Moments, Moments], t: float) -> Moments:

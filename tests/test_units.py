@@ -244,8 +244,35 @@ def test_a_proof_sees_what_an_initialisation_hides(without_shapes):
     before = Frozen.of(normed)
     with pytest.raises(PathfinderError, match="gives other outputs"):
         Structure.by_hand({"h": ["0.weight:0", "0.bias:0", "3.weight:1"]}, normed).prove(normed, X)
-    Structure.of(normed, X).prove(normed, X)
+    places = ["0.weight:0", "0.bias:0", "1.weight:0", "1.bias:0", "1.running_mean:0", "1.running_var:0", "3.weight:1"]
+    Structure.by_hand({"h": places}, normed).prove(normed, X)
+    for missing in places:
+        with pytest.raises(PathfinderError, match="gives other outputs"):
+            Structure.by_hand({"h": [place for place in places if place != missing]}, normed).prove(normed, X)
     before.check(normed)
+
+
+def test_a_proof_needs_no_more_than_the_network_gives(without_shapes):
+    """Outputs that are masked, positive weights of several axes, frozen whole numbers."""
+
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.out = nn.Linear(6, 8), nn.Linear(8, 3)
+            self.spread = nn.Parameter(torch.full((1, 8), 0.01))
+            self.which = nn.Parameter(torch.arange(3), requires_grad=False)
+
+        def forward(self, x):
+            logits = self.out(torch.relu(self.inner(x)) / self.spread.sqrt())
+            return logits.masked_fill(self.which == 1, -torch.inf)
+
+    module = Masked()
+    structure = Structure.of(module, X)
+    structure.prove(module, X)
+    assert structure.proved and [len(group) for group in structure.groups] == [8]
+    with pytest.raises(PathfinderError, match="gives other outputs"):
+        structure.prove(Largest(), X)
+    assert not structure.proved
 
 
 def test_a_proof_moves_groups_apart(without_shapes):
@@ -261,7 +288,11 @@ def test_a_proof_moves_groups_apart(without_shapes):
 
 
 def test_activations_heard_are_those_that_layers_take():
-    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3))
+    class Scaled(nn.Linear):
+        def forward(self, x):
+            return F.linear(x, 0.5 * self.weight, self.bias)
+
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5), nn.Tanh(), Scaled(5, 3))
     ((first,), (second,)) = Structure.of(module, X).heard(module, X)
     assert torch.allclose(first, module[:2](X)) and torch.allclose(second, module[:4](X))
 

@@ -20,7 +20,7 @@ from pathfinder.tree import count, mapped, slices
 from pathfinder.units.follow import Follow
 from pathfinder.units.labels import Found, Labels
 from pathfinder.units.operations import tensors_in
-from pathfinder.units.proof import disturb, drawn, orders
+from pathfinder.units.proof import apart, disturb, drawn, orders
 
 _AT_ONCE = 64  # examples whose activations are heard in one pass
 
@@ -147,14 +147,15 @@ class Structure:
         (ones, zeros) hides what moves along with it. `proved` is True afterwards.
 
         Raises:
-            PathfinderError: if it does not, or its outputs are all zero or not finite, which prove nothing.
+            PathfinderError: if it does not, or gives nothing but zeros, NaN or infinity, which prove nothing.
         """
+        self.proved = False
         twin = copy.deepcopy(module).double().cpu().eval()
         x, name = _doubled(inputs), type(module).__name__
         with torch.no_grad():
             disturb(twin)
             before = [leaf.clone() for leaf in _outputs(twin, x)]
-            if not all(leaf.isfinite().all() for leaf in before) or not any(leaf.any() for leaf in before):
+            if not any(leaf[leaf.isfinite()].any() for leaf in before):
                 raise PathfinderError(
                     f"{name} gives only zeros, NaN or infinity on these inputs, which prove nothing; pass others."
                 )
@@ -163,13 +164,12 @@ class Structure:
                 moved = self.permuted(own, permutations)
                 for key, tensor in _tensors(twin).items():
                     tensor.copy_(moved[key])
-                for a, b in zip(_outputs(twin, x), before, strict=True):
-                    apart = float((a - b).abs().max() / b.abs().max().clamp_min(1e-300))
-                    if not apart <= tolerance:
-                        raise PathfinderError(
-                            f"{name} with its units permuted gives other outputs (relative {apart:.1e}), so the "
-                            "structure is wrong; give it by hand: a table of TENSOR:AXIS for each group of units."
-                        )
+                gap = max(apart(*both) for both in zip(_outputs(twin, x), before, strict=True))
+                if gap > tolerance:
+                    raise PathfinderError(
+                        f"{name} with its units permuted gives other outputs (relative {gap:.1e}), so the structure is "
+                        "wrong; give it by hand: a table of TENSOR:AXIS for each group of units."
+                    )
         self.proved = True
 
 
@@ -243,9 +243,11 @@ def known(structure: Structure, names: set[str]) -> Structure:
         PathfinderError: if none does.
     """
     groups = [group for group in structure.groups if all(place.tensor in names for place in group.places)]
-    if len(groups) == len(structure.groups):
-        return structure
     if not groups:
         held = listed(sorted({p.tensor for g in structure.groups for p in g.places} - names))
         raise PathfinderError(f"every group of units also lies in {held}, which do not move; nothing can be permuted.")
-    return Structure(groups)
+    if len(groups) == len(structure.groups):
+        return structure
+    kept = Structure(groups)
+    kept.proved = structure.proved
+    return kept

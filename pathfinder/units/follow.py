@@ -44,6 +44,7 @@ class Follow(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         name, taken = func.overloadpacket.__name__, [tensor for tensor in tensors_in((args, kwargs)) if tensor.ndim]
         moving = [self.labels.use(tensor) for tensor in taken]
+        self.labels.made(tensors_in(out), taken)
         if taken and all(id(tensor) in self._constant for tensor in taken):
             self._constant |= {id(tensor) for tensor in tensors_in(out)}
         if name in CONSTANT:  # equal values can change places

@@ -52,7 +52,7 @@ class Labels:
 
     def __init__(self, tensors: Mapping[str, Tensor], listening: bool = False) -> None:
         self.units, self.listening = _Units(), listening
-        self._own = {tensor.untyped_storage().data_ptr() for tensor in tensors.values()}
+        self._own = {id(tensor) for tensor in tensors.values()}
         self._known: dict[int, tuple[Tensor, Axes]] = {}  # by id; the tensor is kept so that no other gets its id
         self._names: dict[str, Tensor] = {}
         self._used: set[int] = set()
@@ -70,6 +70,11 @@ class Labels:
         """Note that an operation takes a tensor, and say whether anything along it can move."""
         self._used.add(id(tensor))
         return any(self.units.roots(axis).any() for axis in self.axes(tensor))
+
+    def made(self, tensors: Sequence[Tensor], of: Sequence[Tensor]) -> None:
+        """Note what an operation made of what: of the network's own tensors alone comes another of its own."""
+        if of and all(id(tensor) in self._own for tensor in of):
+            self._own |= {id(tensor) for tensor in tensors}
 
     def knows(self, tensor: Tensor) -> bool:
         """Whether the units of a tensor were told."""
@@ -106,9 +111,9 @@ class Labels:
     def hear(self, tensor: Tensor, axis: int) -> None:
         """Keep a sample of what is handed to a layer: the units along an axis of its input, and (samples, units).
 
-        The network's own tensors, and views of them, are no activations.
+        The network's own tensors, and what is made of them alone, are no activations.
         """
-        if self.listening and tensor.untyped_storage().data_ptr() not in self._own:
+        if self.listening and id(tensor) not in self._own:
             values = tensor.movedim(axis, -1)
             if values.ndim > 2:  # some of the pixels of each example
                 pixels = values.flatten(1, -2)
