@@ -96,6 +96,12 @@ class Labels:
             self.units.join(a, b)
         return a
 
+    def join_all(self, axes: Axes) -> np.ndarray:
+        """Make the units of one axis or more one, and give them."""
+        for other in axes[1:]:
+            self.join(axes[0], other)
+        return axes[0]
+
     def fix(self, axes: Axes) -> None:
         """Say that units cannot move."""
         for axis in axes:
