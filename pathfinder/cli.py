@@ -28,6 +28,8 @@ from pathfinder.options import (
     Seed,
     Span,
     Weights,
+    numbers_in,
+    settings_in,
     unfolded,
 )
 
@@ -74,8 +76,8 @@ def train(
     """Train one minimum and write its weights. Started again after a kill, it goes on bit for bit."""
     from pathfinder import commands
 
-    recipe = {"seed": seed, **_settings(changes, "--set")}
-    asked = _asked(Named(data, data_arg, model, model_arg))
+    recipe = {"seed": seed, **settings_in(changes, "--set")}
+    asked = Named(data, data_arg, model, model_arg).asked()
     with _reporter() as report:
         row = commands.train(asked, out, recipe, checkpoint_every, device, precision, report)
     typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))
@@ -108,7 +110,7 @@ def connect(
 
     scoring = asdict(scored)
     seed, device = scoring.pop("seed"), scoring.pop("device")
-    asked = _asked(named)
+    asked = named.asked()
     network = None if asked.model is None else {"name": asked.model, **asked.model_arguments}
     raw = {
         "name": f"connect-{_ends_key(a, b)}",
@@ -118,7 +120,7 @@ def connect(
         "data": _data_of(asked, a),
         "model": network,
         "pairs": [{"name": "pair", "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
-        "curve": _settings(changes, "--set"),
+        "curve": settings_in(changes, "--set"),
         "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],
         "score": {**scoring, "points": points, "examples": examples},
         "planes": {"points": grid_points} if planes else None,
@@ -162,14 +164,14 @@ def score(
 
     surface = {"normalize": normalize, "keep_1d": keep_1d, "orthogonal": orthogonal, "seed": scored.seed}
     surface |= {"directions": "trajectory"} if trajectory else {}
-    surface |= {key: _numbers(text, key) for key, text in (("points", points), ("span", span)) if text is not None}
+    surface |= {key: numbers_in(text, key) for key, text in (("points", points), ("span", span)) if text is not None}
     where = {"low": low, "high": high, "margin": margin, "surface": surface}
     where["trajectory"] = None if trajectory is None else str(trajectory)
     scoring = {**asdict(scored), "examples": examples, "precision": precision}
     with _reporter() as report:
-        summary = commands.score(what, files, _asked(named), out, where, scoring, report)
+        summary = commands.score(what, files, named.asked(), out, where, scoring, report)
     if summary is not None:
-        _show(summary)
+        commands.show(summary)
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
 
 
@@ -196,12 +198,12 @@ def curvature(
     from pathfinder import commands
 
     seed = scored.seed
-    surface = {"normalize": normalize, "seed": seed, "points": _numbers(points or _POINTS.get(where, "2"), "points")}
-    surface |= {} if span is None else {"span": _numbers(span, "span")}
+    surface = {"normalize": normalize, "seed": seed, "points": numbers_in(points or _POINTS.get(where, "2"), "points")}
+    surface |= {} if span is None else {"span": numbers_in(span, "span")}
     settings = {"tolerance": tolerance, "most": most, "samples": samples, "seed": seed}
     with _reporter() as report:
         table = commands.curvature(
-            where, files, _asked(named), out, surface, examples, asdict(scored), settings, report
+            where, files, named.asked(), out, surface, examples, asdict(scored), settings, report
         )
     typer.echo(table.to_string(index=False))
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if where != "point" else ""))
@@ -224,7 +226,7 @@ def export(
     """Write the network at one point of a curve, its BatchNorm re-estimated."""
     from pathfinder import commands
 
-    commands.export(curve, t, out, _asked(named), batch_size, device)
+    commands.export(curve, t, out, named.asked(), batch_size, device)
     typer.echo(f"weights in {out}")
 
 
@@ -244,7 +246,7 @@ def align(
     """Put the hidden units of one network in the order of another's; it computes what it did before."""
     from pathfinder import commands
 
-    typer.echo(commands.align(a, b, _asked(named), out, method, orders, examples, seed).to_string(index=False))
+    typer.echo(commands.align(a, b, named.asked(), out, method, orders, examples, seed).to_string(index=False))
     typer.echo(f"weights in {out}")
 
 
@@ -288,7 +290,7 @@ def compare(
     """Show the summaries of several runs side by side."""
     from pathfinder import commands
 
-    _show(commands.compare(folders, out))
+    commands.show(commands.compare(folders, out))
 
 
 @app.command("list")
@@ -320,47 +322,13 @@ def main() -> None:
 
 
 def _run(config: Any, folder: Path) -> None:
+    from pathfinder import commands
     from pathfinder.experiment import Experiment
 
     with _reporter() as report:
         summary = Experiment(config, folder, report).run()
-    _show(summary)
+    commands.show(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
-
-
-def _settings(items: list[str] | None, option: str) -> dict[str, Any]:
-    from pathfinder.configfile import setting
-
-    found = dict(setting(item, option) for item in items or [])
-    if option in _NAMED and "name" in found:
-        raise typer.BadParameter(f"{option} takes no name; name the {_NAMED[option]} itself instead")
-    return found
-
-
-def _numbers(text: str, option: str) -> Any:
-    """One number, those of each axis (51x31), or a span: two ends (-1:2), or these for each axis (-1:2,-0.5:0.5)."""
-    if option == "points":
-        form, read, parts = "51 or 51x31", int, [[part] for part in text.split("x")]
-    else:
-        form, read, parts = "1, -1:2 or -1:2,-0.5:0.5", float, [part.split(":") for part in text.split(",")]
-        if len(parts) > 1:  # a reach is two ends
-            parts = [part if len(part) == 2 else [f"-{part[0]}", part[0]] for part in parts]
-    try:
-        numbers = [[read(number) for number in part] for part in parts]
-    except ValueError as error:
-        raise typer.BadParameter(f"--{option} must be {form}, got {text}.") from error
-    flat = [part[0] if len(part) == 1 else tuple(part) for part in numbers]
-    return flat[0] if len(flat) == 1 else tuple(flat)
-
-
-_NAMED = {"--model-arg": "network", "--data-arg": "data"}
-
-
-def _asked(named: Named) -> Any:
-    from pathfinder.commands import Asked
-
-    data, model = _settings(named.data_arg, "--data-arg"), _settings(named.model_arg, "--model-arg")
-    return Asked(named.data, data, named.model, model)
 
 
 def _ends_key(a: Path, b: Path) -> str:
@@ -382,30 +350,6 @@ def _reporter() -> Iterator[Any]:
 
     with Reporter() as report:
         yield report
-
-
-def _show(summary: Any) -> None:
-    """The summary in the few columns a reader looks at first; all of them are in summary.csv."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    leading = [column for column in ("run", "pair", "path") if column in summary]
-    for column in leading:
-        table.add_column(column)
-    for column in ("train barrier", "95 % interval", "train loss max", "test error max", "length ratio"):
-        table.add_column(column, justify="right")
-    for key, rows in summary.groupby(leading, sort=False):
-        cell = rows.set_index(["split", "metric"])
-        of = lambda split, metric, column, cell=cell: (  # noqa: E731
-            cell.loc[(split, metric), column] if (split, metric) in cell.index else float("nan")
-        )
-        interval = f"{of('train', 'loss', 'barrier_low'):.3g} to {of('train', 'loss', 'barrier_high'):.3g}"
-        table.add_row(
-            *map(str, key), f"{of('train', 'loss', 'barrier'):.4g}", interval, f"{of('train', 'loss', 'max'):.4g}",
-            f"{of('test', 'error', 'max'):.2f} %", f"{rows['length_ratio'].iloc[0]:.3f}",
-        )  # fmt: skip
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 if __name__ == "__main__":

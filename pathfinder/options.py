@@ -38,6 +38,13 @@ class Named:
     model: Annotated[str | None, typer.Option(help="Network; as the weights say if not given.")] = None
     model_arg: ModelArgs = None
 
+    def asked(self) -> Any:
+        """The same with its arguments read, as commands take it."""
+        from pathfinder.commands import Asked
+
+        data, model = settings_in(self.data_arg, "--data-arg"), settings_in(self.model_arg, "--model-arg")
+        return Asked(self.data, data, self.model, model)
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -74,3 +81,32 @@ def unfolded(command: Callable[..., None]) -> Callable[..., None]:
         for name, default, annotation in options
     )
     return unfolding
+
+
+_NAMED = {"--model-arg": "network", "--data-arg": "data"}
+
+
+def settings_in(items: list[str] | None, option: str) -> dict[str, Any]:
+    """What several `key=value` of an option set."""
+    from pathfinder.configfile import setting
+
+    found = dict(setting(item, option) for item in items or [])
+    if option in _NAMED and "name" in found:
+        raise typer.BadParameter(f"{option} takes no name; name the {_NAMED[option]} itself instead")
+    return found
+
+
+def numbers_in(text: str, option: str) -> Any:
+    """One number, those of each axis (51x31), or a span: two ends (-1:2), or these for each axis (-1:2,-0.5:0.5)."""
+    if option == "points":
+        form, read, parts = "51 or 51x31", int, [[part] for part in text.split("x")]
+    else:
+        form, read, parts = "1, -1:2 or -1:2,-0.5:0.5", float, [part.split(":") for part in text.split(",")]
+        if len(parts) > 1:  # a reach is two ends
+            parts = [part if len(part) == 2 else [f"-{part[0]}", part[0]] for part in parts]
+    try:
+        numbers = [[read(number) for number in part] for part in parts]
+    except ValueError as error:
+        raise typer.BadParameter(f"--{option} must be {form}, got {text}.") from error
+    flat = [part[0] if len(part) == 1 else tuple(part) for part in numbers]
+    return flat[0] if len(flat) == 1 else tuple(flat)

@@ -5,6 +5,7 @@ from pathfinder.commands.curvature import curvature
 from pathfinder.commands.lists import compare, names
 from pathfinder.commands.opened import Asked
 from pathfinder.commands.score import export, score
+from pathfinder.commands.shown import show
 from pathfinder.commands.train import train
 
-__all__ = ["Asked", "align", "compare", "curvature", "export", "names", "score", "train"]
+__all__ = ["Asked", "align", "compare", "curvature", "export", "names", "score", "show", "train"]
