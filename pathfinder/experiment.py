@@ -23,9 +23,10 @@ from pathfinder.measure import Measurements, Pair, PairPath, Trained
 from pathfinder.networks import Network, beside_curve, last_good, network_of, probe, trajectory
 from pathfinder.repair import Repair
 from pathfinder.results import Results
-from pathfinder.scoring import Align
+from pathfinder.scoring import Align, Curvature, Planes, Scoring, Surface
+from pathfinder.tensors import same_network
 from pathfinder.units import Structure
-from pathfinder.weights import WeightSpace, same_network
+from pathfinder.weights import WeightSpace
 
 
 class Experiment:
@@ -75,9 +76,7 @@ class Experiment:
         for end, network in zip((plan.a, plan.b), networks, strict=True):
             modules.append(network.build(end.init_seed, end.checkpoint))
             sizes = [smallest(self.data["train"], end.batch_size, end.micro_batch_size)] if not end.checkpoint else []
-            for counted in self.config.scored():
-                norm = self.measure.counts(counted)["batch_norm_examples"]
-                sizes.append(smallest(self.data["train"], self.config.score.batch_size, examples=norm))
+            sizes += [self._together(counted) for counted in self.config.scored()]
             probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
         if plan.a.checkpoint and plan.b.checkpoint:
@@ -89,9 +88,7 @@ class Experiment:
         same_network(*modules)
         if self.config.align:
             self._structure(space, self.config.align)
-            norm = self.config.score.batch_norm_examples
-            alone = smallest(self.data["train"], self.config.score.batch_size, examples=norm) < 2
-            if self.config.align.repair and alone and not space.has_statistics:
+            if self.config.align.repair and not space.has_statistics and self._together(self.config.score) < 2:
                 raise PathfinderError(
                     "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
                 )
@@ -109,6 +106,11 @@ class Experiment:
                         f"score.batch_norm = interpolate has no meaning for {table}; re-estimate, or drop it."
                     )
         return networks[0], networks[1]
+
+    def _together(self, counted: Scoring | Planes | Surface | Curvature) -> int:
+        """The smallest number of training examples that pass together for what is scored so."""
+        examples = self.measure.counts(counted)["batch_norm_examples"]
+        return smallest(self.data["train"], self.config.score.batch_size, examples=examples)
 
     def _pair(self, plan: Plan, network_a: Network, network_b: Network) -> None:
         module_a, key_a = self._minimum(plan, "a", plan.a, network_a)

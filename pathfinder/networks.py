@@ -19,7 +19,8 @@ from pathfinder.geometry import Curve
 from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model
 from pathfinder.storage import existing_file, load_tensors, load_weights, save_tensors
-from pathfinder.weights import WeightSpace, load_state
+from pathfinder.tensors import load_state
+from pathfinder.weights import WeightSpace
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
 
 from pathfinder.errors import PathfinderError, listed
+from pathfinder.tensors import Source, aliases_of, has_running, matched, running_of, tensors_of
 
-Source = nn.Module | Mapping[str, Tensor]
 Fixed = dict[str, Tensor]
 
 
@@ -43,7 +43,7 @@ class WeightSpace:
 
     def __init__(self, module: nn.Module, only: str | None = None) -> None:
         self.network = module
-        self._aliases = _aliases(module)
+        self._aliases = aliases_of(module)
         moving = {
             name: parameter.detach()
             for name, parameter in module.named_parameters()
@@ -63,8 +63,8 @@ class WeightSpace:
             if not dtype.is_floating_point:
                 raise PathfinderError(f"`{name}` is {dtype}; only real floating-point weights can be joined.")
             self.dtype = torch.promote_types(self.dtype, dtype)
-        self._statistics, self._counters = _running(module)
-        self._fixed = {name: t.detach().clone() for name, t in _tensors(module).items() if name not in moving}
+        self._statistics, self._counters = running_of(module)
+        self._fixed = {name: t.detach().clone() for name, t in tensors_of(module).items() if name not in moving}
 
     def __repr__(self) -> str:
         return f"WeightSpace({type(self.network).__name__}, {self.size} weights in {len(self.names)} tensors)"
@@ -111,7 +111,7 @@ class WeightSpace:
         twin = copy.deepcopy(self.network).to(theta.device)
         tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
         with torch.no_grad():
-            for name, tensor in _tensors(twin).items():
+            for name, tensor in tensors_of(twin).items():
                 tensor.copy_(tensors[name])
         return twin
 
@@ -190,7 +190,7 @@ class WeightSpace:
 
         Gives those layers, so that `momentum` can be set batch by batch; flags and momenta are put back at the end.
         """
-        layers = [layer for layer in self.network.modules() if _has_running(layer)]
+        layers = [layer for layer in self.network.modules() if has_running(layer)]
         momenta = [layer.momentum for layer in layers]
         with self.evaluating():
             for layer in layers:
@@ -203,7 +203,7 @@ class WeightSpace:
 
     def _read(self, source: Source) -> dict[str, Tensor]:
         """All tensors of a source by the space's names, after checking that it is the same network."""
-        found = _matched(self.network, source)
+        found = matched(self.network, source)
         for name, tensor in self._fixed.items():
             if name not in self._statistics + self._counters and not torch.equal(found[name].cpu(), tensor.cpu()):
                 raise PathfinderError(
@@ -211,86 +211,6 @@ class WeightSpace:
                     "or trainable."
                 )
         return found
-
-
-def load_state(module: nn.Module, source: Source) -> None:
-    """Copy the tensors of a state dict or another module into a module.
-
-    Raises:
-        PathfinderError: if they are another network's (names the first differing tensors with shapes).
-    """
-    own = _tensors(module)
-    with torch.no_grad():
-        for name, tensor in _matched(module, source).items():
-            own[name].copy_(tensor)
-
-
-def same_network(module: nn.Module, other: nn.Module) -> None:
-    """Raise a PathfinderError that names the first tensors in which two modules differ in name or shape."""
-    _matched(module, other)
-
-
-def _matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
-    """The source's tensors by the module's names; what a state dict may lack is the module's own."""
-    given = _tensors(source, every_name=True) if isinstance(source, nn.Module) else dict(source)
-    aliases, saved, counters = _aliases(module), set(module.state_dict()), _running(module)[1]
-    found: dict[str, Tensor] = {}
-    missing, misshapen, untied = [], [], []
-    for name, own in _tensors(module).items():
-        copies = [given.pop(alias) for alias in aliases[name] if alias in given]
-        if not copies and (name not in saved or name in counters):
-            found[name] = own.detach()
-        elif not copies:
-            missing.append(f"`{name}` {tuple(own.shape)}")
-        elif copies[0].shape != own.shape:
-            misshapen.append(f"`{name}` is {tuple(copies[0].shape)}, not {tuple(own.shape)}")
-        elif any(not torch.equal(copies[0], other) for other in copies[1:]):
-            untied.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
-        else:
-            found[name] = copies[0].detach()
-    unexpected = [f"`{name}` {tuple(tensor.shape)}" for name, tensor in given.items()]
-    faults = [_first(missing, "missing: "), _first(unexpected, "unexpected: "), _first(misshapen), _first(untied)]
-    if any(faults):
-        raise PathfinderError(
-            f"the weights do not fit this {type(module).__name__}: {'; '.join(filter(None, faults))}; "
-            "both need the same architecture."
-        )
-    return found
-
-
-def _first(faults: list[str], kind: str = "") -> str:
-    """The first three faults of a kind, and how many more there are."""
-    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-    return f"{kind}{', '.join(faults[:3])}{more}" if faults else ""
-
-
-def _tensors(module: nn.Module, every_name: bool = False) -> dict[str, Tensor]:
-    once = not every_name
-    return dict([*module.named_parameters(remove_duplicate=once), *module.named_buffers(remove_duplicate=once)])
-
-
-def _aliases(module: nn.Module) -> dict[str, list[str]]:
-    """All names of each parameter and buffer, by the first of them."""
-    first: dict[int, str] = {}
-    names: dict[str, list[str]] = {}
-    for name, tensor in _tensors(module, every_name=True).items():
-        names.setdefault(first.setdefault(id(tensor), name), []).append(name)
-    return names
-
-
-def _has_running(layer: nn.Module) -> bool:
-    return isinstance(layer, _NormBase) and layer.running_mean is not None
-
-
-def _running(module: nn.Module) -> tuple[list[str], list[str]]:
-    """Names of the running statistics, and of the counters beside them."""
-    statistics, counters = [], []
-    for path, layer in module.named_modules():
-        if _has_running(layer):
-            prefix = f"{path}." if path else ""
-            statistics += [f"{prefix}running_mean", f"{prefix}running_var"]
-            counters.append(f"{prefix}num_batches_tracked")
-    return statistics, counters
 
 
 @contextmanager

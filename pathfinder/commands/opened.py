@@ -19,7 +19,8 @@ from pathfinder.networks import (
     probe,
 )
 from pathfinder.storage import load_weights
-from pathfinder.weights import WeightSpace, load_state
+from pathfinder.tensors import load_state
+from pathfinder.weights import WeightSpace
 
 
 @dataclass(frozen=True)

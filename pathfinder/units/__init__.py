@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError, listed, reason
 from pathfinder.kernels import plain_kernels
+from pathfinder.tensors import tensors_of
 from pathfinder.tree import count, mapped, slices
 from pathfinder.units.follow import Follow
 from pathfinder.units.labels import Found, Labels
@@ -80,7 +81,7 @@ class Structure:
         """
         twin = copy.deepcopy(module).double().cpu().eval()
         x = _doubled(inputs)
-        labels = Labels(_tensors(twin))
+        labels = Labels(tensors_of(twin))
         with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
             outputs = _outputs(twin, x)
         for output in outputs:
@@ -99,7 +100,7 @@ class Structure:
         Raises:
             PathfinderError: if the module has no such axis, or lengths do not fit.
         """
-        tensors = _tensors(module)
+        tensors = tensors_of(module)
         return cls([_written(name, axes, tensors) for name, axes in table.items()])
 
     def permuted(self, tensors: Mapping[str, Tensor], permutations: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -129,7 +130,7 @@ class Structure:
         twin = copy.deepcopy(module).eval()
         heard: list[list[list[Tensor]]] = []
         for part in slices(count(inputs), _AT_ONCE):  # every activation of a part is kept until its end
-            labels = Labels(_tensors(twin), listening=True)
+            labels = Labels(tensors_of(twin), listening=True)
             with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
                 _called(twin, mapped(lambda leaf, part=part: leaf[part], inputs))
             heard.append([labels.said(*_first(group)) for group in self.groups])
@@ -159,10 +160,10 @@ class Structure:
                 raise PathfinderError(
                     f"{name} gives only zeros, NaN or infinity on these inputs, which prove nothing; pass others."
                 )
-            own = {key: tensor.clone() for key, tensor in _tensors(twin).items()}
+            own = {key: tensor.clone() for key, tensor in tensors_of(twin).items()}
             for permutations in orders(self._sizes):
                 moved = self.permuted(own, permutations)
-                for key, tensor in _tensors(twin).items():
+                for key, tensor in tensors_of(twin).items():
                     tensor.copy_(moved[key])
                 gap = max(apart(*both) for both in zip(_outputs(twin, x), before, strict=True))
                 if gap > tolerance:
@@ -202,10 +203,6 @@ def _outputs(module: nn.Module, x: Any) -> list[Tensor]:
 
 def _doubled(inputs: Any) -> Any:
     return mapped(lambda leaf: leaf.detach().cpu().double() if leaf.is_floating_point() else leaf.cpu(), inputs)
-
-
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def _group(units: list[Found]) -> Group:

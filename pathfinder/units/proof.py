@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
+
+from pathfinder.tensors import running_of, tensors_of
 
 
 def orders(sizes: Sequence[int]) -> Iterator[list[Tensor]]:
@@ -17,12 +18,17 @@ def orders(sizes: Sequence[int]) -> Iterator[list[Tensor]]:
     ones.
     """
     for bit in range(len(sizes).bit_length()):
-        chosen = [(g + 1) >> bit & 1 for g in range(len(sizes))]
-        yield [torch.arange(n).roll(moves) for moves, n in zip(chosen, sizes, strict=True)]
-        yield [
-            torch.tensor([1, 0, *range(2, n)] if moves else range(n)) for moves, n in zip(chosen, sizes, strict=True)
-        ]
+        for moved in (_moved_on, _exchanged):
+            yield [moved(n) if (g + 1) >> bit & 1 else torch.arange(n) for g, n in enumerate(sizes)]
     yield drawn(sizes, 0)
+
+
+def _moved_on(units: int) -> Tensor:
+    return torch.arange(units).roll(1)
+
+
+def _exchanged(units: int) -> Tensor:
+    return torch.tensor([1, 0, *range(2, units)])
 
 
 def drawn(sizes: Sequence[int], seed: int) -> list[Tensor]:
@@ -38,15 +44,16 @@ def disturb(module: nn.Module) -> None:
     zeros. Tensors of zeros get some of about the spread of a fresh layer.
     """
     generator = torch.Generator().manual_seed(0)
-    layers = [layer for layer in module.modules() if isinstance(layer, _NormBase) and layer.running_mean is not None]
-    statistics = [tensor for layer in layers for tensor in (layer.running_mean, layer.running_var)]
+    statistics = running_of(module)[0]
     with torch.no_grad():
-        for tensor in [*(weight for weight in module.parameters() if weight.requires_grad), *statistics]:
-            drawn = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
+        for name, tensor in tensors_of(module).items():
+            if not (tensor.requires_grad or name in statistics):
+                continue
+            share = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
             if tensor.any():
-                tensor.mul_(1 + 0.3 * drawn)
+                tensor.mul_(1 + 0.3 * share)
             else:
-                tensor.add_((drawn - 0.5) * 0.3 / math.sqrt(max(math.prod(tensor.shape[1:]), 1)))
+                tensor.add_((share - 0.5) * 0.3 / math.sqrt(max(math.prod(tensor.shape[1:]), 1)))
 
 
 def apart(a: Tensor, b: Tensor) -> float:

@@ -1,0 +1,93 @@
+"""Tensors: those of a module by their names, and those of a source that belong to it."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from pathfinder.errors import PathfinderError, listed
+
+Source = nn.Module | Mapping[str, Tensor]
+
+
+def load_state(module: nn.Module, source: Source) -> None:
+    """Copy the tensors of a state dict or another module into a module.
+
+    Raises:
+        PathfinderError: if they are another network's (names the first differing tensors with shapes).
+    """
+    own = tensors_of(module)
+    with torch.no_grad():
+        for name, tensor in matched(module, source).items():
+            own[name].copy_(tensor)
+
+
+def same_network(module: nn.Module, other: nn.Module) -> None:
+    """Raise a PathfinderError that names the first tensors in which two modules differ in name or shape."""
+    matched(module, other)
+
+
+def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
+    """The source's tensors by the module's names; what a state dict may lack is the module's own."""
+    given = tensors_of(source, every_name=True) if isinstance(source, nn.Module) else dict(source)
+    aliases, saved, counters = aliases_of(module), set(module.state_dict()), running_of(module)[1]
+    found: dict[str, Tensor] = {}
+    missing, misshapen, untied = [], [], []
+    for name, own in tensors_of(module).items():
+        copies = [given.pop(alias) for alias in aliases[name] if alias in given]
+        if not copies and (name not in saved or name in counters):
+            found[name] = own.detach()
+        elif not copies:
+            missing.append(f"`{name}` {tuple(own.shape)}")
+        elif copies[0].shape != own.shape:
+            misshapen.append(f"`{name}` is {tuple(copies[0].shape)}, not {tuple(own.shape)}")
+        elif any(not torch.equal(copies[0], other) for other in copies[1:]):
+            untied.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
+        else:
+            found[name] = copies[0].detach()
+    unexpected = [f"`{name}` {tuple(tensor.shape)}" for name, tensor in given.items()]
+    faults = [_first(missing, "missing: "), _first(unexpected, "unexpected: "), _first(misshapen), _first(untied)]
+    if any(faults):
+        raise PathfinderError(
+            f"the weights do not fit this {type(module).__name__}: {'; '.join(filter(None, faults))}; "
+            "both need the same architecture."
+        )
+    return found
+
+
+def _first(faults: list[str], kind: str = "") -> str:
+    """The first three faults of a kind, and how many more there are."""
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return f"{kind}{', '.join(faults[:3])}{more}" if faults else ""
+
+
+def tensors_of(module: nn.Module, every_name: bool = False) -> dict[str, Tensor]:
+    """The parameters and buffers of a module; one that has several names by the first, or by each."""
+    once = not every_name
+    return dict([*module.named_parameters(remove_duplicate=once), *module.named_buffers(remove_duplicate=once)])
+
+
+def aliases_of(module: nn.Module) -> dict[str, list[str]]:
+    """All names of each parameter and buffer, by the first of them."""
+    first: dict[int, str] = {}
+    names: dict[str, list[str]] = {}
+    for name, tensor in tensors_of(module, every_name=True).items():
+        names.setdefault(first.setdefault(id(tensor), name), []).append(name)
+    return names
+
+
+def has_running(layer: nn.Module) -> bool:
+    """Whether a layer keeps running statistics of its inputs (BatchNorm)."""
+    return isinstance(layer, _NormBase) and layer.running_mean is not None
+
+
+def running_of(module: nn.Module) -> tuple[list[str], list[str]]:
+    """Names of the running statistics, and of the counters beside them."""
+    statistics, counters = [], []
+    for path, layer in module.named_modules():
+        if has_running(layer):
+            prefix = f"{path}." if path else ""
+            statistics += [f"{prefix}running_mean", f"{prefix}running_var"]
+            counters.append(f"{prefix}num_batches_tracked")
+    return statistics, counters
