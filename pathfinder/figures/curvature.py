@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pathfinder.figures.panels import panels
-from pathfinder.figures.style import colours
+from pathfinder.figures.style import colours, legend_below
 
 _MOST = 0.5  # of the ratio, where Li et al. (2018) end their colours
 _WRITTEN = 9  # points along an axis up to which the values are written
@@ -47,7 +47,7 @@ def _along(rows: pd.DataFrame, title: str, axis: str) -> Figure:
         ax.axhline(0, color="#8c8c8c", linewidth=0.8)
         ax.set(xlabel=axis, ylabel=f"{label} (nats)")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    legend_below(figure, handles, labels)
     shaded = " (shaded: 95 % interval over random vectors)" if "trace" in parts else ""
     figure.suptitle(f"{title}: Hessian of the train loss{shaded}", fontsize=11)
     return figure

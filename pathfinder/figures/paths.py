@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathfinder.figures.style import UNITS, by_group, colours, dashes
+from pathfinder.figures.style import UNITS, by_group, colours, dashes, legend_below
 
 
 def path_figures(paths: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
@@ -37,7 +37,7 @@ def _path_figure(paths: pd.DataFrame, title: str) -> Figure:
     pairs = paths["pair"].nunique()
     shaded = "shaded: 95 % interval over examples" if pairs == 1 else f"mean and range over {pairs} pairs"
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    legend_below(figure, handles, labels)
     figure.suptitle(f"{title} ({shaded})", fontsize=11)
     return figure
 

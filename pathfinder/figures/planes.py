@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pathfinder.figures.contours import COLOURS, Scale, gridded, level_bar
-from pathfinder.figures.style import UNITS, colours
+from pathfinder.figures.style import UNITS, colours, legend_below
 
 
 def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> dict[str, Figure]:
@@ -35,7 +35,7 @@ def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame
         _contours(figure, ax, grid, column)
         _overlay(ax, markers, paths, own_path)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    legend_below(figure, handles, labels)
     figure.suptitle(title, fontsize=11)
     return figure
 

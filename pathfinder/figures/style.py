@@ -1,8 +1,11 @@
 """What all figures share: colours, units, names of axes."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, safe for colour-blind readers
 _KNOWN = {"line": "#D55E00", "polychain": "#0072B2", "bezier": "#009E73"}
@@ -24,6 +27,7 @@ ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
 CLIP = 10.0  # nats: far beyond chance, where the shape of a valley would no longer show
 MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 UNITS = {"loss": "loss (nats)", "error": "error (%)"}
+_COLUMNS = 4  # of a legend
 SPLITS = {"train": "-", "validation": ":", "test": "--"}
 
 
@@ -39,6 +43,13 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 def dashes(name: str) -> str:
     """The line style of a path: dashed where it leads to an aligned minimum."""
     return "--" if name.startswith(ALIGNED) else "-"
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend under all axes, of as many columns as its labels leave room for, at most four."""
+    column = 0.55 + 0.085 * max(map(len, labels), default=1)  # inches: a handle, and letters of the ordinary size
+    rows = math.ceil(len(labels) / min(max(int(figure.get_figwidth() / column), 1), _COLUMNS))
+    figure.legend(handles, labels, loc="outside lower center", ncols=math.ceil(len(labels) / max(rows, 1)))
 
 
 def group_of(pairs: pd.Series, groups: dict[str, str]) -> pd.Series:

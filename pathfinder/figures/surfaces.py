@@ -9,6 +9,7 @@ from matplotlib.ticker import MultipleLocator
 
 from pathfinder.figures.contours import COLOURS, Scale, gridded, labelled, level_bar
 from pathfinder.figures.panels import loss_and_error, loss_limits, panels
+from pathfinder.figures.style import legend_below
 
 
 def surface_figures(surfaces: pd.DataFrame, trajectory: pd.DataFrame, scale: Scale) -> dict[str, Figure]:
@@ -31,7 +32,7 @@ def _profiles(rows: pd.DataFrame, title: str, scale: Scale) -> Figure:
     for ax, name, own in places:
         lines = loss_and_error(ax, own, "x", limits)
         ax.set_title(name)
-    figure.legend(handles=lines, loc="outside lower center", ncols=4)
+    legend_below(figure, lines, [line.get_label() for line in lines])
     figure.suptitle(title, fontsize=11)
     return figure
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from pathfinder.figures.style import MINIMA, SPLITS, UNITS, by_group, colours
+from pathfinder.figures.style import ALIGNED, MINIMA, SPLITS, UNITS, by_group, colours, legend_below
 
 _ERRORS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # ticks, percent
 
@@ -21,10 +21,10 @@ def _training_figure(training: pd.DataFrame, title: str) -> Figure:
     chosen = {**colours(fit for fit in training["fit"].unique() if fit not in MINIMA), **MINIMA}
     for ax, metric in zip(axes, metrics, strict=True):
         for (_, name), fit in training.groupby(["pair", "fit"], sort=False):
+            drawn = {"color": chosen[name], "linewidth": 1.5, "alpha": 0.45 if name.startswith(ALIGNED) else 1.0}
             for split, style in SPLITS.items():
                 if f"{split}_{metric}" in fit:
-                    values = fit[f"{split}_{metric}"]
-                    ax.plot(fit["epoch"], values, style, color=chosen[name], linewidth=1.5, label=f"{name} {split}")
+                    ax.plot(fit["epoch"], fit[f"{split}_{metric}"], style, label=f"{name} {split}", **drawn)
         ax.set_xlabel("epoch")
         ax.set_ylabel(UNITS[metric])
         ax.set_title(metric, loc="left")
@@ -42,6 +42,6 @@ def _training_figure(training: pd.DataFrame, title: str) -> Figure:
             ax.yaxis.set_minor_locator(NullLocator())
             ax.yaxis.set_major_formatter("{x:g}")
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))  # one for all pairs
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=(len(handles) + 1) // 2)
+    legend_below(figure, list(handles.values()), list(handles))
     figure.suptitle(f"{title}: training (test scores of curves at t = 1/2)", fontsize=11)
     return figure

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pathfinder.figures.panels import loss_and_error, loss_limits
-from pathfinder.figures.style import CLIP, MINIMA, group_of
+from pathfinder.figures.style import CLIP, MINIMA, group_of, legend_below
 
 _SETTINGS = ("batch_size", "weight_decay", "lr", "epochs", "momentum", "label_smoothing")  # that panels may compare
 _PANELS = 4  # side by side in one figure
@@ -48,7 +48,7 @@ def _weight_figure(
         sides = dict(zip(*reversed(axes["weights"].get_legend_handles_labels()), strict=True))  # one for all pairs
         column[-1].legend(sides.values(), sides.keys(), fontsize=9)
     if drawn["line"]:
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        legend_below(figure, handles, [handle.get_label() for handle in handles])
     grid[rows.index("weights"), 0].set_ylabel("density of weights")
     if drawn["norm"]:
         grid[-1, 0].set_ylabel("norm of all weights")
