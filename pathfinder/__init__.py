@@ -1,10 +1,7 @@
 """pathfinder: connects two trained networks by low-loss paths and shows the landscape between them."""
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
-
-__version__ = version("pathfinder")
 
 _HOMES = {
     "WeightSpace": "weights",
@@ -39,6 +36,10 @@ __all__ = sorted(_HOMES)
 
 def __getattr__(name: str) -> Any:
     """Public names are imported when first used, so that `pathfinder --help` does not wait for torch."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pathfinder")
     if name not in _HOMES:
         raise AttributeError(f"module 'pathfinder' has no attribute '{name}'")
     return getattr(import_module(f"pathfinder.{_HOMES[name]}"), name)

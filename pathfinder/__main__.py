@@ -1,5 +1,15 @@
-"""python -m pathfinder."""
+"""python -m pathfinder, and the command `pathfinder`: signals are handled before anything slow is imported."""
 
-from pathfinder.cli import main
+from pathfinder import interrupt
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    with interrupt.handled():
+        from pathfinder.cli import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

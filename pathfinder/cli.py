@@ -1,7 +1,8 @@
 """The command line: one short function per command; a user's mistake is one line and exit code 2."""
 
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pathfinder import interrupt
 from pathfinder.options import (
     BatchSize,
     Changes,
@@ -17,6 +19,8 @@ from pathfinder.options import (
     Device,
     Examples,
     File,
+    Force,
+    Fresh,
     Linear,
     ModelArgs,
     Named,
@@ -48,6 +52,7 @@ def run(
     device: Annotated[str | None, typer.Option(help="Where to compute, instead of what the config says.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16, instead of what the config says.")] = None,
     scale: Annotated[str | None, typer.Option(help="Use the values of [scales.NAME], such as small.")] = None,
+    fresh: Fresh = False,
 ) -> None:
     """Run an experiment: train minima and curves, score, write tables and figures. Started again, it goes on."""
     from pathfinder.configfile import load_config
@@ -55,7 +60,7 @@ def run(
     given = {"device": device, "precision": precision}
     extra = [f"{key}={value}" for key, value in given.items() if value]
     experiment = load_config(config, [*(changes or []), *extra], scale)
-    _run(experiment, out or Path("results") / experiment.name)
+    _run(experiment, out or Path("results") / experiment.name, fresh)
 
 
 @app.command()
@@ -72,6 +77,8 @@ def train(
     seed: Seed = 0,
     device: Device = "cpu",
     precision: Precision = "fp32",
+    force: Force = False,
+    fresh: Fresh = False,
 ) -> None:
     """Train one minimum and write its weights. Started again after a kill, it goes on bit for bit."""
     from pathfinder import commands
@@ -79,7 +86,7 @@ def train(
     recipe = {"seed": seed, **settings_in(changes, "--set")}
     asked = Named(data, data_arg, model, model_arg).asked()
     with _reporter() as report:
-        row = commands.train(asked, out, recipe, checkpoint_every, device, precision, report)
+        row = commands.train(asked, out, recipe, checkpoint_every, device, precision, report, force, fresh)
     typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))
     typer.echo(f"weights in {out}")
 
@@ -104,6 +111,7 @@ def connect(
     examples: Examples = None,
     scored: Scored,
     precision: Precision = "fp32",
+    fresh: Fresh = False,
 ) -> None:
     """Train curves between two minima, score them and the straight line, and compare."""
     from pathfinder.config import Config
@@ -126,7 +134,7 @@ def connect(
         "planes": {"points": grid_points} if planes else None,
         "align": {} if align else None,
     }
-    _run(Config.parse({key: value for key, value in raw.items() if value is not None}), out)
+    _run(Config.parse({key: value for key, value in raw.items() if value is not None}), out, fresh)
 
 
 @app.command()
@@ -158,6 +166,7 @@ def score(
     examples: Examples = None,
     scored: Scored,
     precision: Precision = "fp32",
+    fresh: Fresh = False,
 ) -> None:
     """Score a line, a curve, a plane, or the landscape around a minimum, without training."""
     from pathfinder import commands
@@ -169,7 +178,7 @@ def score(
     where["trajectory"] = None if trajectory is None else str(trajectory)
     scoring = {**asdict(scored), "examples": examples, "precision": precision}
     with _reporter() as report:
-        summary = commands.score(what, files, named.asked(), out, where, scoring, report)
+        summary = commands.score(what, files, named.asked(), out, where, scoring, report, fresh)
     if summary is not None:
         commands.show(summary)
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
@@ -193,6 +202,7 @@ def curvature(
     span: Span = None,
     named: Named,
     scored: Scored,
+    fresh: Fresh = False,
 ) -> None:
     """Measure both ends of the Hessian's spectrum, and its trace."""
     from pathfinder import commands
@@ -203,7 +213,7 @@ def curvature(
     settings = {"tolerance": tolerance, "most": most, "samples": samples, "seed": seed}
     with _reporter() as report:
         table = commands.curvature(
-            where, files, named.asked(), out, surface, examples, asdict(scored), settings, report
+            where, files, named.asked(), out, surface, examples, asdict(scored), settings, report, fresh
         )
     typer.echo(table.to_string(index=False))
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if where != "point" else ""))
@@ -222,11 +232,12 @@ def export(
     named: Named,
     batch_size: BatchSize = 512,
     device: Device = "cpu",
+    force: Force = False,
 ) -> None:
     """Write the network at one point of a curve, its BatchNorm re-estimated."""
     from pathfinder import commands
 
-    commands.export(curve, t, out, named.asked(), batch_size, device)
+    commands.export(curve, t, out, named.asked(), batch_size, device, force)
     typer.echo(f"weights in {out}")
 
 
@@ -242,11 +253,13 @@ def align(
     examples: Annotated[int, typer.Option(help="Training examples whose activations are compared.")] = 1000,
     named: Named,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Put the hidden units of one network in the order of another's; it computes what it did before."""
     from pathfinder import commands
 
-    typer.echo(commands.align(a, b, named.asked(), out, method, orders, examples, seed).to_string(index=False))
+    row = commands.align(a, b, named.asked(), out, method, orders, examples, seed, force)
+    typer.echo(row.to_string(index=False))
     typer.echo(f"weights in {out}")
 
 
@@ -286,11 +299,12 @@ def vtk(
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the table as CSV.")] = None,
+    force: Force = False,
 ) -> None:
     """Show the summaries of several runs side by side."""
     from pathfinder import commands
 
-    commands.show(commands.compare(folders, out))
+    commands.show(commands.compare(folders, out, force))
 
 
 @app.command("list")
@@ -304,36 +318,50 @@ def list_names(what: Annotated[str, typer.Argument(help="models, data or curves"
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2."""
-    from pathfinder.errors import PathfinderError
+    from pathfinder.errors import PathfinderError, PathfinderWarning
 
-    try:
-        sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
-    except typer.Abort:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
-            raise
-        message = str(error)
-        if hasattr(error, "format_message"):  # typer's own
-            message = f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
-        sys.exit(2)
+    with interrupt.handled(), warnings.catch_warnings():
+        warnings.simplefilter("always", PathfinderWarning)
+        warnings.showwarning = _shown(warnings.showwarning)
+        try:
+            sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        except Exception as error:
+            if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
+                raise
+            message = str(error)
+            if hasattr(error, "format_message"):  # typer's own
+                message = f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
+            print(f"error: {' '.join(message.split())}", file=sys.stderr)
+            sys.exit(2)
 
 
-def _run(config: Any, folder: Path) -> None:
+def _shown(others: Callable[..., None]) -> Callable[..., None]:
+    """What shows a warning: ours as one line, any other as before."""
+    from pathfinder.errors import PathfinderWarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, PathfinderWarning):
+            print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
+        else:
+            others(message, category, *place)
+
+    return show
+
+
+def _run(config: Any, folder: Path, fresh: bool) -> None:
     from pathfinder import commands
     from pathfinder.experiment import Experiment
 
     with _reporter() as report:
-        summary = Experiment(config, folder, report).run()
+        summary = Experiment(config, folder, report, fresh).run()
     commands.show(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
 
 
 def _ends_key(a: Path, b: Path) -> str:
     """A short name for two files of weights, so that another pair is another experiment."""
-    from pathfinder.folder import digest, key_of
+    from pathfinder.keys import key_of
+    from pathfinder.storage import digest
 
     return key_of(digest(a), digest(b))[:8]
 

@@ -136,6 +136,7 @@ class Descent:
             "done": self.done,
             "sums": self.sums,
             "history": self.history,
+            "finished": len(self.history) == self.recipe.epochs,
         }
 
     def _resume(self, state: Mapping[str, Any]) -> None:

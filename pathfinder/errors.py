@@ -7,6 +7,10 @@ class PathfinderError(ValueError):
     """A mistake the user can mend. The command line prints it as one line and exits with code 2."""
 
 
+class PathfinderWarning(UserWarning):
+    """Something that makes a number other than the user may think. The command line prints it as one line."""
+
+
 def reason(error: BaseException) -> str:
     """The first line of what another library's error says, or its kind."""
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -17,13 +17,25 @@ from pathfinder.config import Config, CurveSettings, Minimum, Plan
 from pathfinder.data import smallest
 from pathfinder.errors import PathfinderError
 from pathfinder.fit import fit_curve, fit_minimum
-from pathfinder.folder import Report, RunFolder, digest, key_of, quiet
+from pathfinder.folder import Report, RunFolder, quiet
 from pathfinder.geometry import Curve, Line, kind_named
+from pathfinder.keys import key_of
 from pathfinder.measure import Measurements, Pair, PairPath, Trained
-from pathfinder.networks import Network, beside_curve, last_good, network_of, probe, trajectory
+from pathfinder.networks import (
+    Network,
+    beside_curve,
+    last_good,
+    network_of,
+    probe,
+    remove_trajectory,
+    trajectory,
+    trajectory_folder,
+)
+from pathfinder.precision import device_named
 from pathfinder.repair import Repair
 from pathfinder.results import Results
 from pathfinder.scoring import Align, Curvature, Planes, Scoring, Surface
+from pathfinder.storage import digest
 from pathfinder.tensors import same_network
 from pathfinder.units import Structure
 from pathfinder.weights import WeightSpace
@@ -36,14 +48,16 @@ class Experiment:
         config: what to do.
         folder: where to write; it may hold an earlier, even interrupted run of the experiment of this name.
         report: gives the progress function of each piece of work by its name.
+        fresh: whether everything is done again, whatever an earlier run kept.
 
     Raises:
         PathfinderError: if the folder holds something else, or the data cannot be used.
     """
 
-    def __init__(self, config: Config, folder: str | Path, report: Report = quiet) -> None:
+    def __init__(self, config: Config, folder: str | Path, report: Report = quiet, fresh: bool = False) -> None:
         self.config = config
-        self.folder = RunFolder(folder, config.name, report)
+        device_named(config.device)  # a wrong name shows before anything is written
+        self.folder = RunFolder(folder, config.name, report, fresh)
         self.data = config.data.load()
         self.results = Results(self.folder.path)
         self.measure = Measurements(config, self.data, self.folder, self.results)
@@ -52,10 +66,14 @@ class Experiment:
 
     def run(self) -> pd.DataFrame:
         """Do all that is missing, write the tables and figures, and give the summary."""
-        from pathfinder.figures import draw
-
         plans = self.config.plan()
         networks = {plan.name: self._networks(plan) for plan in plans}  # every mistake shows before anything is written
+        with self.folder:
+            return self._run(plans, networks)
+
+    def _run(self, plans: list[Plan], networks: dict[str, tuple[Network, Network]]) -> pd.DataFrame:
+        from pathfinder.figures import draw
+
         self._write_record()
         for plan in plans:
             self._pair(plan, *networks[plan.name])
@@ -170,9 +188,9 @@ class Experiment:
         name = f"{plan.name}-{side}"
         if end.checkpoint:
             module = network.build(end.init_seed, end.checkpoint)
-            key = key_of(digest(end.checkpoint), network.description)
+            key = key_of(digest(end.checkpoint), network.identity)
         else:
-            key = self._fit_key("minimum", network.description, end.recipe, end.init_seed, end.checkpoint_every)
+            key = self._fit_key("minimum", network.identity, end.recipe, end.init_seed, end.checkpoint_every)
             module, history = self._train(name, key, network, end)
             self.results.add_training(plan.name, side, history)
         row = {"pair": plan.name, "model": network.name, "checkpoint": end.checkpoint or ""}
@@ -189,12 +207,12 @@ class Experiment:
         if key not in self._trained:
             module = network.build(end.init_seed)
             with (
-                self.folder.stage(f"minimum {name}", key) as (stage, progress),
+                self.folder.stage(f"minimum {name}", key, lasting=True) as (stage, progress),
                 self._last_good(name, lambda path: network.save(path, module.state_dict())),
             ):
                 if not end.checkpoint_every:
-                    shutil.rmtree(kept, ignore_errors=True)
-                elif not kept.is_dir():
+                    remove_trajectory(kept)
+                elif not trajectory_folder(kept).is_dir():
                     stage.path.unlink(missing_ok=True)  # a finished fit would not pass the checkpoints again
                 history = fit_minimum(
                     module, self.data["train"], monitor=self.measure.watched(module), progress=progress, stage=stage,
@@ -219,7 +237,7 @@ class Experiment:
         curve = kind_named(settings.kind)(ends.a, ends.b, bends=settings.bends, fixed_ends=settings.fixed_ends)
         if curve.free():
             with (
-                self.folder.stage(f"curve {name}", key) as (stage, progress),
+                self.folder.stage(f"curve {name}", key, lasting=True) as (stage, progress),
                 self._last_good(name, lambda path: curve.save(path, beside_curve(space), **network.metadata())),
             ):
                 history = fit_curve(

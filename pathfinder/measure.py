@@ -10,14 +10,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder import __version__, tables
+from pathfinder import tables
 from pathfinder.align import aligned
 from pathfinder.config import Config, Plan
 from pathfinder.curvature import curvature_table
 from pathfinder.data import Source
 from pathfinder.evaluate import Evaluator, means
-from pathfinder.folder import RunFolder, fingerprints, key_of
+from pathfinder.folder import RunFolder, fingerprints
 from pathfinder.geometry import Curve, Geometry, Line
+from pathfinder.keys import code_of, key_of
 from pathfinder.landscape import landscape, trajectory_in
 from pathfinder.plane import Plane
 from pathfinder.repair import Repair
@@ -78,7 +79,8 @@ class Measurements:
 
     def key(self, *parts: Any) -> str:
         """What all work depends on."""
-        return key_of(__version__, self._fingerprints, self.config.device, self.config.precision, *parts)
+        data = {**self._fingerprints, "code": code_of(self.config.data.name)}
+        return key_of(data, self.config.device, self.config.precision, *parts)
 
     def counts(self, settings: Scoring | Planes | Surface | Curvature) -> dict[str, int | None]:
         """How many examples are scored and re-estimate BatchNorm: as for the paths, unless set otherwise."""

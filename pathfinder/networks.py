@@ -1,8 +1,8 @@
 """Network: what a checkpoint must say of itself so that no command needs it again: model, arguments, data."""
 
-import shutil
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pathfinder.config import Data, Minimum, Model
 from pathfinder.data import Source
 from pathfinder.descent import DivergedError
-from pathfinder.errors import PathfinderError, reason
+from pathfinder.errors import PathfinderError, listed, reason
 from pathfinder.geometry import Curve
+from pathfinder.keys import code_of
 from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model
-from pathfinder.storage import existing_file, load_tensors, load_weights, save_tensors
+from pathfinder.storage import existing_file, load_tensors, load_weights, not_an_input, replaces, save_tensors
 from pathfinder.tensors import load_state
 from pathfinder.weights import WeightSpace
 
@@ -35,6 +36,11 @@ class Network:
     def description(self) -> dict[str, Any]:
         """Name and arguments, as they stand in a file's metadata."""
         return {"name": self.name, "arguments": self.arguments}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What work with this network depends on: its description, and the source of the user's own code."""
+        return {**self.description, "code": code_of(self.name)}
 
     def metadata(self) -> dict[str, Any]:
         """What every file of weights says of itself."""
@@ -98,11 +104,11 @@ def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Seque
             ) from error
 
 
-def weights_file(path: Path) -> Path:
+def weights_file(path: Path, inputs: Sequence[Path] = ()) -> Path:
     """The path, if weights can be written there and read again.
 
     Raises:
-        PathfinderError: if it is a folder or does not end in .safetensors.
+        PathfinderError: if it is a folder, one of the inputs, or does not end in .safetensors.
     """
     if path.is_dir():
         raise PathfinderError(
@@ -110,7 +116,28 @@ def weights_file(path: Path) -> Path:
         )
     if path.suffix != ".safetensors":
         raise PathfinderError(f"--out must end in .safetensors, got {path}; weights are written in that format.")
-    return path
+    return not_an_input(path, inputs)
+
+
+def may_replace(path: Path, own: Mapping[str, Any], force: bool) -> None:
+    """Check that weights written to a path replace nothing but what the same command made.
+
+    Args:
+        path: where weights are to be written.
+        own: entries of the metadata by which the command knows its own file.
+        force: whether anything may be replaced.
+
+    Raises:
+        PathfinderError: if there is another file.
+    """
+    if force or not path.exists():
+        return
+    try:
+        found = load_tensors(path)[1]
+    except PathfinderError:
+        found = {}
+    if any(found.get(key) != value for key, value in own.items()):
+        raise replaces(path)
 
 
 _BESIDE = "fixed."  # what a curve's file calls the tensors that do not move
@@ -181,16 +208,47 @@ def network_of(end: Minimum, data: Data, train: Source) -> Network:
 def trajectory(folder: Path, network: Network, module: nn.Module, every: int, epochs: int) -> Callable[[int], None]:
     """What `fit_minimum` calls to keep weights on the way as files: the initial ones, every few epochs' and the last.
 
-    A fit that begins anew removes what an earlier one left in the folder.
+    A fit that starts over removes the checkpoints that an earlier one left in the folder.
     """
 
     def keep(epoch: int) -> None:
         if epoch == 0:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_trajectory(folder)
         if epoch % every == 0 or epoch == epochs:
             network.save(folder / f"epoch-{epoch:04d}.safetensors", module.state_dict(), epoch=epoch)
 
     return keep
+
+
+def trajectory_folder(folder: Path) -> Path:
+    """The folder, if checkpoints can be kept in it.
+
+    Raises:
+        PathfinderError: if it holds anything else.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise PathfinderError(f"checkpoints are kept in the folder {folder}, which is something else; move it away.")
+    others = [entry.name for entry in folder.iterdir() if not _is_checkpoint(entry)] if folder.exists() else []
+    if others:
+        raise PathfinderError(
+            f"checkpoints are kept in {folder}, but it holds {listed(others)}; move them away, or choose another --out."
+        )
+    return folder
+
+
+def remove_trajectory(folder: Path) -> None:
+    """Remove the checkpoints in a folder, and the folder if nothing else is in it."""
+    if folder.is_dir() and not folder.is_symlink():
+        for entry in [entry for entry in folder.iterdir() if _is_checkpoint(entry)]:
+            entry.unlink()
+        with suppress(OSError):  # not empty
+            folder.rmdir()
+
+
+def _is_checkpoint(entry: Path) -> bool:
+    return re.fullmatch(r"epoch-\d{4,}\.safetensors", entry.name) is not None and (
+        entry.is_file() or entry.is_symlink()
+    )
 
 
 @contextmanager

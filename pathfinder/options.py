@@ -26,6 +26,8 @@ Span = Annotated[
 ]
 Clip = Annotated[float, typer.Option(help="Nats above which landscapes are flat.")]
 Linear = Annotated[bool, typer.Option("--linear", help="Heights of landscapes in the loss, not its logarithm.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that this command did not make.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Use nothing that an earlier, even interrupted run kept.")]
 Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from pathfinder import __version__
 from pathfinder.precision import device_named
 
 
 def provenance(device: str) -> dict[str, Any]:
     """What a reader needs to make the same run again."""
     packages = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
-    versions = {"pathfinder": __version__, "python": platform.python_version()}
+    versions = {"pathfinder": version("pathfinder"), "python": platform.python_version()}
     return {
         "versions": versions | {package: version(package) for package in packages},
         "commit": _commit(),

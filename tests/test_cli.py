@@ -318,8 +318,10 @@ def test_a_killed_training_goes_on_bit_for_bit(at, tmp_path):
     options = ["--data-arg", "crop=1", "--set", "micro_batch_size=50", "--precision", "bf16"]
     arguments = [*_train(tmp_path / "a.safetensors"), *options]
     killed = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
-    assert killed.returncode == -9 and [path.name for path in tmp_path.iterdir()] == [".a.safetensors.partial"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert killed.returncode == -9 and left == [".a.safetensors.lock", ".a.safetensors.partial"]
     assert called(*arguments) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert called(*_train(tmp_path / "straight.safetensors"), *options) == 0
     wanted = load_weights(tmp_path / "straight.safetensors")
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in load_weights(tmp_path / "a.safetensors").items())
@@ -557,7 +559,7 @@ def test_another_network_or_pair_never_reuses_scores(command, minima, tmp_path, 
 
 def test_training_that_diverges_says_where_and_keeps_the_last_good_weights(command, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"earlier")
-    options = ["--set", "lr=1e30", "--set", "schedule=constant", "--set", "epochs=9"]
+    options = ["--set", "lr=1e30", "--set", "schedule=constant", "--set", "epochs=9", "--force"]
     code, _, err = command("train", "mlp", "--data", "digits", "-o", tmp_path / "a.safetensors", *options)
     kept = tmp_path / "a.last-good.safetensors"
     assert code == 2 and "at step" in err and "lower the learning rate" in err and str(kept) in err

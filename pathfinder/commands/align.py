@@ -7,11 +7,19 @@ import pandas as pd
 from pathfinder.align import METHODS, aligned, alignment_row
 from pathfinder.commands.opened import Asked, Opened
 from pathfinder.lookup import unknown
-from pathfinder.networks import weights_file
+from pathfinder.networks import may_replace, weights_file
 
 
 def align(
-    a: Path, b: Path, asked: Asked, out: Path, method: str, orders: int, examples: int, seed: int
+    a: Path,
+    b: Path,
+    asked: Asked,
+    out: Path,
+    method: str,
+    orders: int,
+    examples: int,
+    seed: int,
+    force: bool,
 ) -> pd.DataFrame:
     """Write b with its hidden units in the order of a's.
 
@@ -24,18 +32,20 @@ def align(
         orders: random orders that weight matching tries.
         examples: training examples whose activations are compared.
         seed: draws orders and examples.
+        force: whether any other file at `out` is replaced.
 
     Returns:
         The row of `alignment_row`.
     """
     if method not in METHODS:
         raise unknown("method of alignment", method, METHODS)
-    out = weights_file(out)
+    out, own = weights_file(out, [a, b]), {"aligned": {"to": a.name, "method": method}}
+    may_replace(out, own, force)
     opened = Opened([a, b], asked)
     space, theirs, ours = opened.space, opened.curve.start, opened.curve.end
     found = aligned(
         space, theirs, ours, opened.data["train"], method,
         statistics=opened.statistics, orders=orders, examples=examples, seed=seed,
     )  # fmt: skip
-    opened.network.save(out, space.state_dict(found.vector, found.statistics), aligned={"to": a.name, "method": method})
+    opened.network.save(out, space.state_dict(found.vector, found.statistics), **own)
     return pd.DataFrame([alignment_row(theirs, ours, found)])

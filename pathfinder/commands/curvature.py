@@ -6,12 +6,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from pathfinder import __version__
 from pathfinder.commands.opened import Asked, Opened
 from pathfinder.commands.target import Target, counted, target_of
 from pathfinder.curvature import curvature_table
 from pathfinder.evaluate import Evaluator
-from pathfinder.folder import Report, RunFolder, fingerprints, key_of
+from pathfinder.folder import Report, RunFolder, fingerprints
+from pathfinder.keys import key_of
 from pathfinder.lookup import unknown
 from pathfinder.plane import Ray
 from pathfinder.results import Results
@@ -29,6 +29,7 @@ def curvature(
     scoring: dict[str, Any],
     settings: dict[str, Any],
     report: Report,
+    fresh: bool,
 ) -> pd.DataFrame:
     """Both ends of the Hessian's spectrum, and its trace, on training examples; writes curvature.csv and its figure.
 
@@ -42,6 +43,7 @@ def curvature(
         scoring: arguments of `Evaluator`, which re-estimates BatchNorm.
         settings: tolerance, most, samples, seed of `curvature_table`.
         report: gives progress functions.
+        fresh: whether nothing that an earlier call kept is used.
     """
     from pathfinder.figures import draw
 
@@ -51,26 +53,28 @@ def curvature(
     opened = Opened(files, asked, weights=where != "path")
     evaluator = Evaluator(opened.space, opened.data, **scoring)
     data = opened.data["train"].subset(examples, scoring["seed"])
-    folder, results = RunFolder(out, f"curvature-{where}-{key_of(opened.digests)[:8]}", report), Results(out)
+    folder, results = RunFolder(out, f"curvature-{where}-{key_of(opened.digests)[:8]}", report, fresh), Results(out)
     place = "surface" if where == "surface" else "line" if len(files) == 2 else "curve"
     target = _point(opened) if where == "point" else target_of(place, opened, surface)
     counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
     config = {"files": [str(file) for file in files], "where": where, "data": opened.network.data}
     record = {"seed": scoring["seed"], "config": {**config, **surface, **scoring, **settings}, "scored": counts}
-    folder.write_record(scoring["device"], opened.data, **record)
-    made_of = (__version__, opened.network.description, opened.digests, fingerprints(opened.data), scoring, settings)
+    made_of = (opened.identity, opened.digests, fingerprints(opened.data), scoring, settings)
     key = key_of(*made_of, len(data), target.asked, target.t.tolist())
-    with folder.stage(f"curvature {where}", key) as (stage, progress):
-        table = curvature_table(
-            opened.space, target.geometry, target.t, data, progress=progress, stage=stage, device=scoring["device"],
-            statistics=evaluator.reestimate if evaluator.reestimates else None, batch_size=scoring["batch_size"],
-            **settings,
-        )  # fmt: skip
-    results.add_curvature("pair", "" if where == "path" else "minimum", _along(where, opened), table.assign(**counts))
-    results.write()
-    results.remove_stale()
-    draw(out)
-    folder.write_record(scoring["device"], opened.data, **record)
+    name = "" if where == "path" else "minimum"
+    with folder:
+        folder.write_record(scoring["device"], opened.data, **record)
+        with folder.stage(f"curvature {where}", key) as (stage, progress):
+            table = curvature_table(
+                opened.space, target.geometry, target.t, data, progress=progress, stage=stage, device=scoring["device"],
+                statistics=evaluator.reestimate if evaluator.reestimates else None, batch_size=scoring["batch_size"],
+                **settings,
+            )  # fmt: skip
+        results.add_curvature("pair", name, _along(where, opened), table.assign(**counts))
+        results.write()
+        results.remove_stale()
+        draw(out)
+        folder.write_record(scoring["device"], opened.data, **record)
     return table
 
 

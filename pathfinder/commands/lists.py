@@ -5,23 +5,42 @@ from pathlib import Path
 import pandas as pd
 
 from pathfinder.datasets import DATASETS
+from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, kinds
 from pathfinder.lookup import unknown
 from pathfinder.models import MODELS
+from pathfinder.storage import not_an_input, replaces
 from pathfinder.tables import read_table, write_table
 
+_SHOWN = ["pair", "path", "split", "metric", "barrier"]  # columns that a summary has
 
-def compare(folders: list[Path], out: Path | None) -> pd.DataFrame:
-    """The summaries of several runs in one table, each run's folder as its first column."""
+
+def compare(folders: list[Path], out: Path | None, force: bool = False) -> pd.DataFrame:
+    """The summaries of several runs in one table, each run's folder as its first column; as a CSV too, if asked for.
+
+    Raises:
+        PathfinderError: if a summary cannot be read, or the CSV would replace a file that is no such table.
+    """
     tables = []
     for folder in dict.fromkeys(folders):
-        table = read_table(folder / "summary.csv", ["pair", "path", "split", "metric", "barrier"])
+        table = read_table(folder / "summary.csv", _SHOWN)
         table.insert(0, "run", str(folder))
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
     if out is not None:
+        not_an_input(out, [folder / "summary.csv" for folder in folders])
+        if out.exists() and not force and not _is_comparison(out):
+            raise replaces(out)
         write_table(out, joined)
     return joined
+
+
+def _is_comparison(path: Path) -> bool:
+    """Whether a file is a table that `compare` wrote: a summary with the runs before it."""
+    try:
+        return list(read_table(path, _SHOWN).columns[:1]) == ["run"]
+    except PathfinderError:
+        return False
 
 
 def names(what: str) -> dict[str, str]:

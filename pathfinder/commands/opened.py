@@ -10,15 +10,15 @@ from torch import Tensor
 
 from pathfinder.config import Minimum, Model
 from pathfinder.errors import PathfinderError
-from pathfinder.folder import digest
 from pathfinder.geometry import Curve, Geometry, Line, PolyChain
+from pathfinder.keys import code_of
 from pathfinder.networks import (
     data_of,
     load_curve_state,
     network_of,
     probe,
 )
-from pathfinder.storage import load_weights
+from pathfinder.storage import digest, load_weights
 from pathfinder.tensors import load_state
 from pathfinder.weights import WeightSpace
 
@@ -43,6 +43,7 @@ class Opened:
         self.network = network_of(Minimum(checkpoint=str(files[0]), model=named), data, self.data["train"])
         module = self.network.build(seed=0)
         probe(module, self.data, self.network.name)
+        self.identity = {"network": self.network.identity, "data": code_of(data.name)}
         self.digests = [digest(file) for file in files]
         self.statistics: list[Tensor] | None = None
         if len(files) == 1 and not weights:

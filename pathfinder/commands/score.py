@@ -6,14 +6,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from pathfinder import __version__
 from pathfinder.commands.opened import Asked, Opened
 from pathfinder.commands.target import FILES, LANDSCAPES, counted, target_of
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator
-from pathfinder.folder import Report, RunFolder, fingerprints, key_of
+from pathfinder.folder import Report, RunFolder, fingerprints
+from pathfinder.keys import key_of
 from pathfinder.lookup import unknown
-from pathfinder.networks import weights_file
+from pathfinder.networks import may_replace, weights_file
 from pathfinder.results import Results
 
 
@@ -25,6 +25,7 @@ def score(
     where: dict[str, Any],
     scoring: dict[str, Any],
     report: Report,
+    fresh: bool,
 ) -> pd.DataFrame | None:
     """Score a `line`, `curve`, `plane`, `direction` or `surface` given by files, and write its tables and figures.
 
@@ -37,6 +38,7 @@ def score(
         where: further arguments of `target_of`.
         scoring: arguments of `Evaluator`.
         report: gives progress functions.
+        fresh: whether nothing that an earlier call kept is used.
 
     Returns:
         The summary, for paths.
@@ -48,30 +50,32 @@ def score(
     counted(files, what, FILES[what])
     opened = Opened(files, asked, weights=what in LANDSCAPES)
     evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
-    folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report), Results(out)
+    folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report, fresh), Results(out)
     target = target_of(what, opened, **where)
     config = {"files": [str(file) for file in files], "data": opened.network.data, **where, **scoring}
     record = {"seed": scoring["seed"], "config": config, "scored": evaluator.counts()}
-    folder.write_record(scoring["device"], opened.data, **record)
-    made_of = (__version__, opened.network.description, opened.digests, fingerprints(opened.data), scoring)
+    made_of = (opened.identity, opened.digests, fingerprints(opened.data), scoring)
     key = key_of(*made_of, target.asked, target.t.tolist())
-    with folder.stage(what, key) as (stage, progress):
-        scored = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
-    target.add(results, scored)
-    results.write()
-    results.remove_stale()
-    draw(out)
-    folder.write_record(scoring["device"], opened.data, **record)
+    with folder:
+        folder.write_record(scoring["device"], opened.data, **record)
+        with folder.stage(what, key) as (stage, progress):
+            scored = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
+        target.add(results, scored)
+        results.write()
+        results.remove_stale()
+        draw(out)
+        folder.write_record(scoring["device"], opened.data, **record)
     return results.table("summary") if what in ("line", "curve") else None
 
 
-def export(file: Path, t: float, out: Path, asked: Asked, batch_size: int, device: str) -> None:
+def export(file: Path, t: float, out: Path, asked: Asked, batch_size: int, device: str, force: bool) -> None:
     """Write the network at one point of a curve, its BatchNorm re-estimated on the training data."""
     if not 0 <= t <= 1:
         raise PathfinderError(f"t must be 0 to 1, got {t}.")
-    out = weights_file(out)
+    out, own = weights_file(out, [file]), {"curve": file.name, "t": t}
+    may_replace(out, own, force)
     opened = Opened([file], asked)
     evaluator = Evaluator(opened.space, opened.data, batch_size=batch_size, device=device)
     theta = opened.curve(torch.tensor([t], dtype=torch.float64))[0].detach()
     statistics = evaluator.reestimate(theta).cpu() if opened.space.has_statistics else None
-    opened.network.save(out, opened.space.state_dict(theta, statistics), curve=file.name, t=t)
+    opened.network.save(out, opened.space.state_dict(theta, statistics), **own)

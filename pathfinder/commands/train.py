@@ -3,23 +3,26 @@
 from pathlib import Path
 from typing import Any
 
-from pathfinder import __version__
+from pathfinder import interrupt
 from pathfinder.commands.opened import Asked
 from pathfinder.config import Data, Model
 from pathfinder.data import smallest
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import fit_minimum
-from pathfinder.folder import Report, fingerprints, key_of
+from pathfinder.folder import Report, fingerprints
+from pathfinder.keys import code_of, key_of
 from pathfinder.networks import (
     last_good,
+    may_replace,
     network_for,
     probe,
     trajectory,
+    trajectory_folder,
     weights_file,
 )
 from pathfinder.recipe import Recipe
-from pathfinder.storage import Stage
+from pathfinder.storage import Stage, locked, remove_scratch
 from pathfinder.weights import WeightSpace
 
 
@@ -31,11 +34,23 @@ def train(
     device: str,
     precision: str,
     report: Report,
+    force: bool = False,
+    fresh: bool = False,
 ) -> dict[str, float]:
     """Train a minimum and write it to a file.
 
-    The state of an unfinished fit is kept beside it, in `.NAME.partial`, and removed at the end; weights on the way, if
-    asked for, in the folder NAME-trajectory.
+    The state of an unfinished fit is kept next to it, in `.NAME.partial`, and removed at the end. Weights on the way
+    are kept in the folder NAME-trajectory, if asked for.
+
+    Args:
+        asked: data and network.
+        out: the file for the weights.
+        recipe: fields of `Recipe`.
+        checkpoint_every: epochs between two weights kept on the way; none if not given.
+        device, precision: as for `fit_minimum`.
+        report: gives progress functions.
+        force: whether any other file at `out` is replaced.
+        fresh: whether an unfinished fit starts over.
 
     Returns:
         The losses and errors of the minimum.
@@ -43,6 +58,7 @@ def train(
     settings, out = Recipe.parse(recipe), weights_file(out)
     if checkpoint_every is not None and checkpoint_every < 1:
         raise PathfinderError(f"--checkpoint-every must be 1 epoch or more, got {checkpoint_every}.")
+    kept = trajectory_folder(out.with_name(f"{out.stem}-trajectory")) if checkpoint_every else None
     data = Data.parse({"name": asked.data, **asked.data_arguments})
     splits = data.load()
     network = network_for(Model.parse({"name": asked.model, **asked.model_arguments}), data, splits["train"])
@@ -53,29 +69,26 @@ def train(
     evaluator = Evaluator(space, splits, **shared)
     tested = {name: split for name, split in splits.items() if name != "train"}
     watcher = Evaluator(space, tested, **shared) if tested else None
-    key = key_of(
-        __version__,
-        network.metadata(),
-        fingerprints(splits),
-        settings.model_dump(),
-        device,
-        precision,
-        checkpoint_every,
-    )
-    stage = Stage(out.parent / f".{out.name}.partial", key)
+    made_of = (network.metadata(), network.identity, fingerprints(splits), code_of(data.name), settings.model_dump())
+    key = key_of(*made_of, device, precision, checkpoint_every)
+    may_replace(out, {"key": key}, force)
+    stage = Stage(out.with_name(f".{out.name}.partial"), key)
 
     def scores(by: Evaluator) -> dict[str, float]:
         return means(by.at(space.vector(module), space.statistics(module)))
 
-    keep = checkpoint_every and trajectory(
-        out.with_name(f"{out.stem}-trajectory"), network, module, checkpoint_every, settings.epochs
-    )
-    kept = out.with_name(f"{out.stem}.last-good.safetensors")
-    with last_good(kept, lambda path: network.save(path, module.state_dict())):
-        fit_minimum(
-            module, splits["train"], monitor=watcher and (lambda: scores(watcher)), checkpoint=keep, device=device,
-            precision=precision, progress=report(f"train {network.name}"), stage=stage, **settings.model_dump(),
-        )  # fmt: skip
-    network.save(out, module.state_dict(), recipe=settings.model_dump(), key=key)
-    stage.path.unlink(missing_ok=True)
+    keep = kept and trajectory(kept, network, module, checkpoint_every, settings.epochs)
+    good = out.with_name(f"{out.stem}.last-good.safetensors")
+    with locked(out.with_name(f".{out.name}.lock"), f"{out} is being made"):
+        for path in (out, stage.path):
+            remove_scratch(path)
+        if fresh:
+            stage.path.unlink(missing_ok=True)
+        with interrupt.deferred(), last_good(good, lambda path: network.save(path, module.state_dict())):
+            fit_minimum(
+                module, splits["train"], monitor=watcher and (lambda: scores(watcher)), checkpoint=keep, device=device,
+                precision=precision, progress=report(f"train {network.name}"), stage=stage, **settings.model_dump(),
+            )  # fmt: skip
+        network.save(out, module.state_dict(), recipe=settings.model_dump(), key=key)
+        stage.path.unlink(missing_ok=True)
     return scores(evaluator)

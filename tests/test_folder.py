@@ -1,0 +1,189 @@
+"""What may be in the folder of a run, what is removed from it, and who works in it."""
+
+import json
+import multiprocessing
+import os
+import time
+
+import pytest
+import torch
+
+from pathfinder import PathfinderError
+from pathfinder.errors import PathfinderWarning
+from pathfinder.folder import RunFolder
+from pathfinder.storage import Stage, locked, write, write_text
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.is_dir() or path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run called `mine`, with one piece of work in it."""
+    folder = RunFolder(tmp_path / "run", "mine")
+    with folder:
+        folder.write_record("cpu", {})
+        with folder.stage("piece one", "key") as (stage, _):
+            stage.save({"rows": [1.5], "finished": True})
+        folder.write_record("cpu", {})
+    return tmp_path / "run"
+
+
+def test_a_folder_that_is_refused_loses_nothing(tmp_path):
+    (tmp_path / "home" / "docs").mkdir(parents=True)
+    (tmp_path / "home" / ".x.tmp").mkdir()
+    for name in ("docs/.draft.tmp", "notes.txt", ".paths.csv.0123abcd.tmp", ".lock"):
+        (tmp_path / "home" / name).write_text("mine")
+    before = tree(tmp_path)
+    with pytest.raises(PathfinderError, match="holds other files, not `mine`; choose another folder"):
+        RunFolder(tmp_path / "home", "mine")
+    assert tree(tmp_path) == before
+
+
+def test_only_what_a_killed_write_left_is_removed(run):
+    ours = [".paths.csv.0123abcd.tmp", ".work/.piece.pt.0123abcd.tmp", "figures/.a.png.0123abcd.tmp"]
+    theirs = ["figures/.draft.tmp", "notes/.a.csv.0123abcd.tmp", ".x.0123abcd.tmp", "figures/a.tmp"]
+    for name in [*ours, *theirs]:
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text("x")
+    (run / ".y.csv.0123abcd.tmp").mkdir()
+    with RunFolder(run, "mine"):
+        pass
+    assert not any((run / name).exists() for name in ours)
+    assert all((run / name).exists() for name in theirs) and (run / ".y.csv.0123abcd.tmp").is_dir()
+
+
+def test_a_folder_that_leads_elsewhere_is_refused(run, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (run / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PathfinderError, match="figures is a link"):
+        RunFolder(run, "mine")
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "[" * 100_000, '{"name": 3}', '{"name": "mine"', "\ud800".encode("utf-8", "surrogatepass")]
+)
+def test_an_odd_record_is_another_experiment(record, run):
+    (run / "run.json").write_bytes(record if isinstance(record, bytes) else record.encode())
+    with pytest.raises(PathfinderError, match="choose another folder"):
+        RunFolder(run, "mine")
+
+
+@pytest.mark.parametrize("seconds", ["[]", "3", "null", '{"piece one": "long", "b": NaN, "c": [1]}'])
+def test_odd_seconds_in_a_record_are_left_out(seconds, run):
+    (run / "run.json").write_text(f'{{"name": "mine", "seconds": {seconds}}}')
+    with RunFolder(run, "mine") as folder:
+        with folder.stage("piece one", "key"):
+            pass
+        folder.write_record("cpu", {})
+    found = json.loads((run / "run.json").read_text())["seconds"]
+    assert list(found) == ["piece one"] and found["piece one"] >= 0
+
+
+def _hold(path, held):
+    with locked(path, "held"):
+        held.set()
+        time.sleep(60)
+
+
+def test_a_second_process_is_told_who_holds_the_folder(run):
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    other = context.Process(target=_hold, args=(run / ".lock", held))
+    other.start()
+    assert held.wait(60)
+    before = tree(run)
+    with (
+        pytest.raises(PathfinderError, match=rf"run is in use by process {other.pid} on .* since \d.*; wait"),
+        RunFolder(run, "mine"),
+    ):
+        pass
+    assert tree(run) == before
+    os.kill(other.pid, 9)  # the kernel frees the lock of the dead
+    other.join()
+    with RunFolder(run, "mine"):
+        assert f"process {os.getpid()}" in (run / ".lock").read_text()
+    assert not (run / ".lock").exists()
+
+
+def test_a_lock_that_is_a_link_is_not_followed(run, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (run / ".lock").symlink_to(tmp_path / "notes.txt")
+    with pytest.raises(PathfinderError, match="cannot write"), RunFolder(run, "mine"):
+        pass
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_work_of_another_maker_is_used_if_it_is_a_finished_training(run, monkeypatch):
+    monkeypatch.setattr("pathfinder.storage.maker", lambda: {"pathfinder": "other", "torch": "2", "threads": 1})
+    with RunFolder(run, "mine") as folder, folder.stage("piece one", "key") as (stage, _):
+        assert stage.load() is None
+    reused = pytest.warns(PathfinderWarning, match="`piece one` made by another version .* --fresh trains again")
+    with reused, RunFolder(run, "mine") as folder:
+        with folder.stage("piece one", "key", lasting=True) as (stage, _):
+            assert stage.load() == {"rows": [1.5], "finished": True}
+        with folder.stage("piece two", "key", lasting=True) as (stage, _):
+            stage.save({"finished": False})
+        folder.write_record("cpu", {})
+    made_by = json.loads((run / "run.json").read_text())["made_by"]
+    assert [one["stages"] for one in made_by] == [["piece one"], ["piece two"]]
+    assert made_by[0]["pathfinder"] != made_by[1]["pathfinder"] == "other"
+    monkeypatch.undo()
+    with RunFolder(run, "mine") as folder, folder.stage("piece two", "key", lasting=True) as (stage, _):
+        assert stage.load() is None  # half done
+    with RunFolder(run, "mine", fresh=True) as folder, folder.stage("piece one", "key") as (stage, _):
+        assert stage.load() is None
+
+
+def test_every_flipped_byte_of_kept_work_is_noticed(tmp_path):
+    stage = Stage(tmp_path / "s.pt", "key")
+    state = {"rows": [{"x": 1.5, 3: None}], "losses": [{("loss", "train"): torch.arange(5.0)}], "done": 7}
+    stage.save(state)
+    content, wrong = (tmp_path / "s.pt").read_bytes(), 0
+    for at in range(len(content)):
+        (tmp_path / "s.pt").write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        found = stage.load()
+        wrong += found is not None and repr(found) != repr(state)
+    assert wrong == 0
+
+
+def odd(key):
+    return [torch.zeros(2), [1], {"key": key}, {"key": key, "state": 3, "checksum": ""}, {"key": key, "state": {}}]
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_kept_work_of_another_shape_counts_as_none(which, tmp_path):
+    torch.save(odd("key")[which], tmp_path / "s.pt")
+    assert Stage(tmp_path / "s.pt", "key").load() is None
+
+
+def test_files_are_made_with_the_users_umask_and_a_full_disk_is_named(tmp_path):
+    before = os.umask(0o077)
+    try:
+        write_text(tmp_path / "a.csv", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == 0o600
+
+    def fill(path):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 640 vs 534")  # noqa: B904
+
+    with pytest.raises(PathfinderError, match=r"cannot write .*: No space left on device; free some space"):
+        write(tmp_path / "s.pt", fill)
+
+
+def test_the_same_tensors_are_the_same_bytes(tmp_path):
+    from pathfinder.storage import load_tensors, save_tensors
+
+    metadata = {"model": {"name": "mlp", "arguments": {}}, "data": {"name": "digits"}, "key": "abc", "epoch": 3}
+    theta, files = torch.randn(10), set()
+    for order in (metadata, dict(reversed(metadata.items()))):
+        for _ in range(5):
+            save_tensors(tmp_path / "a.safetensors", {"w": theta[:4].view(2, 2), "v": theta[4:]}, order)
+            files.add((tmp_path / "a.safetensors").read_bytes())
+    tensors, found = load_tensors(tmp_path / "a.safetensors")
+    assert len(files) == 1 and found == metadata and torch.equal(tensors["v"], theta[4:])
