@@ -43,6 +43,10 @@ class Named:
         from pathfinder.commands import Asked
 
         data, model = settings_in(self.data_arg, "--data-arg"), settings_in(self.model_arg, "--model-arg")
+        if model and self.model is None:
+            raise typer.BadParameter(
+                "--model-arg needs --model; the network a file names comes with arguments of its own"
+            )
         return Asked(self.data, data, self.model, model)
 
 

@@ -42,6 +42,8 @@ def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
             missing.append(f"`{name}` {tuple(own.shape)}")
         elif copies[0].shape != own.shape:
             misshapen.append(f"`{name}` is {tuple(copies[0].shape)}, not {tuple(own.shape)}")
+        elif _other_numbers(copies[0], own):
+            misshapen.append(f"`{name}` is {copies[0].dtype}, not {own.dtype}")
         elif any(not torch.equal(copies[0], other) for other in copies[1:]):
             untied.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
         else:
@@ -54,6 +56,12 @@ def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
             "both need the same architecture."
         )
     return found
+
+
+def _other_numbers(tensor: Tensor, own: Tensor) -> bool:
+    """Whether a tensor would lose its imaginary part as the module's own, or is of whole numbers where weights belong."""
+    whole = isinstance(own, nn.Parameter) and own.is_floating_point() != tensor.is_floating_point()
+    return whole or tensor.is_complex() != own.is_complex()
 
 
 def _first(faults: list[str], kind: str = "") -> str:
