@@ -85,16 +85,26 @@ def network_in(path: str | Path, data: Mapping[str, Any]) -> Network | None:
         raise _imported(path, "network", name, "--model", "model.name")
     try:
         check_described(name, arguments)
-        with torch.device("meta"):
-            size = sum(parameter.numel() for parameter in build_model(name, seed=0, **arguments).parameters())
+        size = _size(name, arguments)
     except PathfinderError as error:
         raise PathfinderError(f"{path} does not describe a network: {error} Name it with --model.") from error
-    if size > values:
+    if size is not None and size > values:
         raise PathfinderError(
             f"{path} names the network `{name}`, whose {size} weights are more than the {values} values in the file; "
             "name its own network with --model."
         )
     return Network(name, arguments, dict(data))
+
+
+def _size(name: str, arguments: dict[str, Any]) -> int | None:
+    """How many weights a network has, found without memory for them; nothing where it cannot be built so."""
+    try:
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in build_model(name, seed=0, **arguments).parameters())
+    except PathfinderError as error:
+        if isinstance(error.__cause__, NotImplementedError):  # the regnets of torchvision look at their initial weights
+            return None
+        raise
 
 
 _DESCRIBED = {"name": str, "arguments": dict}

@@ -59,7 +59,7 @@ def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
 
 
 def _other_numbers(tensor: Tensor, own: Tensor) -> bool:
-    """Whether a tensor would lose its imaginary part as the module's own, or is of whole numbers where weights belong."""
+    """Whether a tensor would lose its imaginary part as the module's own, or holds whole numbers for weights."""
     whole = isinstance(own, nn.Parameter) and own.is_floating_point() != tensor.is_floating_point()
     return whole or tensor.is_complex() != own.is_complex()
 
