@@ -64,14 +64,14 @@ def users_code(what: str, remedy: str) -> Iterator[None]:
 
 def raised(error: BaseException) -> str:
     """An error of the user's code in words: its kind, what it says, and the line of their code that it came from."""
-    said, kind, place = reason(error), type(error).__name__, _place(error)
+    said, kind, place = reason(error), type(error).__name__, users_line(error)
     plain = place is None and isinstance(error, TypeError | ValueError | RuntimeError | ImportError | AttributeError)
     words = said if plain or said == kind else f"{kind}: {said}"
     return words if place is None else f"{words} ({place})"
 
 
-def _place(error: BaseException) -> str | None:
-    """The innermost line that is neither ours nor an installed package's, as file:line."""
+def users_line(error: BaseException) -> str | None:
+    """The innermost line of the user's own code that an error came through, as file:line; nothing if there is none."""
     paths = sysconfig.get_paths()
     installed = [Path(paths[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
     for frame, line in reversed(list(walk_tb(error.__traceback__))):

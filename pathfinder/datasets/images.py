@@ -56,7 +56,11 @@ def folder(path: str, image_size: int | None) -> dict[str, Split]:
         PathfinderError: if there is no such folder, no image, or images differ in size and no `image_size` is given.
     """
     home = Path(path)
-    names = {name: home / name for name in ("train", "test", "val") if (home / name).is_dir()}
+    try:
+        names = {name: home / name for name in ("train", "test", "val") if (home / name).is_dir()}
+    except (OSError, ValueError) as error:  # a name too long, say
+        why = getattr(error, "strerror", None) or reason(error)
+        raise PathfinderError(f"data folder {brief(path)} cannot be read ({why}); check the spelling.") from error
     if "train" not in names:
         raise PathfinderError(f"{path} must hold a folder train with a folder of images per class, and test beside it.")
     if "val" in names:
