@@ -83,6 +83,8 @@ def network_in(path: str | Path, data: Mapping[str, Any]) -> Network | None:
     name, arguments = model["name"], model["arguments"]
     if ":" in name and not name.startswith("torchvision:"):
         raise _imported(path, "network", name, "--model", "model.name")
+    if _number(arguments.get("depth")) > values:
+        raise PathfinderError(f"{path} names a network of more layers than it has values; name its own with --model.")
     try:
         check_described(name, arguments)
         size = _size(name, arguments)
@@ -94,6 +96,14 @@ def network_in(path: str | Path, data: Mapping[str, Any]) -> Network | None:
             "name its own network with --model."
         )
     return Network(name, arguments, dict(data))
+
+
+def _number(value: Any) -> float:
+    """A number in an argument, text too, as builders take it; 0 where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("inf") if isinstance(value, int) else 0.0
 
 
 def _size(name: str, arguments: dict[str, Any]) -> int | None:

@@ -33,9 +33,13 @@ Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
 class Named:
     """Data and network, where the files of weights do not say them."""
 
-    data: Annotated[str | None, typer.Option(help="Data set; as the weights say if not given.")] = None
+    data: Annotated[
+        str | None, typer.Option(help="Data set; as the weights say if not given. One of yours must be given.")
+    ] = None
     data_arg: DataArgs = None
-    model: Annotated[str | None, typer.Option(help="Network; as the weights say if not given.")] = None
+    model: Annotated[
+        str | None, typer.Option(help="Network; as the weights say if not given. One of yours must be given.")
+    ] = None
     model_arg: ModelArgs = None
 
     def asked(self) -> Any:

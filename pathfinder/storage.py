@@ -64,7 +64,7 @@ def existing_file(path: str | Path, what: str) -> Path:
     """The path, if it is a file that exists.
 
     Raises:
-        PathfinderError: if nothing is there, a folder is, or it cannot be looked at.
+        PathfinderError: if nothing is there, a folder is, or it may not be read.
     """
     path = Path(path)
     try:
@@ -76,6 +76,8 @@ def existing_file(path: str | Path, what: str) -> Path:
         raise PathfinderError(f"{what} must be a file, but {path} is a folder; name a file in it.")
     if not there:
         raise PathfinderError(f"{what} {brief(path)} does not exist; check the spelling and the folder you are in.")
+    if not os.access(path, os.R_OK):
+        raise PathfinderError(f"{what} {path} may not be read; check its permissions.")
     return path
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from pathfinder import Geometry, PathfinderError, build_model, cli, load_data
+from pathfinder import Geometry, PathfinderError, WeightSpace, build_model, cli, load_data
 from pathfinder.configfile import load_config, setting
+from pathfinder.landscape import trajectory_in
 from pathfinder.lookup import users_code
 from pathfinder.networks import Network
 from pathfinder.storage import load_header, load_tensors, load_weights
@@ -200,6 +201,25 @@ def test_a_picture_made_to_fill_the_memory_is_named(tmp_path):
 def test_names_that_no_file_can_have_are_one_line(name):
     with pytest.raises(PathfinderError):
         load_data(name)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    torch.save({"w": torch.ones(2)}, tmp_path / "x.pt")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "x.pt may not be read; check its permissions" in line_of(load_weights, tmp_path / "x.pt")
+
+
+def test_names_and_shapes_from_a_file_are_shown_in_short(tmp_path):
+    save_file({"n" * 5000: torch.ones([1] * 200), "\x1b[31m": torch.ones(1)}, tmp_path / "x.safetensors")
+    line = line_of(load_state, nn.Linear(2, 3), load_weights(tmp_path / "x.safetensors"))
+    assert "unexpected: `" in line and "`nnnn" in line and "both need the same architecture" in line
+
+
+def test_only_numbered_checkpoints_are_of_a_trajectory(tmp_path):
+    module = nn.Linear(2, 3)
+    for name in ("0001", "0012", "\N{SUPERSCRIPT TWO}", "last"):
+        save_file(module.state_dict(), tmp_path / f"epoch-{name}.safetensors")
+    assert trajectory_in(tmp_path, WeightSpace(module)).epochs == [1, 12]
 
 
 TOML = {

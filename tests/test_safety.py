@@ -74,6 +74,8 @@ SAYS = {
     "a name": ({"model": {"name": "mlp", "arguments": {"name": "x"}}}, "takes no `name`", "--model"),
     "a shape that is a number": (model(input_shape=3), "input_shape must be a list of numbers, got 3", "--model"),
     "a network larger than the file": (model(widths=[10**7]), "more than the", "--model"),
+    "a network deeper than the file": (model("resnet", depth=6 * 10**9 + 2), "more layers than it has", "--model"),
+    "a depth as text": (model("resnet", depth="6000000002"), "more layers than it has", "--model"),
     "a network larger than any memory": (model(widths=[2**60]), "cannot be built", "--model"),
     "an unknown network": (model("x\n\x1b[31m" * 300), "unknown model", "choose from"),
     "data with an unknown key": ({"data": {"name": "digits", "run": "os:system"}}, "run", "unknown"),
