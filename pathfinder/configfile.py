@@ -40,7 +40,7 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
             _change(raw, key, value, f"[scales.{scale}]")
         raw["name"] = f"{raw['name']}-{scale}"
     for change in changes:
-        _change(raw, *setting(change, "--set"), f"--set {change}")
+        _change(raw, *setting(change, "--set"), f"--set {brief(change)}")
     return Config.parse(raw)
 
 
@@ -69,7 +69,7 @@ def _change(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
             place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
         place[int(last) if isinstance(place, list) else last] = value
     except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise PathfinderError(f"{origin}: there is no `{key}` in the config; check the key.") from error
+        raise PathfinderError(f"{origin}: there is no `{brief(key)}` in the config; check the key.") from error
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

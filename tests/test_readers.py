@@ -247,6 +247,18 @@ def test_the_same_in_a_setting(value, tmp_path):
         load_config(tmp_path / "tiny.toml", [f"seed={value}"])
 
 
+@pytest.mark.parametrize("value", ["x" * 5000, f"[{'1,' * 3000}]", "9" * 4000, "[" * 300 + "]" * 300])
+@pytest.mark.parametrize("key", ["score.points", "minimum.schedule", "curves", "n" * 5000, "data.name.x", "model.a.b"])
+def test_long_values_are_shown_in_short(key, value, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY)
+    try:
+        load_config(tmp_path / "tiny.toml", [f"{key}={value}"])
+    except PathfinderError as error:
+        assert len(str(error)) < 600, error
+    else:
+        assert key == "model.a.b" or value.isdigit()  # a number that is large, but one
+
+
 NETS = """
 import sys
 import torch
