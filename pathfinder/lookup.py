@@ -72,13 +72,14 @@ def raised(error: BaseException) -> str:
 
 def users_line(error: BaseException) -> str | None:
     """The innermost line of the user's own code that an error came through, as file:line; nothing if there is none."""
-    paths = sysconfig.get_paths()
-    installed = [Path(paths[key]) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
     for frame, line in reversed(list(walk_tb(error.__traceback__))):
         file = Path(frame.f_code.co_filename)
-        if file.is_absolute() and not any(file.is_relative_to(folder) for folder in (*installed, _OURS)):
+        if file.is_absolute() and not _is_installed(file):
             return f"{file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}:{line}"
     return None
 
 
-_OURS = Path(__file__).parent
+def _is_installed(file: Path) -> bool:
+    """Whether a file is ours, of an installed package or of Python itself."""
+    folders = (Path(__file__).parent, *(Path(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")))
+    return "site-packages" in file.parts or "dist-packages" in file.parts or any(map(file.is_relative_to, folders))
