@@ -326,9 +326,13 @@ def main() -> None:
         try:
             sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
         except Exception as error:
-            if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
-                raise
             message = str(error)
+            if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
+                from pathfinder.lookup import raised, users_line
+
+                if users_line(error) is None:
+                    raise
+                message = f"your code stopped the command: {raised(error)}; mend it there."
             if hasattr(error, "format_message"):  # typer's own
                 message = f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
             print(f"error: {' '.join(message.split())}", file=sys.stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pathfinder.config import Config
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, brief, reason
 from pathfinder.lookup import unknown
 from pathfinder.storage import existing_file
 
@@ -27,8 +27,8 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
     file = existing_file(path, "config")
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise PathfinderError(f"config {file} is no valid TOML: {error}.") from error
+    except (ValueError, RecursionError, OSError) as error:  # also a number of thousands of digits
+        raise PathfinderError(f"config {file} is no valid TOML: {reason(error)}.") from error
     raw.setdefault("name", file.stem)
     scales = raw.pop("scales", {})
     if scale is not None:
@@ -40,7 +40,7 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
             _change(raw, key, value, f"[scales.{scale}]")
         raw["name"] = f"{raw['name']}-{scale}"
     for change in changes:
-        _change(raw, *setting(change, "--set"), f"--set {change}")
+        _change(raw, *setting(change, "--set"), f"--set {brief(change)}")
     return Config.parse(raw)
 
 
@@ -52,11 +52,13 @@ def setting(text: str, option: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise PathfinderError(f"{option} needs key=value, got `{text}`; for example seed=5.")
+        raise PathfinderError(f"{option} needs key=value, got `{brief(text)}`; for example seed=5.")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value
+    except (ValueError, RecursionError) as error:
+        raise PathfinderError(f"{option} {brief(key.strip())} has no value TOML can hold: {reason(error)}.") from error
 
 
 def _change(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
@@ -67,7 +69,7 @@ def _change(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
             place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
         place[int(last) if isinstance(place, list) else last] = value
     except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise PathfinderError(f"{origin}: there is no `{key}` in the config; check the key.") from error
+        raise PathfinderError(f"{origin}: there is no `{brief(key)}` in the config; check the key.") from error
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

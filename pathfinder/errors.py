@@ -11,13 +11,21 @@ class PathfinderWarning(UserWarning):
     """Something that makes a number other than the user may think. The command line prints it as one line."""
 
 
+def brief(text: object, most: int = 200) -> str:
+    """Foreign text for a message: one line of printable characters, cut where it is long."""
+    start = str(text)[: 2 * most]
+    line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
+    return line if len(line) <= most and len(str(text)) <= 2 * most else f"{line[:most]}..."
+
+
 def reason(error: BaseException) -> str:
-    """The first line of what another library's error says, or its kind."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    """The first line of what another library's error says, cut where it is long, or its kind."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return brief(lines[0]) if lines else type(error).__name__
 
 
 def listed(names: Iterable[str], most: int = 4) -> str:
     """The first few names in backticks, and how many more there are."""
     names = list(names)
-    shown = ", ".join(f"`{name}`" for name in names[:most])
+    shown = ", ".join(f"`{brief(name, 80)}`" for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")

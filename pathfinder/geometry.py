@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, reason
 from pathfinder.lookup import unknown
 from pathfinder.storage import load_tensors, save_tensors
 
@@ -92,12 +92,27 @@ class Geometry(nn.Module, ABC):
         """Read what `save` wrote. A kind of your own must be imported before.
 
         Raises:
-            PathfinderError: if the file is missing or damaged, or of no known kind.
+            PathfinderError: if the file is missing or damaged, or of no known kind, or its anchors are no weights.
         """
         tensors, metadata = load_tensors(path, "curve")
         if "kind" not in metadata:
             raise PathfinderError(f"curve {path} holds weights but no geometry; give a file from the `curves` folder.")
-        return kind_named(metadata["kind"], Geometry).from_tensors(tensors)
+        kind = kind_named(str(metadata["kind"]), Geometry)
+        try:
+            geometry = kind.from_tensors(tensors)
+            rows = geometry.rows()
+        except Exception as error:  # whatever tensors that are missing, or of other shapes, make it raise
+            raise PathfinderError(
+                f"curve {path} holds no whole {kind.kind()} ({reason(error)}); make it anew."
+            ) from error
+        if not all(row.ndim == 1 and row.is_floating_point() and row.isfinite().all() for row in rows) or (
+            len({(row.shape, row.dtype) for row in rows}) > 1
+        ):
+            raise PathfinderError(
+                f"curve {path} must hold anchors of one length, real and finite numbers, got "
+                f"{', '.join(f'{row.dtype} {tuple(row.shape)}' for row in rows[:3])}; make it anew."
+            )
+        return geometry
 
 
 class Curve(Geometry):

@@ -29,7 +29,7 @@ class Trajectory:
 def trajectory_in(folder: Path | str | None, space: WeightSpace) -> Trajectory:
     """The trajectory kept in a folder, as files epoch-NUMBER.safetensors; empty if there is none."""
     files = Path(folder).glob("epoch-*.safetensors") if folder else []
-    numbered = {int(name): file for file in files if (name := file.stem.removeprefix("epoch-")).isdigit()}
+    numbered = {int(name): file for file in files if (name := file.stem.removeprefix("epoch-")).isdecimal()}
     epochs = sorted(numbered)
     return Trajectory(epochs, [space.vector(load_weights(numbered[epoch])) for epoch in epochs])
 

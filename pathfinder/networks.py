@@ -10,17 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
 
 from pathfinder.config import Data, Minimum, Model
 from pathfinder.data import Source
 from pathfinder.descent import DivergedError
-from pathfinder.errors import PathfinderError, listed, reason
+from pathfinder.errors import PathfinderError, brief, listed
 from pathfinder.geometry import Curve
 from pathfinder.keys import code_of
+from pathfinder.lookup import users_code
 from pathfinder.losses import cross_entropy
-from pathfinder.models import build_model
-from pathfinder.storage import existing_file, load_tensors, load_weights, not_an_input, replaces, save_tensors
-from pathfinder.tensors import load_state
+from pathfinder.models import build_model, check_described
+from pathfinder.storage import (
+    existing_file,
+    load_header,
+    load_tensors,
+    load_weights,
+    not_an_input,
+    replaces,
+    save_tensors,
+)
+from pathfinder.tensors import load_state, tensors_of
 from pathfinder.weights import WeightSpace
 
 
@@ -47,8 +57,17 @@ class Network:
         return {"model": self.description, "data": self.data}
 
     def build(self, seed: int | None = None, checkpoint: str | None = None) -> nn.Module:
-        """The module, its weights those of a checkpoint or drawn by seed."""
+        """The module, its weights those of a checkpoint or drawn by seed.
+
+        Raises:
+            PathfinderError: if it cannot be built, or is lazy: it has no weights before it has seen data.
+        """
         module = build_model(self.name, seed=seed, **self.arguments)
+        if lazy := [name for name, tensor in tensors_of(module).items() if is_lazy(tensor)]:
+            raise PathfinderError(
+                f"network `{self.name}` is lazy: {listed(lazy)} have no shape before it sees data; name their sizes, "
+                "as nn.Linear and nn.Conv2d do."
+            )
         if checkpoint:
             load_state(module, load_weights(checkpoint))
         return module
@@ -58,17 +77,91 @@ class Network:
         save_tensors(path, tensors, {**self.metadata(), **metadata})
 
 
-def network_in(path: str | Path) -> Network | None:
-    """What a file of weights says of itself; nothing if it is not ours."""
-    file = existing_file(path, "checkpoint")
-    metadata = load_tensors(file)[1] if file.suffix == ".safetensors" else {}
-    model, data = metadata.get("model"), metadata.get("data", {})
+def network_in(path: str | Path, data: Mapping[str, Any]) -> Network | None:
+    """The network that a file of weights names; nothing if it names none.
+
+    A file never runs code: an import path is refused, as are arguments that are none of the builder's, before anything
+    is built, and a network larger than the file before its weights take memory.
+
+    Args:
+        path: the file.
+        data: the data that it is used with.
+
+    Raises:
+        PathfinderError: if the network cannot be taken from a file.
+    """
+    values, metadata = _said(path)
+    model = metadata.get("model")
     if not isinstance(model, dict) or {key: type(part) for key, part in model.items()} != _DESCRIBED:
         return None
-    return Network(model["name"], model["arguments"], data if isinstance(data, dict) else {"name": str(data)})
+    name, arguments = model["name"], model["arguments"]
+    if ":" in name and not name.startswith("torchvision:"):
+        raise _imported(path, "network", name, "--model", "model.name")
+    if _number(arguments.get("depth")) > values:
+        raise PathfinderError(f"{path} names a network of more layers than it has values; name its own with --model.")
+    try:
+        check_described(name, arguments)
+        size = _size(name, arguments)
+    except PathfinderError as error:
+        raise PathfinderError(f"{path} does not describe a network: {error} Name it with --model.") from error
+    if size is not None and size > values:
+        raise PathfinderError(
+            f"{path} names the network `{name}`, whose {size} weights are more than the {values} values in the file; "
+            "name its own network with --model."
+        )
+    return Network(name, arguments, dict(data))
+
+
+def _number(value: Any) -> float:
+    """A number in an argument, text too, as builders take it; 0 where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("inf") if isinstance(value, int) else 0.0
+
+
+def _size(name: str, arguments: dict[str, Any]) -> int | None:
+    """How many weights a network has, found without memory for them; nothing where it cannot be built so."""
+    try:
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in build_model(name, seed=0, **arguments).parameters())
+    except PathfinderError as error:
+        if isinstance(error.__cause__, NotImplementedError):  # the regnets of torchvision look at their initial weights
+            return None
+        raise
 
 
 _DESCRIBED = {"name": str, "arguments": dict}
+
+
+def data_in(path: str | Path) -> dict[str, Any] | None:
+    """The data that a file of weights says it is for, as `config.Data` takes it; nothing if it says none.
+
+    Files and folders may be named, for reading them runs nothing; an import path is refused.
+
+    Raises:
+        PathfinderError: if it is an import path.
+    """
+    said = _said(path)[1].get("data")
+    data = {"name": said} if isinstance(said, str) else said
+    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+        return None
+    if ":" in data["name"] and not data["name"].startswith(("npz:", "folder:")):
+        raise _imported(path, "data", data["name"], "--data", "data.name")
+    return data
+
+
+def _said(path: str | Path) -> tuple[int, dict[str, Any]]:
+    """How many values a file of weights holds, and what it says of itself."""
+    file = existing_file(path, "checkpoint")
+    return load_header(file) if file.suffix == ".safetensors" else (0, {})
+
+
+def _imported(path: str | Path, what: str, name: str, option: str, key: str) -> PathfinderError:
+    return PathfinderError(
+        f"{path} names the {what} `{brief(name)}`, an import path, which runs code and is only taken from you; if you "
+        f"trust it, pass {option} {brief(name)} (in a config, set {key})."
+    )
 
 
 def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Sequence[int] = ()) -> None:
@@ -91,17 +184,15 @@ def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Seque
     space = WeightSpace(module)
     theta = space.vector(module)
     for split, source in data.items():
-        x, y = next(iter(source.subset(2, seed=0).batches(2)))
-        try:
-            with torch.no_grad(), space.evaluating():
-                cross_entropy(space.call(theta, x), y)
-        except PathfinderError:
-            raise
-        except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError) as error:
-            raise PathfinderError(
-                f"network `{name}` cannot score the data (split {split}, inputs {source.input_shape}): "
-                f"{reason(error)}; choose a network and data that belong together."
-            ) from error
+        with users_code(f"data `{split}` gives no batch", "mend what makes them"):
+            x, y = next(iter(source.subset(2, seed=0).batches(2)))
+        what = f"network `{name}` cannot score the data (split {split}, inputs {source.input_shape})"
+        with (
+            users_code(what, "choose a network and data that belong together"),
+            torch.no_grad(),
+            space.evaluating(),
+        ):
+            cross_entropy(space.call(theta, x), y)
 
 
 def weights_file(path: Path, inputs: Sequence[Path] = ()) -> Path:
@@ -168,14 +259,14 @@ def data_of(name: str | None, settings: Mapping[str, Any], path: str | Path) -> 
     """The data to use with a file of weights: the one named, or the one it was trained on, with settings changed.
 
     Raises:
-        PathfinderError: if neither is known.
+        PathfinderError: if neither is known, or the file names an import path.
     """
     if name:
         return Data.parse({"name": name, **settings})
-    network = network_in(path)
-    if network is None or not network.data:
+    found = data_in(path)
+    if found is None:
         raise PathfinderError(f"{path} does not say which data it belongs to; name it with --data.")
-    return Data.parse({**network.data, **settings})
+    return Data.parse({**found, **settings})
 
 
 def network_for(model: Model, data: Data, train: Source) -> Network:
@@ -189,11 +280,12 @@ def network_of(end: Minimum, data: Data, train: Source) -> Network:
     """The network of an end of a pair: as configured, or as its checkpoint says.
 
     Raises:
-        PathfinderError: if neither says it, or the data has inputs of another shape.
+        PathfinderError: if neither says it, the checkpoint names an import path, or the data has inputs of another
+            shape.
     """
     if end.model is not None:
         return network_for(end.model, data, train)
-    network = network_in(end.checkpoint)
+    network = network_in(end.checkpoint, data.model_dump(exclude_defaults=True))
     if network is None:
         raise PathfinderError(f"{end.checkpoint} does not say which network it holds; name it with --model.")
     shape = network.arguments.get("input_shape")

@@ -35,9 +35,13 @@ Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
 class Named:
     """Data and network, where the files of weights do not say them."""
 
-    data: Annotated[str | None, typer.Option(help="Data set; as the weights say if not given.")] = None
+    data: Annotated[
+        str | None, typer.Option(help="Data set; as the weights say if not given. One of yours must be given.")
+    ] = None
     data_arg: DataArgs = None
-    model: Annotated[str | None, typer.Option(help="Network; as the weights say if not given.")] = None
+    model: Annotated[
+        str | None, typer.Option(help="Network; as the weights say if not given. One of yours must be given.")
+    ] = None
     model_arg: ModelArgs = None
 
     def asked(self) -> Any:
@@ -45,6 +49,10 @@ class Named:
         from pathfinder.commands import Asked
 
         data, model = settings_in(self.data_arg, "--data-arg"), settings_in(self.model_arg, "--model-arg")
+        if model and self.model is None:
+            raise typer.BadParameter(
+                "--model-arg needs --model; the network a file names comes with arguments of its own"
+            )
         return Asked(self.data, data, self.model, model)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, brief
 from pathfinder.lookup import unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -112,7 +112,7 @@ def explained(error: ValidationError, model: type[BaseModel]) -> PathfinderError
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     if fault["type"] == "value_error":
         return PathfinderError(f"{where}: {message}." if where else f"{message}.")
-    return PathfinderError(f"`{where}` {message}, got {fault['input']!r}.")
+    return PathfinderError(f"`{where}` {message}, got {brief(repr(fault['input']))}.")
 
 
 def _owner(model: type[BaseModel], path: tuple) -> type[BaseModel]:

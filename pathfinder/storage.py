@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import json
+import math
 import os
 import pickle
 import platform
@@ -10,6 +11,7 @@ import re
 import secrets
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pathfinder import interrupt
-from pathfinder.errors import PathfinderError, listed, reason
+from pathfinder.errors import PathfinderError, brief, listed, reason
 from pathfinder.keys import maker
 
 try:
@@ -30,6 +32,7 @@ except ImportError:
     fcntl = None
 
 _WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net")
+_DEEPEST = 9  # wrappings that are taken off; a pickle may hold itself
 _CHEAP = 0.08  # seconds; a save that takes longer is made less often in proportion
 _PREFIXES = ("module.", "_orig_mod.")
 _METADATA = "pathfinder"  # the entry of a safetensors file that holds ours
@@ -177,13 +180,20 @@ def existing_file(path: str | Path, what: str) -> Path:
     """The path, if it is a file that exists.
 
     Raises:
-        PathfinderError: if nothing is there or a folder is.
+        PathfinderError: if nothing is there, a folder is, or it may not be read.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        folder, there = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:  # a name too long, say
+        problem = getattr(error, "strerror", None) or reason(error)
+        raise PathfinderError(f"{what} {brief(path)} cannot be read ({problem}); check the spelling.") from error
+    if folder:
         raise PathfinderError(f"{what} must be a file, but {path} is a folder; name a file in it.")
-    if not path.exists():
-        raise PathfinderError(f"{what} {path} does not exist; check the spelling and the folder you are in.")
+    if not there:
+        raise PathfinderError(f"{what} {brief(path)} does not exist; check the spelling and the folder you are in.")
+    if not os.access(path, os.R_OK):
+        raise PathfinderError(f"{what} {path} may not be read; check its permissions.")
     return path
 
 
@@ -209,30 +219,54 @@ def load_tensors(path: str | Path, what: str = "checkpoint") -> tuple[dict[str, 
     Raises:
         PathfinderError: if the file is missing, a folder, cut short or of another kind.
     """
+    with _opened(path, what) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, _metadata(file)
+
+
+def load_header(path: str | Path, what: str = "checkpoint") -> tuple[int, dict[str, Any]]:
+    """How many values all tensors of a safetensors file hold together, and its metadata; no tensor is read.
+
+    Raises:
+        PathfinderError: if the file is missing, a folder, cut short or of another kind.
+    """
+    with _opened(path, what) as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys()), _metadata(file)  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: str | Path, what: str) -> Iterator[Any]:
     path = existing_file(path, what)
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            raw = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise PathfinderError(f"{what} {path} is damaged or no safetensors file ({error}); make it anew.") from error
-    if isinstance(own := _parsed(raw.pop(_METADATA, "{}")), dict):
-        raw |= own
-    return tensors, {key: _parsed(value) if isinstance(value, str) else value for key, value in raw.items()}
+            yield file
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise PathfinderError(
+            f"{what} {path} is damaged or no safetensors file ({reason(error)}); make it anew."
+        ) from error
+
+
+def _metadata(file: Any) -> dict[str, Any]:
+    """The metadata of a file: one entry of ours, or an entry for each value, as others and earlier versions write."""
+    found = {key: _parsed(value) for key, value in (file.metadata() or {}).items()}
+    own = found.pop(_METADATA, None)
+    return {**found, **(own if isinstance(own, dict) else {})}
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """A state dict from anybody's checkpoint, read without running code.
+    """A state dict from anybody's checkpoint. Nothing in it is run: neither pickled code nor what it names.
 
     Takes safetensors, and torch files (`.pt`, `.pth`, `.th`, `.t7`) read with `weights_only=True`; the usual
     wrappings (`state_dict`, `model`, ...) and prefixes (`module.`, `_orig_mod.`) are taken off.
 
     Raises:
-        PathfinderError: if the file is missing, damaged, holds code, or holds no tensors by name.
+        PathfinderError: if the file is missing, damaged, holds code, or holds no plain tensors by name.
     """
     path = existing_file(path, "checkpoint")
     content = load_tensors(path)[0] if path.suffix == ".safetensors" else _load_torch(path)
-    while isinstance(content, Mapping):
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            break
         inner = [content[key] for key in _WRAPPINGS if isinstance(content.get(key), Mapping)]
         if not inner:
             break
@@ -248,27 +282,56 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
     for prefix in _PREFIXES * 2:  # put there by wrappers of the whole network, so on every name
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    for name, value in tensors.items():
+        if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
+            kind = "quantized" if value.is_quantized else brief(value.layout if value.device.type == "cpu" else "empty")
+            raise PathfinderError(
+                f"checkpoint {path}: `{brief(name)}` is {kind} ({brief(value.dtype)}); save plain tensors with values."
+            )
     return tensors
 
 
 def _load_torch(path: Path) -> Any:
     try:
+        check_unpacked(path)
         with warnings.catch_warnings(action="ignore"):  # torch muses about old pickles; they are refused or read
             return torch.load(path, map_location="cpu", weights_only=True)
+    except PathfinderError:
+        raise
     except pickle.UnpicklingError as error:
         raise PathfinderError(
             f"checkpoint {path} is damaged or holds more than tensors, and is not unpickled because that could "
             "run its code; save model.state_dict() with torch.save or as safetensors."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PathfinderError(f"checkpoint {path} cannot be read ({reason}); is it cut short?") from error
+    except Exception as error:  # whatever a damaged file makes the reader raise: IndexError, struct.error and others
+        raise PathfinderError(f"checkpoint {path} cannot be read ({reason(error)}); is it cut short?") from error
+
+
+_DENSEST, _HARMLESS = 500, 2**28  # bytes out of one that is packed, where more than 256 MiB come out
+
+
+def check_unpacked(path: Path) -> None:
+    """Look at the table of an archive, before anything is unpacked, for one that is made to fill the memory.
+
+    Raises:
+        PathfinderError: if it is small itself and would unpack to hundreds of times its size.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > _HARMLESS and unpacked > _DENSEST * packed:
+        raise PathfinderError(
+            f"{path} would unpack {packed / 2**20:.3g} MiB to {unpacked / 2**30:.3g} GiB, which no real file does; "
+            "it is not read."
+        )
 
 
 def _parsed(value: str) -> Any:
     try:
         return json.loads(value)
-    except json.JSONDecodeError:  # metadata written by others is plain text
+    except (ValueError, RecursionError):  # metadata written by others is plain text
         return value
 
 

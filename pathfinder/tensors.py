@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, brief, listed
 
 Source = nn.Module | Mapping[str, Tensor]
 
@@ -41,12 +41,14 @@ def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
         elif not copies:
             missing.append(f"`{name}` {tuple(own.shape)}")
         elif copies[0].shape != own.shape:
-            misshapen.append(f"`{name}` is {tuple(copies[0].shape)}, not {tuple(own.shape)}")
+            misshapen.append(f"`{name}` is {brief(tuple(copies[0].shape), 80)}, not {tuple(own.shape)}")
+        elif _other_numbers(copies[0], own):
+            misshapen.append(f"`{name}` is {copies[0].dtype}, not {own.dtype}")
         elif any(not torch.equal(copies[0], other) for other in copies[1:]):
             untied.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
         else:
             found[name] = copies[0].detach()
-    unexpected = [f"`{name}` {tuple(tensor.shape)}" for name, tensor in given.items()]
+    unexpected = [f"`{brief(name, 80)}` {brief(tuple(tensor.shape), 80)}" for name, tensor in given.items()]
     faults = [_first(missing, "missing: "), _first(unexpected, "unexpected: "), _first(misshapen), _first(untied)]
     if any(faults):
         raise PathfinderError(
@@ -54,6 +56,12 @@ def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
             "both need the same architecture."
         )
     return found
+
+
+def _other_numbers(tensor: Tensor, own: Tensor) -> bool:
+    """Whether a tensor would lose its imaginary part as the module's own, or holds whole numbers for weights."""
+    whole = isinstance(own, nn.Parameter) and own.is_floating_point() != tensor.is_floating_point()
+    return whole or tensor.is_complex() != own.is_complex()
 
 
 def _first(faults: list[str], kind: str = "") -> str:

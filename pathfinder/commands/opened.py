@@ -25,7 +25,10 @@ from pathfinder.weights import WeightSpace
 
 @dataclass(frozen=True)
 class Asked:
-    """Data and network as the user gave them to a command; what is not given, the files say themselves."""
+    """Data and network as the user gave them to a command.
+
+    What is not given, the files say themselves, but never by import path.
+    """
 
     data: str | None = None
     data_arguments: Mapping[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from pathfinder.data import Source, Split, as_source
 from pathfinder.datasets.arrays import digits, npz
 from pathfinder.datasets.images import PUBLISHED, folder, published
 from pathfinder.errors import PathfinderError, listed
-from pathfinder.lookup import by_import_path, unknown
+from pathfinder.lookup import by_import_path, unknown, users_code
 
 DATASETS = {
     "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes, embedded in scikit-learn",
@@ -112,13 +112,13 @@ def _named(name: str, image_size: int | None) -> dict[str, Any]:
 
 
 def _own(spec: str) -> dict[str, Any]:
-    try:
-        splits = by_import_path(spec)()
-    except TypeError as error:
-        raise PathfinderError(f"data `{spec}` must be a function without arguments ({error}).") from error
+    make = by_import_path(spec)
+    with users_code(f"data `{spec}` cannot be made", "it must be a function without arguments that returns splits"):
+        splits = make()
     if not isinstance(splits, Mapping) or not splits:
         raise PathfinderError(f"data `{spec}` must return splits by name, got {type(splits).__name__}.")
-    return {key: _tensors(value) for key, value in splits.items()}
+    with users_code(f"data `{spec}` cannot be used", "return tensors or arrays of numbers"):
+        return {key: _tensors(value) for key, value in splits.items()}
 
 
 def _tensors(split: Any) -> Any:

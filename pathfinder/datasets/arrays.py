@@ -1,10 +1,8 @@
 """Data sets made of arrays: the embedded digits, and npz files of anybody's."""
 
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor
 
 from pathfinder.data import Split
 from pathfinder.errors import PathfinderError, listed, reason
-from pathfinder.storage import existing_file
+from pathfinder.storage import check_unpacked, existing_file
 
 
 def digits() -> dict[str, Split]:
@@ -40,6 +38,7 @@ def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
     file = existing_file(path, "data")
     needed = [f"{axis}_{split}" for split in ("train", "test") for axis in ("x", "y")]
     try:
+        check_unpacked(file)
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             missing = [name for name in needed if name not in content]
             if missing:
@@ -48,17 +47,7 @@ def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
             splits = from_arrays(arrays, image_size)
     except PathfinderError:
         raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        TypeError,
-        BadZipFile,
-        zlib.error,
-    ) as error:
+    except Exception as error:  # whatever a damaged file makes the reader raise, MemoryError among it
         raise PathfinderError(
             f"{path} is no readable npz of plain arrays ({reason(error)}); write it with np.savez."
         ) from error
@@ -76,8 +65,13 @@ def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], image_size:
     targets are labels.
 
     Raises:
-        PathfinderError: if splits are of different types, or images are to be scaled and there are none.
+        PathfinderError: if splits are of different types or no real numbers, or images are to be scaled and there are
+            none.
     """
+    for name, pair in arrays.items():
+        for axis, array in zip("xy", pair, strict=True):
+            if array.dtype.kind not in "biuf":
+                raise PathfinderError(f"{axis} of the split {name} must hold real numbers, got {array.dtype}.")
     kinds = {name: str(x.dtype) for name, (x, _) in arrays.items() if np.uint8 in [a.dtype for a, _ in arrays.values()]}
     if len(set(kinds.values())) > 1:
         raise PathfinderError(f"inputs of all splits must be uint8 or none, got {kinds}; convert them alike.")
@@ -96,7 +90,8 @@ def _inputs(x: np.ndarray) -> Tensor:
         x = x[..., None] if x.ndim == 3 else x
         x = np.moveaxis(x, -1, 1) if x.ndim == 4 and x.shape[-1] in (1, 3, 4) else x
         return torch.from_numpy(np.ascontiguousarray(x))
-    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes inf, which splits refuse
+        return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
 
 
 def _resized(x: Tensor, size: int) -> Tensor:

@@ -1,13 +1,14 @@
 """Data sets of images: the published ones that torchvision knows, and folders of anybody's."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from pathfinder.data import Split
 from pathfinder.datasets.arrays import from_arrays, npz, scaled
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, brief, listed, reason
 
 # the class of torchvision, and the files it looks for if nothing can be downloaded
 PUBLISHED = {
@@ -37,9 +38,9 @@ def published(name: str, image_size: int | None = None) -> dict[str, Split]:
             split: getattr(datasets, kind)(home, train=split == "train", download=True) for split in ("train", "test")
         }
     except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1]
+        why = brief((str(error).strip() or type(error).__name__).splitlines()[-1])
         raise PathfinderError(
-            f"data `{name}` is not in {home}, or damaged there, and cannot be downloaded ({reason}); put {files} "
+            f"data `{name}` is not in {home}, or damaged there, and cannot be downloaded ({why}); put {files} "
             f"there, or {name}.npz with x_train, y_train, x_test and y_test, or name another folder by PATHFINDER_DATA."
         ) from error
     arrays = {split: (np.asarray(part.data), np.asarray(part.targets)) for split, part in found.items()}
@@ -55,7 +56,11 @@ def folder(path: str, image_size: int | None) -> dict[str, Split]:
         PathfinderError: if there is no such folder, no image, or images differ in size and no `image_size` is given.
     """
     home = Path(path)
-    names = {name: home / name for name in ("train", "test", "val") if (home / name).is_dir()}
+    try:
+        names = {name: home / name for name in ("train", "test", "val") if (home / name).is_dir()}
+    except (OSError, ValueError) as error:  # a name too long, say
+        why = getattr(error, "strerror", None) or reason(error)
+        raise PathfinderError(f"data folder {brief(path)} cannot be read ({why}); check the spelling.") from error
     if "train" not in names:
         raise PathfinderError(f"{path} must hold a folder train with a folder of images per class, and test beside it.")
     if "val" in names:
@@ -87,14 +92,18 @@ def data_folder() -> Path:
 
 
 def _images(place: Path, size: int | None) -> tuple[tuple[np.ndarray, np.ndarray], list[str]]:
+    from PIL import Image
     from torchvision.datasets import ImageFolder
 
+    file: str | Path = place
     try:
         found = ImageFolder(place, transform=size and scaled(size))
-        pictures = [np.asarray(picture) for picture, _ in found]
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise PathfinderError(f"{place} cannot be read as images in a folder per class ({reason}).") from error
+        pictures = []
+        for i, (file, _) in enumerate(found.samples):  # noqa: B007
+            with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
+                pictures.append(np.asarray(found[i][0]))
+    except Exception as error:  # whatever a damaged picture, or one made to fill the memory, makes PIL raise
+        raise PathfinderError(f"{file} cannot be read as images in a folder per class ({reason(error)}).") from error
     for (file, _), picture in zip(found.samples, pictures, strict=True):
         if picture.shape != pictures[0].shape:
             sizes = f"{picture.shape[:2]}, and {found.samples[0][0]} {pictures[0].shape[:2]}"

@@ -1,7 +1,8 @@
 """Networks by name: ordinary modules that know nothing of paths."""
 
 import inspect
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
-from pathfinder.errors import PathfinderError
-from pathfinder.lookup import by_import_path, unknown
+from pathfinder.errors import PathfinderError, brief, listed
+from pathfinder.lookup import by_import_path, unknown, users_code
 from pathfinder.models.convnet import ConvNet
 from pathfinder.models.mlp import MLP
 from pathfinder.models.preresnet import PreResNet
@@ -72,26 +73,58 @@ def build_model(
         **arguments: handed to the builder.
 
     Raises:
-        PathfinderError: if the name is unknown, or the builder refuses an argument.
+        PathfinderError: if the name is unknown, or the builder refuses an argument or raises.
     """
     builder, given = _builder(name, {"num_classes": num_classes, "input_shape": input_shape})
     with torch.random.fork_rng(enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        try:
-            module = builder(**{**given, **arguments})
-        except ValidationError as error:
-            fault = error.errors()[0]
-            what = ".".join(map(str, fault["loc"])) + ": " + fault["msg"].removeprefix("Input ")
-            raise PathfinderError(
-                f"model `{name}` cannot be built: {what}, got {fault['input']!r}; see its arguments."
-            ) from error
-        except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
-            reason = str(error).splitlines()[0]
-            raise PathfinderError(f"model `{name}` cannot be built: {reason}; see its arguments.") from error
+        with users_code(f"model `{name}` cannot be built", "see its arguments"):
+            try:
+                module = builder(**{**given, **arguments})
+            except ValidationError as error:
+                fault = error.errors()[0]
+                what = ".".join(map(str, fault["loc"])) + ": " + fault["msg"].removeprefix("Input ")
+                came = reprlib.repr(fault["input"])
+                raise PathfinderError(
+                    f"model `{name}` cannot be built: {brief(what)}, got {brief(came)}; see its arguments."
+                ) from error
     if not isinstance(module, nn.Module):
         raise PathfinderError(f"model `{name}` must give a torch.nn.Module, got {type(module).__name__}.")
     return module
+
+
+def check_described(name: str, arguments: Mapping[str, Any]) -> None:
+    """Check a network that a file names, before anything is built or imported.
+
+    Only pathfinder's own networks and torchvision's may be named by a file, with arguments of their builders; those of
+    torchvision must be plain numbers, so that nothing is downloaded.
+
+    Raises:
+        PathfinderError: if it is another's, or an argument is none of its builder's.
+    """
+    family = _SIZES.get(name, (name, {}))[0]
+    if family in _FAMILIES:
+        taken = list(inspect.signature(_FAMILIES[family]).parameters)
+        wrong = [key for key in arguments if key not in taken]
+    elif name.startswith("torchvision:"):
+        wrong = [key for key, value in arguments.items() if key in _FETCHING or not _plain(value)]
+        wrong = [key for key in wrong if key != "input_shape"]  # offered to every network
+        wrong += [key for key in ("name", "seed") if key in arguments and key not in wrong]
+    else:
+        raise unknown("model", name, MODELS)
+    if wrong:
+        raise PathfinderError(f"network `{brief(name)}` takes no {listed(wrong)} from a file.")
+    for key, of, words in (("num_classes", (int,), "a number"), ("input_shape", (list,), "a list of numbers")):
+        if key in arguments and (not isinstance(arguments[key], of) or not _plain(arguments[key])):
+            raise PathfinderError(f"{key} must be {words}, got {brief(reprlib.repr(arguments[key]))}.")
+
+
+_FETCHING = ("weights", "weights_backbone", "pretrained", "pretrained_backbone", "progress")
+
+
+def _plain(value: Any) -> bool:
+    return all(isinstance(part, int | float) for part in (value if isinstance(value, list) else [value]))
 
 
 def _checked(family: type[nn.Module], **arguments: Any) -> nn.Module:
