@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
+from pathfinder.draws import own_draws
 from pathfinder.errors import PathfinderError
 from pathfinder.lookup import by_import_path, unknown
 from pathfinder.models.convnet import ConvNet
@@ -75,9 +77,9 @@ def build_model(
         PathfinderError: if the name is unknown, or the builder refuses an argument.
     """
     builder, given = _builder(name, {"num_classes": num_classes, "input_shape": input_shape})
-    with torch.random.fork_rng(enabled=seed is not None):
+    with nullcontext() if seed is None else own_draws(torch.get_default_device()) as draw:
         if seed is not None:
-            torch.manual_seed(seed)
+            draw(seed)
         try:
             module = builder(**{**given, **arguments})
         except ValidationError as error:
