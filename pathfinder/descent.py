@@ -72,7 +72,15 @@ class Descent:
         stage: Any,
         checkpoint: Checkpoint | None = None,
     ) -> pd.DataFrame:
-        """All epochs, from where the stage left off."""
+        """All epochs, from where the stage left off; no gradient is left behind."""
+        try:
+            return self._run(source, monitor, progress, stage, checkpoint)
+        finally:
+            self.optimizer.zero_grad()
+
+    def _run(
+        self, source: Source, monitor: Monitor | None, progress: Progress, stage: Any, checkpoint: Checkpoint | None
+    ) -> pd.DataFrame:
         steps, epochs = source.steps(self.recipe.batch_size), self.recipe.epochs
         if stage and (state := stage.load()):
             self._resume(state)

@@ -63,8 +63,7 @@ def fit_minimum(
     settings = Recipe.parse(recipe)
     source, where = as_source(data), device_named(device)
     functions, objective = _functions(loss, source, settings)
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    if not parameters:
+    if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
 
     def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
@@ -79,6 +78,7 @@ def fit_minimum(
     try:
         with lent(module, where):
             module.train()
+            parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
             descent = Descent(
                 module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
                 list(functions), settings, settings.weight_decay,

@@ -8,17 +8,14 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from pathfinder.precision import NO_FLOAT64, indexed
+from pathfinder.precision import has_float64, indexed
 
 Placed = TypeVar("Placed", bound=nn.Module)
 
 
 @contextmanager
 def lent(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """The module on a device, to be trained there; at the end, and on errors, each tensor goes back to its own place.
-
-    Gradients do not come back: they are dropped.
-    """
+    """The module on a device, to be trained there; at the end, and on errors, each tensor goes back to its own place."""
     homes = {}
     for layer in module.modules():
         tensors = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
@@ -27,8 +24,6 @@ def lent(module: nn.Module, device: torch.device) -> Iterator[None]:
         module.to(device)
         yield
     finally:
-        for parameter in module.parameters():
-            parameter.grad = None
         _returned(module, homes)
 
 
@@ -54,7 +49,7 @@ def placed(module: Placed, device: torch.device) -> Placed:
         return module
     there = {}
     for tensor in tensors:
-        stays = device.type in NO_FLOAT64 and tensor.dtype == torch.float64
+        stays = tensor.dtype == torch.float64 and not has_float64(device)
         own = tensor.detach() if stays else tensor.detach().to(device)
         there[id(tensor)] = nn.Parameter(own, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else own
     return copy.deepcopy(module, there)

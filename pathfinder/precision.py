@@ -10,7 +10,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.lookup import unknown
 
 PRECISIONS = ("fp32", "bf16")
-NO_FLOAT64 = frozenset({"mps"})  # types of devices that cannot hold it
+_NO_FLOAT64 = frozenset({"mps"})  # types of devices that cannot hold it
 
 _BLOCK = 1 << 20  # numbers that are squared in float64 at a time
 
@@ -25,7 +25,7 @@ def device_named(name: str | torch.device) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise unknown("device", name, ("cpu", "cuda", "mps")) from error
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    here = _here()
     if not here.get(device.type, False):
         available = ", ".join(kind for kind, there in here.items() if there)
         raise PathfinderError(f"device `{name}` is not available here; choose from: {available}.")
@@ -34,6 +34,11 @@ def device_named(name: str | torch.device) -> torch.device:
             f"device `{name}` is not available here; the last is cuda:{torch.cuda.device_count() - 1}."
         )
     return indexed(device)
+
+
+def _here() -> dict[str, bool]:
+    """The types of devices, and whether there is one."""
+    return {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
@@ -51,14 +56,19 @@ def indexed(device: str | torch.device) -> torch.device:
     return torch.device(device.type, torch.cuda.current_device() if device.type == "cuda" else 0)
 
 
+def has_float64(device: torch.device) -> bool:
+    """Whether a device can hold numbers in float64."""
+    return device.type not in _NO_FLOAT64
+
+
 def accumulator(device: torch.device) -> torch.dtype:
     """The type in which sums are kept on a device: float64 where it has it."""
-    return torch.float32 if device.type in NO_FLOAT64 else torch.float64
+    return torch.float64 if has_float64(device) else torch.float32
 
 
 def doubled(tensor: Tensor) -> Tensor:
     """A tensor in float64: where it lies, or on the CPU if its device has no float64."""
-    return (tensor.cpu() if tensor.device.type in NO_FLOAT64 else tensor).double()
+    return (tensor if has_float64(tensor.device) else tensor.cpu()).double()
 
 
 def fitting(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
@@ -67,7 +77,7 @@ def fitting(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
     Raises:
         PathfinderError: if one is float64 and the device has none.
     """
-    if device.type in NO_FLOAT64 and any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors):
+    if not has_float64(device) and any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors):
         raise PathfinderError(
             f"{what} must not be float64 on `{device}`, which has none, but some are; convert them with .float(), or "
             "compute on the cpu."
