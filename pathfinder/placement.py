@@ -15,7 +15,7 @@ Placed = TypeVar("Placed", bound=nn.Module)
 
 @contextmanager
 def lent(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """The module on a device, to be trained there; at the end, and on errors, each tensor goes back to its own place."""
+    """The module on a device, to be trained there; at the end, and on errors, each tensor goes back to its place."""
     homes = {}
     for layer in module.modules():
         tensors = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]

@@ -1,12 +1,13 @@
-"""Laws of devices: nothing handed in is moved or changed, nothing global is touched, nothing is sent twice or in float64.
+"""Laws of devices: nothing handed in is moved, nothing global is touched, nothing is sent twice or in float64.
 
-What no machine here can run is shown on a pretended accelerator; see accelerator.py. `test_gpu.py` waits for a real one.
+They are shown on a pretended accelerator, see accelerator.py; the tests of test_gpu.py need a real one.
 """
 
 import subprocess
 import sys
 import warnings
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 import torch
@@ -217,7 +218,7 @@ def _waited(accelerator: Accelerator, fit) -> list[int]:
 
     with accelerator:
         fit(progress)
-    return [after - before for before, after in zip(seen[:-1], seen[1:], strict=True)]
+    return [after - before for before, after in pairwise(seen)]
 
 
 @pytest.mark.parametrize("micro", [None, 3])
