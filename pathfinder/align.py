@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
+from pathfinder.precision import doubled
 from pathfinder.progress import Progress, silent
 from pathfinder.tree import count, mapped
 from pathfinder.units import Group, Place, Structure, known, reordered
@@ -100,8 +101,8 @@ def alignment_row(a: Tensor, b: Tensor, found: Alignment) -> dict[str, Any]:
         "sweeps": len(found.objective) - 1,
         "orders": len(found.orders),
         "best_orders": sum(order >= best - 1e-9 * abs(best) for order in found.orders),
-        "distance_before": float((b - a).double().norm()),
-        "distance": float((found.vector - a).double().norm()),
+        "distance_before": float(doubled(b - a).norm()),
+        "distance": float(doubled(found.vector - a).norm()),
         "objective_before": found.objective[0],
         "objective": found.objective[-1],
     }
@@ -259,7 +260,7 @@ def _assigned(a: dict[str, Tensor], b: dict[str, Tensor], group: Group) -> Tenso
     likeness = np.zeros((len(group), len(group)))
     for place in group.places:
         if place.tensor in a:
-            likeness += (_rows(a[place.tensor], place) @ _rows(b[place.tensor], place).T).double().cpu().numpy()
+            likeness += (_rows(a[place.tensor], place) @ _rows(b[place.tensor], place).T).cpu().double().numpy()
     return torch.from_numpy(linear_sum_assignment(likeness, maximize=True)[1])
 
 
@@ -271,16 +272,16 @@ def _rows(tensor: Tensor, place: Place) -> Tensor:
 
 
 def _inner(a: dict[str, Tensor], b: dict[str, Tensor], names: Any) -> float:
-    return sum(float(torch.dot(a[n].reshape(-1).double(), b[n].reshape(-1).double())) for n in sorted(names))
+    return sum(float(torch.dot(doubled(a[n].reshape(-1)), doubled(b[n].reshape(-1)))) for n in sorted(names))
 
 
 def _correlation(x: list[Tensor], y: list[Tensor]) -> np.ndarray:
     """(units, units), the mean over the layers that hear the group of the correlation over (samples, units)."""
     total = np.zeros(())
     for one, other in zip(x, y, strict=True):
-        left, right = ((part.double() - part.double().mean(0)) for part in (one, other))
+        left, right = (doubled(part) - doubled(part).mean(0) for part in (one, other))
         spread = left.std(0)[:, None] * right.std(0)[None, :]
-        total = total + (left.T @ right / (len(left) - 1) / (spread + 1e-4)).numpy()
+        total = total + (left.T @ right / (len(left) - 1) / (spread + 1e-4)).cpu().numpy()
     return total / len(x)
 
 

@@ -237,7 +237,8 @@ def export(
     """Write the network at one point of a curve, its BatchNorm re-estimated."""
     from pathfinder import commands
 
-    commands.export(curve, t, out, named.asked(), batch_size, device, force)
+    with _reporter():
+        commands.export(curve, t, out, named.asked(), batch_size, device, force)
     typer.echo(f"weights in {out}")
 
 
@@ -258,7 +259,8 @@ def align(
     """Put the hidden units of one network in the order of another's; it computes what it did before."""
     from pathfinder import commands
 
-    row = commands.align(a, b, named.asked(), out, method, orders, examples, seed, force)
+    with _reporter():
+        row = commands.align(a, b, named.asked(), out, method, orders, examples, seed, force)
     typer.echo(row.to_string(index=False))
     typer.echo(f"weights in {out}")
 
@@ -378,9 +380,11 @@ def _data_of(asked: Any, file: Path) -> dict[str, Any]:
 
 @contextmanager
 def _reporter() -> Iterator[Any]:
+    """What shows progress; for its time torch computes the same bytes each time wherever it can."""
+    from pathfinder.determinism import reproducible
     from pathfinder.progress import Reporter
 
-    with Reporter() as report:
+    with reproducible(), Reporter() as report:
         yield report
 
 

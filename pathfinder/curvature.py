@@ -21,7 +21,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Geometry
 from pathfinder.kernels import plain_kernels
 from pathfinder.losses import PerExample, cross_entropy, per_example
-from pathfinder.precision import device_named
+from pathfinder.precision import accumulator, device_named, doubled
 from pathfinder.progress import Progress, silent
 from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
@@ -115,6 +115,7 @@ class Hessian:
     ) -> None:
         self.space, self.loss, self.batch_size = space, loss or cross_entropy, batch_size
         self.device = device_named(device)
+        space.on(self.device)  # weights that the device cannot hold show now
         self.theta = theta.detach().to(self.device)
         self.data = as_source(data).to(self.device)
         self.products = 0
@@ -130,13 +131,13 @@ class Hessian:
         def slope(theta: Tensor, fixed: Fixed, x: Any, y: Any) -> Tensor:
             return torch.dot(torch.func.grad(self._summed)(theta, fixed, x, y), vector)
 
-        total, examples = torch.zeros_like(self.theta, dtype=torch.float64), 0
+        total, examples = torch.zeros_like(self.theta, dtype=accumulator(self.device)), 0
         with self.space.evaluating(), plain_kernels(self.space.network):
             for x, y in self.data.batches(self.batch_size):
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
                 examples += count(x)
         self.products += 1
-        return total / examples
+        return doubled(total) / examples
 
     def extremes(self, tolerance: float = 1e-3, most: int = 400, seed: int = 0) -> Extremes:
         """The lowest and the highest eigenvalue in one Lanczos run (`scipy.sparse.linalg.eigsh`, both ends).

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pathfinder import augment
 from pathfinder.errors import PathfinderError
+from pathfinder.precision import fitting, indexed
 from pathfinder.stream import Stream
 from pathfinder.tree import Tree, count, is_tree, leaves, mapped, slices
 
@@ -126,9 +127,26 @@ class Split:
         return self._taken(np.setdiff1d(np.arange(len(self)), held)), self._taken(held)
 
     def to(self, device: str | torch.device) -> "Split":
-        """The split with its tensors on a device."""
-        x, y, mean, std = (mapped(lambda leaf: leaf.to(device), tree) for tree in (self.x, self.y, self.mean, self.std))
-        return replace(self, x=x, y=y, mean=mean, std=std)
+        """The split with its tensors on a device: the same one at each call, so that it is there once.
+
+        Raises:
+            PathfinderError: if the data is float64 and the device has none.
+        """
+        device = indexed(device)
+        tensors = leaves((self.x, self.y, *(part for part in (self.mean, self.std) if part is not None)))
+        if all(tensor.device == device for tensor in tensors):
+            return self
+        if device not in self._placed:
+            fitting(device, "the data", tensors)
+            trees = (self.x, self.y, self.mean, self.std)
+            x, y, mean, std = (mapped(lambda leaf: leaf.to(device), tree) for tree in trees)
+            self._placed[device] = replace(self, x=x, y=y, mean=mean, std=std)
+        return self._placed[device]
+
+    @cached_property
+    def _placed(self) -> dict[torch.device, "Split"]:
+        """The split on other devices."""
+        return {}
 
     def _drawn(self, examples: int, seed: int) -> np.ndarray:
         return np.sort(np.random.default_rng(seed).choice(len(self), examples, replace=False))

@@ -19,6 +19,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, Geometry
 from pathfinder.lookup import unknown
 from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_example
+from pathfinder.placement import placed
 from pathfinder.precision import autocast, device_named
 from pathfinder.progress import Progress, silent
 from pathfinder.repair import Correction, Moments, Repair, mixed
@@ -90,6 +91,7 @@ class Evaluator:
         self.device, self.precision = device_named(device), precision
         whole = {name: as_source(split, name) for name, split in data.items()}
         autocast(self.device, precision)  # a wrong name shows now
+        space.on(self.device)  # and weights that the device cannot hold
         self.data: dict[str, Source] = {n: s.subset(examples, seed).to(self.device) for n, s in whole.items()}
         classes = next(iter(whole.values())).classes
         self._functions = {
@@ -137,14 +139,14 @@ class Evaluator:
                 f"coordinates must be {', '.join(geometry.axes)} for each point, got {tuple(t.shape)}."
             )
         keep = isinstance(geometry, Curve)
-        geometry = geometry.to(self.device)
-        ends = self._end_moments(geometry)
+        here = placed(geometry, self.device)
+        ends = self._end_moments(here)
         kept = stage.load() if stage else None
         rows: list[dict[str, float]] = list(kept["rows"]) if kept else []
         losses: list[dict[tuple[str, str], Tensor]] = list(kept["losses"]) if kept else []
         progress(len(rows), len(t))
         while len(rows) < len(t):
-            for values in self._values(geometry, t[len(rows) : len(rows) + self.chunk], ends):
+            for values in self._values(here, t[len(rows) : len(rows) + self.chunk], ends):
                 rows.append(self._row(values))
                 if keep:
                     losses.append({key: torch.from_numpy(value) for key, value in values.items()})
@@ -219,7 +221,7 @@ class Evaluator:
     def _values(self, geometry: Geometry, t: Tensor, ends: tuple[Moments, Moments] | None) -> list[Values]:
         """The values of each example at a few points, in one pass over the data."""
         with torch.no_grad():
-            points = [t[i : i + 1].to(self.device) for i in range(len(t))]
+            points = [t[i : i + 1] for i in range(len(t))]  # coefficients are float64, which not every device has
             thetas = [geometry(point)[0] for point in points]
             fixed = self._fixed_at(thetas, [geometry.coefficients(point)[0] for point in points], points)
             corrected: list[Correction | None] = [None] * len(t)

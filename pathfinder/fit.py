@@ -16,7 +16,8 @@ from pathfinder.descent import Checkpoint, Descent, Monitor
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve
 from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_example
-from pathfinder.precision import autocast, device_named
+from pathfinder.placement import lent
+from pathfinder.precision import accumulator, autocast, device_named, fitting, length
 from pathfinder.progress import Progress, silent
 from pathfinder.recipe import CurveRecipe, Recipe
 from pathfinder.tree import count
@@ -62,30 +63,28 @@ def fit_minimum(
     settings = Recipe.parse(recipe)
     source, where = as_source(data), device_named(device)
     functions, objective = _functions(loss, source, settings)
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    if not parameters:
+    if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
 
-    def gradient(x: Any, y: Any, t: float, share: float) -> Tensor:
+    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
         with autocast(where, precision):
             output = module(**x) if isinstance(x, Mapping) else module(*x) if isinstance(x, tuple) else module(x)
         sums, mean = _sums(functions, objective, output, y, count(x))
         (mean * share).backward()
         return sums
 
-    def norm() -> float:
-        return float(sum(p.detach().double().square().sum().cpu() for p in parameters)) ** 0.5
-
+    fitting(where, f"the weights of {type(module).__name__}", [*module.parameters(), *module.buffers()])
     flags = [(layer, layer.training) for layer in module.modules()]
-    home = parameters[0].device
-    module.to(where).train()
     try:
-        descent = Descent(module, parameters, gradient, norm, list(functions), settings, settings.weight_decay)
-        return descent.run(source.to(where), monitor, progress, stage, checkpoint)
+        with lent(module, where):
+            module.train()
+            parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            descent = Descent(
+                module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
+                list(functions), settings, settings.weight_decay,
+            )  # fmt: skip
+            return descent.run(source.to(where), monitor, progress, stage, checkpoint)
     finally:
-        module.to(home)
-        for parameter in parameters:
-            parameter.grad = None
         for layer, flag in flags:
             layer.training = flag
 
@@ -132,33 +131,25 @@ def fit_curve(
     functions, objective = _functions(loss, source, settings)
     if not curve.free():
         raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
-    home = curve.start.device
     fixed = space.fixed(device=where)  # scratch: BatchNorm writes its running statistics here, nobody reads them
 
-    def gradient(x: Any, y: Any, t: float, share: float) -> Tensor:
-        at = torch.tensor([t], dtype=torch.float64, device=where)
+    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
         with torch.no_grad():
-            theta = curve(at)[0]
+            theta = curve(t)[0]
         theta.requires_grad_()
         with autocast(where, precision):
             output = space.call(theta, x, fixed)
         sums, mean = _sums(functions, objective, output, y, count(x))
         (slope,) = torch.autograd.grad(mean * share, theta)
-        curve.backward(at, slope.add_(theta.detach(), alpha=settings.weight_decay * share))
+        curve.backward(t, slope.add_(theta.detach(), alpha=settings.weight_decay * share))
         return sums
 
     def norm() -> float:
         return float(curve.norm(torch.tensor([0.5])))
 
-    curve.to(where)
-    try:
-        with space.training():
-            descent = Descent(curve, curve.free(), gradient, norm, list(functions), settings, 0.0)
-            return descent.run(source.to(where), monitor, progress, stage)
-    finally:
-        for parameter in curve.parameters():
-            parameter.grad = None
-        curve.to(home)
+    with lent(curve, where), space.training():
+        descent = Descent(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
+        return descent.run(source.to(where), monitor, progress, stage)
 
 
 def _functions(
@@ -178,6 +169,7 @@ def _sums(
 ) -> tuple[Tensor, Tensor]:
     """The number of examples and the sum of each metric over them; and the mean loss, to be differentiated."""
     values = {metric: per_example(function(output, y), examples) for metric, function in functions.items()}
-    sums = torch.stack([value.detach().sum(dtype=torch.float64) for value in values.values()])
+    kept = accumulator(values["loss"].device)
+    sums = torch.stack([value.detach().sum(dtype=kept) for value in values.values()])
     stepped = values["loss"] if objective is None else per_example(objective(output, y), examples)
     return torch.cat([sums.new_full((1,), examples), sums]), stepped.mean()

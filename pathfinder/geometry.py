@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError, reason
 from pathfinder.lookup import unknown
+from pathfinder.precision import doubled
 from pathfinder.storage import load_tensors, save_tensors
 
 _KINDS: dict[str, type["Geometry"]] = {}  # every class by its kind: the name in lower case
@@ -66,7 +67,7 @@ class Geometry(nn.Module, ABC):
 
     def gram(self) -> Float[Tensor, "anchors anchors"]:
         """Inner products of the anchors in float64: norms and lengths follow from it, without any theta."""
-        rows = [row.detach().double() for row in self.rows()]
+        rows = [doubled(row.detach()) for row in self.rows()]
         return torch.stack([torch.stack([torch.dot(a, b) for b in rows]) for a in rows]).cpu()
 
     def norm(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, " points"]:
@@ -206,7 +207,7 @@ class Curve(Geometry):
 
     def chord(self) -> float:
         """The distance between the ends in a straight line."""
-        return float((self.end.detach().double() - self.start.detach().double()).norm())
+        return float((doubled(self.end.detach()) - doubled(self.start.detach())).norm())
 
     def _slopes(self, t: Tensor) -> Tensor:
         """dC/dt, (points, anchors): each row of C depends on its own t only."""
@@ -267,7 +268,7 @@ class PolyChain(Curve):
 
     def arc_length(self, t: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
         """The segments' lengths up to t, exactly."""
-        rows = [row.detach().double() for row in self.rows()]
+        rows = [doubled(row.detach()) for row in self.rows()]
         segments = torch.stack([(b - a).norm() for a, b in pairwise(rows)]).cpu()
         share = (len(segments) * t.double()[:, None] - torch.arange(len(segments))).clamp(0, 1)
         walked = torch.zeros(len(t), dtype=torch.float64)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, Geometry, at_least
+from pathfinder.precision import doubled
 
 Span = float | Sequence[float | int]  # reach to both sides, or two ends
 
@@ -22,11 +23,11 @@ class Flat(Geometry):
 
     def locate(self, theta: Float[Tensor, "points weights"]) -> Float[Tensor, "points located"]:
         """The coordinates nearest to each row of theta, by least squares in float64, and how far it is from them."""
-        origin, *directions = [row.double() for row in self.rows()]
+        origin, *directions = [doubled(row.detach()) for row in self.rows()]
         gram = torch.stack([torch.stack([a @ b for b in directions]) for a in directions])
         found = []
         for row in theta.view(-1, len(origin)):
-            offset = row.detach().double() - origin
+            offset = doubled(row.detach().to(self.rows()[0].device)) - origin
             at = torch.linalg.solve(gram, torch.stack([d @ offset for d in directions]))
             for x, direction in zip(at, directions, strict=True):
                 offset = offset - x * direction
@@ -91,7 +92,7 @@ class Plane(Flat):
         Raises:
             PathfinderError: if the three points lie on one line.
         """
-        across, up = (b - a).detach().double(), (bend - a).detach().double()
+        across, up = doubled((b - a).detach()), doubled((bend - a).detach())
         width = across.norm()
         u = across / width
         v = up - torch.dot(u, up) * u
@@ -101,7 +102,7 @@ class Plane(Flat):
                 "a plane needs three points that are not on one line, but the bend lies on the line through the "
                 "minima; train the curve first."
             )
-        plane = cls(a.detach(), u.to(a.dtype), (v / height).to(a.dtype))
+        plane = cls(a.detach(), u.to(a), (v / height).to(a))
         plane.landmarks = plane.locate(torch.stack([a.detach(), bend.detach(), b.detach()]))[:, :2]
         return plane
 

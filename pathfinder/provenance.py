@@ -1,4 +1,4 @@
-"""Provenance: the versions, commit, device and threads a run was made with."""
+"""Provenance: the versions, commit, device, threads and settings of torch a run was made with."""
 
 import platform
 import subprocess
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pathfinder.determinism import compute_settings
 from pathfinder.precision import device_named
 
 
@@ -20,6 +21,7 @@ def provenance(device: str) -> dict[str, Any]:
         "commit": _commit(),
         "device": _device(device_named(device)),
         "threads": torch.get_num_threads(),
+        "compute": compute_settings(),
     }
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pathfinder.errors import PathfinderError
+from pathfinder.precision import fitting, indexed
 from pathfinder.tree import Tree, checksum, count, mapped
 
 _REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
@@ -24,7 +26,7 @@ class Stream:
     crop, flip = 0, False
 
     def __init__(self, source: Iterable, limit: int | None = None, device: str | torch.device = "cpu") -> None:
-        self.source, self.limit, self.device = source, limit, device
+        self.source, self.limit, self.device = source, limit, indexed(device)
         self._sums: list[int] = []
         self._examples: int | None = None  # known after the first whole pass
 
@@ -44,9 +46,10 @@ class Stream:
         """The source's own batches, up to `limit` examples; their size is the source's."""
         passed, seen = 0, 0
         for x, y in self._cut():
+            batch = self._moved((x, y))  # underway while the checksum of what the source gave is made
             self._check(passed, checksum((x, y)))
             passed, seen = passed + 1, seen + count(x)
-            yield self._moved((x, y))
+            yield batch
         if seen == 0:
             raise PathfinderError("a stream of batches gave no example; pass a list or a DataLoader, not a generator.")
         if self._examples is not None and passed != len(self._sums):
@@ -89,7 +92,16 @@ class Stream:
 
     def _moved(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         x, y = batch
-        return mapped(lambda leaf: leaf.to(self.device), x), mapped(lambda leaf: leaf.to(self.device), y)
+        return mapped(self._placed, x), mapped(self._placed, y)
+
+    def _placed(self, leaf: Tensor) -> Tensor:
+        """A tensor on the device; to CUDA from pinned memory, so that nothing waits for the copy."""
+        if self.device.type == "cpu" or leaf.device == self.device:
+            return leaf.to(self.device)
+        fitting(self.device, "the data", [leaf])
+        if self.device.type == "cuda" and leaf.device.type == "cpu":
+            return leaf.pin_memory().to(self.device, non_blocking=True)
+        return leaf.to(self.device)
 
     def _check(self, index: int, checksum: int) -> None:
         if self._examples is None and index == len(self._sums):

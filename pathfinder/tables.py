@@ -112,8 +112,8 @@ def weight_histogram(module: nn.Module, bins: int = 101) -> pd.DataFrame:
     Tensors of two or more dimensions only: biases and norm parameters have laws of their own. The bins divide the
     middle 99.9 % evenly, symmetric about zero; one more on each side holds the rest.
     """
-    tensors = [p.detach().double().flatten() for p in module.parameters() if p.ndim > 1]
-    values = torch.cat(tensors).cpu().numpy() if tensors else np.zeros(0)
+    tensors = [p.detach().cpu().double().flatten() for p in module.parameters() if p.ndim > 1]
+    values = torch.cat(tensors).numpy() if tensors else np.zeros(0)
     if len(values) == 0:
         return pd.DataFrame(columns=["low", "high", "weights", "density"])
     reach = float(np.quantile(np.abs(values), 0.999)) or 1.0

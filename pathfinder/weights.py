@@ -16,6 +16,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
 
 from pathfinder.errors import PathfinderError, listed
+from pathfinder.precision import all_finite, fitting, indexed
 from pathfinder.tensors import Source, aliases_of, has_running, matched, running_of, tensors_of
 
 Fixed = dict[str, Tensor]
@@ -65,6 +66,8 @@ class WeightSpace:
             self.dtype = torch.promote_types(self.dtype, dtype)
         self._statistics, self._counters = running_of(module)
         self._fixed = {name: t.detach().clone() for name, t in tensors_of(module).items() if name not in moving}
+        self._buffers = {name for name, _ in module.named_buffers()}
+        self._placed: dict[torch.device, Fixed] = {}
 
     def __repr__(self) -> str:
         return f"WeightSpace({type(self.network).__name__}, {self.size} weights in {len(self.names)} tensors)"
@@ -88,11 +91,12 @@ class WeightSpace:
         """
         tensors = self._read(source)
         pieces = [tensors[name].detach() for name in self.names]
-        for name, piece in zip(self.names, pieces, strict=True):
-            if not piece.isfinite().all():
-                raise PathfinderError(f"`{name}` holds NaN or infinity; take a checkpoint from before it diverged.")
         device = pieces[0].device
-        return torch.cat([piece.to(device, self.dtype).reshape(-1) for piece in pieces])
+        vector = torch.cat([piece.to(device, self.dtype).reshape(-1) for piece in pieces])
+        if not all_finite([vector]):
+            name = next(n for n, piece in zip(self.names, pieces, strict=True) if not piece.isfinite().all())
+            raise PathfinderError(f"`{name}` holds NaN or infinity; take a checkpoint from before it diverged.")
+        return vector
 
     def statistics(self, source: Source) -> Float[Tensor, " statistics"]:
         """The running means and variances of a module or state dict as one vector; empty without BatchNorm."""
@@ -133,17 +137,31 @@ class WeightSpace:
         return torch.cat([parts[name].reshape(-1) for name in self.names])
 
     def fixed(self, statistics: Tensor | None = None, device: str | torch.device | None = None) -> Fixed:
-        """Fresh copies of all tensors that do not move, with these running statistics or the module's own.
+        """All tensors that do not move, with these running statistics or the module's own.
 
-        A forward pass in training mode updates the running statistics in this dictionary, in place.
+        Buffers are fresh copies: a forward pass in training mode updates the running statistics in this dictionary, in
+        place. Parameters, which no forward pass changes, are those of every other such dictionary.
         """
-        fixed = {name: tensor.to(device=device, copy=True) for name, tensor in self._fixed.items()}
+        here = self._fixed if device is None else self.on(device)
+        fixed = {name: tensor.clone() if name in self._buffers else tensor for name, tensor in here.items()}
         if statistics is not None:
             sizes = [fixed[name].numel() for name in self._statistics]
             for name, piece in zip(self._statistics, statistics.split(sizes), strict=True):
                 least = 0.0 if name.endswith("running_var") else None  # extrapolation may leave the variances' range
                 fixed[name].copy_((piece if least is None else piece.clamp_min(least)).view_as(fixed[name]))
         return fixed
+
+    def on(self, device: str | torch.device) -> Fixed:
+        """The tensors that do not move, on a device: placed there once, and not to be written into.
+
+        Raises:
+            PathfinderError: if the weights are float64 and the device has none.
+        """
+        device = indexed(device)
+        if device not in self._placed:
+            fitting(device, "the weights", [torch.empty(0, dtype=self.dtype), *self._fixed.values()])
+            self._placed[device] = {name: tensor.to(device) for name, tensor in self._fixed.items()}
+        return self._placed[device]
 
     def forget(self, fixed: Fixed) -> None:
         """Zero the running statistics in a dictionary of `fixed`, whatever they were."""
@@ -204,8 +222,10 @@ class WeightSpace:
     def _read(self, source: Source) -> dict[str, Tensor]:
         """All tensors of a source by the space's names, after checking that it is the same network."""
         found = matched(self.network, source)
-        for name, tensor in self._fixed.items():
-            if name not in self._statistics + self._counters and not torch.equal(found[name].cpu(), tensor.cpu()):
+        for name in self._fixed:
+            if name in self._statistics + self._counters:
+                continue
+            if not torch.equal(found[name], self.on(found[name].device)[name]):
                 raise PathfinderError(
                     f"the two networks differ in `{name}`, which does not move (frozen, or a buffer); make it equal, "
                     "or trainable."

@@ -3,6 +3,7 @@
 import jaxtyping
 import pytest
 import torch
+from accelerator import accelerator  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import inspect
 import reprlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
+from pathfinder.draws import own_draws
 from pathfinder.errors import PathfinderError, brief, listed
 from pathfinder.lookup import by_import_path, unknown, users_code
 from pathfinder.models.convnet import ConvNet
@@ -76,9 +78,9 @@ def build_model(
         PathfinderError: if the name is unknown, or the builder refuses an argument or raises.
     """
     builder, given = _builder(name, {"num_classes": num_classes, "input_shape": input_shape})
-    with torch.random.fork_rng(enabled=seed is not None):
+    with nullcontext() if seed is None else own_draws(torch.get_default_device()) as draw:
         if seed is not None:
-            torch.manual_seed(seed)
+            draw(seed)
         with users_code(f"model `{name}` cannot be built", "see its arguments"):
             try:
                 module = builder(**{**given, **arguments})

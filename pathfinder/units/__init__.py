@@ -79,7 +79,7 @@ class Structure:
         Raises:
             PathfinderError: if an operation is not known (the message names the module), or no units can be exchanged.
         """
-        twin = copy.deepcopy(module).double().cpu().eval()
+        twin = copy.deepcopy(module).cpu().double().eval()
         x = _doubled(inputs)
         labels = Labels(tensors_of(twin))
         with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
@@ -151,7 +151,7 @@ class Structure:
             PathfinderError: if it does not, or gives nothing but zeros, NaN or infinity, which prove nothing.
         """
         self.proved = False
-        twin = copy.deepcopy(module).double().cpu().eval()
+        twin = copy.deepcopy(module).cpu().double().eval()
         x, name = _doubled(inputs), type(module).__name__
         with torch.no_grad():
             disturb(twin)
