@@ -108,6 +108,31 @@ def test_rows_of_a_rectangular_grid_carry_their_own_coordinates():
         assert evaluator.at(at)["train_loss"] == pytest.approx(row["train_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("orthogonal", [False, True])
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+def test_directions_made_piece_by_piece_are_those_made_at_once(normalize, orthogonal, monkeypatch):
+    """The draws and every bit, though filters are taken two by two; and the first draws are numpy's, whole."""
+    space = WeightSpace(network("batchnorm"))
+    theta = space.vector(space.network)
+    settings = {"normalize": normalize, "orthogonal": orthogonal, "keep_1d": True, "seed": 3}
+    whole = drawn(space, theta, 2, **settings)
+    monkeypatch.setattr("pathfinder.directions.BLOCK", 1)
+    assert all(torch.equal(a, b) for a, b in zip(drawn(space, theta, 2, **settings), whole, strict=True))
+    if normalize == "none":
+        numbers = np.random.default_rng([3, 0]).standard_normal(space.size, dtype=np.float32)
+        assert np.array_equal(whole[0].numpy(), numbers)
+
+
+def test_principal_directions_in_blocks_are_those_of_whole_vectors(monkeypatch):
+    rows = list(torch.randn(5, 21, dtype=torch.float64))
+    whole = principal(rows)
+    monkeypatch.setattr("pathfinder.inner.BLOCK", 4)
+    found = principal(rows)
+    assert found.explained == pytest.approx(whole.explained, rel=1e-12)
+    for mine, theirs in zip(found.directions, whole.directions, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", [Ray, Plane])
 def test_flat_geometries_come_back_from_files(kind, tmp_path):
     rows = list(torch.randn(3, 7))[: 2 if kind is Ray else 3]
