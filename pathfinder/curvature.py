@@ -155,8 +155,8 @@ class Hessian:
     def extremes(self, tolerance: float = 1e-3, most: int = 400, seed: int = 0) -> Extremes:
         """The lowest and the highest eigenvalue in one Lanczos run (`scipy.sparse.linalg.eigsh`, both ends).
 
-        The run keeps 20 vectors in float64 and works with some more: about 50 copies of float32 weights, 20 GB for 100
-        million of them. In float32 it would take half and not reach the same eigenvalues.
+        The run keeps 20 vectors in float64 and works with some more: 58 copies of float32 weights were measured, which
+        makes 23 GB for 100 million of them. They stay in float64 so that eigenvalues do not depend on their rounding.
 
         Args:
             tolerance: of each residual, relative to its own eigenvalue, so that it holds for the smaller end too.
