@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
+from pathfinder.inner import inner
 from pathfinder.precision import doubled
 from pathfinder.progress import Progress, silent
 from pathfinder.tree import count, mapped
@@ -242,13 +243,14 @@ def _descended(
             group = structure.groups[g]
             change = _assigned(a, current, group)
             names = {place.tensor for place in group.places} & set(a)
-            moved = dict(current)
+            moved = {name: current[name] for name in names}
             for place in group.places:
                 if place.tensor in a:
                     moved[place.tensor] = reordered(moved[place.tensor], place, change)
             before, after = _inner(a, current, names), _inner(a, moved, names)
             if after > before + _GAIN * abs(before):
-                current, permutations[g] = moved, permutations[g][change]
+                current, permutations[g] = {**current, **moved}, permutations[g][change]
+            del moved  # before the next group's copies are made
         objective.append(_inner(a, current, a))
         if objective[-1] <= objective[-2] + _GAIN * abs(objective[-2]):
             break
@@ -272,7 +274,7 @@ def _rows(tensor: Tensor, place: Place) -> Tensor:
 
 
 def _inner(a: dict[str, Tensor], b: dict[str, Tensor], names: Any) -> float:
-    return sum(float(torch.dot(doubled(a[n].reshape(-1)), doubled(b[n].reshape(-1)))) for n in sorted(names))
+    return sum(inner(a[n].reshape(-1), b[n].reshape(-1)) for n in sorted(names))
 
 
 def _correlation(x: list[Tensor], y: list[Tensor]) -> np.ndarray:

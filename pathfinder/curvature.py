@@ -32,6 +32,20 @@ _NOISE = 100.0  # rounding of a product, in units of the largest eigenvalue's la
 _DENSE = 24  # weights up to which every column of the Hessian costs less than a Lanczos run
 
 
+def _can_end(tolerance: float, most: int) -> None:
+    """Raise a PathfinderError where a Lanczos run could not begin, or could not be said to have converged."""
+    if not 0 < tolerance < math.inf:
+        raise PathfinderError(f"tolerance must be above 0 and finite, got {tolerance}.")
+    if most < LEAST_PRODUCTS:
+        raise PathfinderError(f"the extremes need {LEAST_PRODUCTS} products or more, got {most}.")
+
+
+def _enough(samples: int) -> None:
+    """Raise a PathfinderError where a trace would have no standard error."""
+    if samples < 2:
+        raise PathfinderError(f"the trace needs 2 samples or more, got {samples}.")
+
+
 class NotFiniteError(PathfinderError):
     """A Hessian holds NaN or infinity."""
 
@@ -137,10 +151,13 @@ class Hessian:
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
                 examples += count(x)
         self.products += 1
-        return doubled(total) / examples
+        return doubled(total).div_(examples)
 
     def extremes(self, tolerance: float = 1e-3, most: int = 400, seed: int = 0) -> Extremes:
         """The lowest and the highest eigenvalue in one Lanczos run (`scipy.sparse.linalg.eigsh`, both ends).
+
+        The run keeps 20 vectors in float64 and works with some more: 58 copies of float32 weights were measured, which
+        makes 23 GB for 100 million of them. They stay in float64 so that eigenvalues do not depend on their rounding.
 
         Args:
             tolerance: of each residual, relative to its own eigenvalue, so that it holds for the smaller end too.
@@ -148,10 +165,10 @@ class Hessian:
             seed: draws the vector it starts from.
 
         Raises:
-            PathfinderError: if the Hessian holds NaN or infinity, or there are too few products to begin.
+            PathfinderError: if the Hessian holds NaN or infinity, there are too few products to begin, or the tolerance
+                is not above zero.
         """
-        if most < LEAST_PRODUCTS:
-            raise PathfinderError(f"the extremes need {LEAST_PRODUCTS} products or more, got {most}.")
+        _can_end(tolerance, most)
         before, size = self.products, len(self)
         values, vectors = self._dense() if size <= _DENSE else self._lanczos(tolerance, most, seed)
         pairs = []
@@ -173,8 +190,7 @@ class Hessian:
         Raises:
             PathfinderError: if there are fewer than two samples, which have no standard error.
         """
-        if samples < 2:
-            raise PathfinderError(f"the trace needs 2 samples or more, got {samples}.")
+        _enough(samples)
         rng = np.random.default_rng(seed)
         values = []
         for _ in range(samples):
@@ -246,7 +262,13 @@ def curvature_table(
     Returns:
         A row per point: its coordinates, lambda_min, lambda_max, ratio, residual_min, residual_max, products,
         converged, and trace and trace_se where samples are asked for.
+
+    Raises:
+        PathfinderError: if a setting is wrong, or the Hessian of the only point holds NaN or infinity.
     """
+    _can_end(tolerance, most)
+    if samples:
+        _enough(samples)
     kept = stage.load() if stage else None
     rows: list[dict[str, Any]] = list(kept["rows"]) if kept else []
     progress(len(rows), len(t))

@@ -1,7 +1,8 @@
 """Directions in weight space: random and normalised (Li et al. 2018), or those a trajectory of training spans."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError
+from pathfinder.inner import BLOCK, blocks, doubled, gram_of, length_of
 from pathfinder.lookup import unknown
 from pathfinder.weights import WeightSpace
 
@@ -46,22 +48,26 @@ def random_directions(
     """
     if normalize not in NORMALIZATIONS:
         raise unknown("normalization", normalize, NORMALIZATIONS)
-    theta64 = theta.detach().cpu().double()
-    moves = torch.cat([torch.full((t.numel(),), keep_1d or t.ndim > 1) for t in space.parts(theta64).values()])
-    if not moves.any():
+    shapes = [part.shape for part in space.parts(theta).values()]
+    moves = [keep_1d or len(shape) > 1 for shape in shapes]
+    if not any(moves):
         raise PathfinderError("every weight is a bias or a norm parameter, which do not move; set keep_1d.")
-    weights = _filters(space, theta64, normalize)
-    found: list[list[Tensor]] = []
-    for index in range(count):
-        drawn = np.random.default_rng([seed, index]).standard_normal(space.size, dtype=np.float32)
-        d = torch.from_numpy(drawn).double() * moves
-        filters = _filters(space, d * theta64 if normalize == "weight" else d, normalize)
-        if normalize in ("filter", "layer"):
-            filters = [_with_norms(part, own.norm(dim=1)) for part, own in zip(filters, weights, strict=True)]
-        if orthogonal:
-            filters = [_orthogonal(part, [other[i] for other in found]) for i, part in enumerate(filters)]
-        found.append(filters)
-    return [torch.cat([part.flatten() for part in filters]).to(theta) for filters in found]
+    home = theta.detach().cpu()
+    streams = [np.random.default_rng([seed, index]) for index in range(count)]
+    directions = [torch.empty_like(home) for _ in range(count)]
+    for piece in _pieces(shapes, moves, whole=orthogonal and normalize not in ("filter", "layer"), normalize=normalize):
+        own = home[piece.place].double()
+        found: list[Tensor] = []
+        for stream, direction in zip(streams, directions, strict=True):
+            drawn = torch.from_numpy(stream.standard_normal(len(own), dtype=np.float32)).double() * piece.moves
+            part = (drawn * own if normalize == "weight" else drawn).view(piece.filters, -1)
+            if normalize in ("filter", "layer"):
+                part = _with_norms(part, own.view(piece.filters, -1).norm(dim=1))
+            if orthogonal:
+                part = _orthogonal(part, found)
+                found.append(part)
+            direction[piece.place] = part.flatten()
+    return [direction.to(theta) for direction in directions]
 
 
 @dataclass(frozen=True)
@@ -80,35 +86,66 @@ class Principal:
 def principal_directions(thetas: Sequence[Float[Tensor, " weights"]], count: int = 2) -> Principal:
     """The principal components of a trajectory of training: rows are centred, as in every PCA.
 
-    Computed from the checkpoints' Gram matrix in float64, so it costs no more memory than the checkpoints.
+    Computed from the checkpoints' Gram matrix in float64, block by block, so it costs no memory but the directions.
 
     Raises:
         PathfinderError: if there are too few checkpoints, or they do not vary in so many directions.
     """
     if len(thetas) <= count:
         raise PathfinderError(f"{count} directions need {count + 1} checkpoints or more, got {len(thetas)}.")
-    rows = [theta.detach().cpu().double() for theta in thetas]
-    mean = sum(rows) / len(rows)
-    rows = [row - mean for row in rows]
-    gram = torch.stack([torch.stack([torch.dot(a, b) for b in rows]) for a in rows])
-    values, vectors = torch.linalg.eigh(gram)
+    size = len(thetas[0])
+
+    def centred(block: slice) -> list[Tensor]:
+        rows = [doubled(theta, block).cpu() for theta in thetas]
+        mean = sum(rows) / len(rows)
+        return [row - mean for row in rows]
+
+    values, vectors = torch.linalg.eigh(gram_of(centred, size))
     values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
     if not float(values[count - 1]) > 1e-12 * float(values[0]):
         raise PathfinderError(f"the trajectory does not vary in {count} directions; keep more checkpoints of it.")
     directions = []
     for i in range(count):
         share = vectors[:, i] * torch.sign(vectors[vectors[:, i].abs().argmax(), i])
-        direction = sum(s * row for s, row in zip(share, rows, strict=True))
-        directions.append((direction / direction.norm()).to(thetas[0]))
+
+        def along(block: slice, share: Tensor = share) -> Tensor:
+            return sum(s * row for s, row in zip(share, centred(block), strict=True))
+
+        length, direction = length_of(along, size), torch.empty_like(thetas[0])
+        for block in blocks(size):
+            direction[block] = (along(block) / length).to(direction)
+        directions.append(direction)
     return Principal(directions, (values[:count] / values.sum()).tolist())
 
 
-def _filters(space: WeightSpace, vector: Tensor, normalize: str) -> list[Tensor]:
-    """A vector in the parts whose norms are set, each a row: (filters, weights of a filter) for each tensor."""
-    if normalize not in ("filter", "layer"):
-        return [vector[None]]
-    tensors = space.parts(vector).values()
-    return [t.reshape(t.shape[0] if normalize == "filter" and t.ndim > 1 else 1, -1) for t in tensors]
+@dataclass(frozen=True)
+class _Piece:
+    """A stretch of the vector that is made by itself, in so many filters; `moves` is 0 where weights stand still."""
+
+    place: slice
+    filters: int
+    moves: Tensor | float
+
+
+def _pieces(shapes: Sequence[torch.Size], moves: Sequence[bool], whole: bool, normalize: str) -> Iterator[_Piece]:
+    """The vector in the smallest stretches that know nothing of each other: some filters of a tensor, a tensor, or, for
+    directions that are orthogonal as a whole, all of it."""
+    sizes = [shape.numel() for shape in shapes]
+    if whole:
+        mask = torch.cat([torch.full((n,), float(moving)) for n, moving in zip(sizes, moves, strict=True)])
+        yield _Piece(slice(0, sum(sizes)), 1, mask)
+        return
+    start = 0
+    for shape, size, moving in zip(shapes, sizes, moves, strict=True):
+        filters = shape[0] if normalize == "filter" and len(shape) > 1 else 1
+        if not size:
+            continue
+        at_once = max(2, BLOCK * filters // size)  # two and more, as sums over one filter alone may be split
+        cuts = [*range(0, max(filters - 1, 1), at_once), filters]
+        for first, last in pairwise(cuts):
+            place = slice(start + first * size // filters, start + last * size // filters)
+            yield _Piece(place, last - first, float(moving))
+        start += size
 
 
 def _with_norms(rows: Tensor, norms: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from inspect import isabstract
 from itertools import pairwise
+from numbers import Integral
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError, reason
+from pathfinder.inner import distance, doubled, gram, gram_of
 from pathfinder.lookup import unknown
-from pathfinder.precision import doubled
+from pathfinder.precision import all_finite
 from pathfinder.storage import load_tensors, save_tensors
 
 _KINDS: dict[str, type["Geometry"]] = {}  # every class by its kind: the name in lower case
@@ -62,13 +64,12 @@ class Geometry(nn.Module, ABC):
         C = self.coefficients(t).to(rows[0])
         theta = C[:, :1] * rows[0]
         for i, row in enumerate(rows[1:], start=1):
-            theta = theta + C[:, i : i + 1] * row
+            theta = theta.add_(C[:, i : i + 1] * row)  # in place: no third copy
         return theta
 
     def gram(self) -> Float[Tensor, "anchors anchors"]:
-        """Inner products of the anchors in float64: norms and lengths follow from it, without any theta."""
-        rows = [doubled(row.detach()) for row in self.rows()]
-        return torch.stack([torch.stack([torch.dot(a, b) for b in rows]) for a in rows]).cpu()
+        """Inner products of the anchors in float64: norms follow from it, without any theta."""
+        return gram(self.rows())
 
     def norm(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, " points"]:
         """The Euclidean norm of theta(t), from the Gram matrix in float64."""
@@ -130,7 +131,7 @@ class Curve(Geometry):
         bends: (bends, weights), a Parameter.
 
     Raises:
-        PathfinderError: if the ends differ in shape or bends is negative.
+        PathfinderError: if ends or bends are no vectors of equally many finite real weights, or bends is negative.
     """
 
     axes = ("t",)
@@ -143,13 +144,16 @@ class Curve(Geometry):
         fixed_ends: bool = True,
     ) -> None:
         super().__init__()
+        a, b = weights_of(a, "an end"), weights_of(b, "an end")
         if a.shape != b.shape:
             raise PathfinderError(f"both ends need the same number of weights, got {len(a)} and {len(b)}.")
-        if isinstance(bends, int):
+        if isinstance(bends, Integral):
             if bends < 0:
                 raise PathfinderError(f"bends must be 0 or more, got {bends}.")
             share = torch.arange(1, bends + 1, dtype=a.dtype, device=a.device)[:, None] / (bends + 1)
             bends = share * b + (1 - share) * a
+        else:
+            bends = _bends_of(bends, len(a))
         for name, end in (("start", a), ("end", b)):
             own = end.detach().clone()
             if fixed_ends:
@@ -190,9 +194,10 @@ class Curve(Geometry):
     def arc_length(self, t: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
         """The distance walked from t = 0, float64: Gauss-Legendre quadrature of the speed over 32 panels.
 
-        The speed |dtheta/dt| comes from the Gram matrix, so it does not depend on which points are scored.
+        The speed |dtheta/dt| comes from the Gram matrix of the anchors seen from the start, so it does not depend on
+        which points are scored, and a short path far from zero is as exact as a long one.
         """
-        gram, panels = self.gram(), 32
+        gram, panels = self._seen_from_start(), 32
         t = t.double()
         knots = torch.arange(panels, dtype=torch.float64) / panels
         whole = torch.cat(
@@ -207,7 +212,17 @@ class Curve(Geometry):
 
     def chord(self) -> float:
         """The distance between the ends in a straight line."""
-        return float((doubled(self.end.detach()) - doubled(self.start.detach())).norm())
+        return float(distance(self.start, self.end))
+
+    def _seen_from_start(self) -> Tensor:
+        """The Gram matrix of start, bends - start and end - start."""
+        start, *others = self.rows()
+
+        def made(block: slice) -> list[Tensor]:
+            origin = doubled(start, block)
+            return [origin, *(doubled(row, block) - origin for row in others)]
+
+        return gram_of(made, len(start))
 
     def _slopes(self, t: Tensor) -> Tensor:
         """dC/dt, (points, anchors): each row of C depends on its own t only."""
@@ -221,7 +236,11 @@ class Curve(Geometry):
         nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(16))
         t = a[:, None] + (b - a)[:, None] * (nodes + 1) / 2
         flat = t.reshape(-1)
-        speed = _quadratic(self._slopes(flat), gram).clamp_min(0).sqrt().view_as(t)
+        slopes = self._slopes(flat)
+        moved = slopes.sum(1)  # the share of the start in all rows: zero where coefficients sum to one
+        rounding = 1e-12 * slopes.abs().sum(1)
+        slopes = torch.cat([torch.where(moved.abs() <= rounding, 0.0, moved)[:, None], slopes[:, 1:]], dim=1)
+        speed = _quadratic(slopes, gram).clamp_min(0).sqrt().view_as(t)
         return (speed * weights).sum(1) * (b - a) / 2
 
 
@@ -235,8 +254,9 @@ class Line(Curve):
         bends: int | Float[Tensor, "bends weights"] = 0,
         fixed_ends: bool = True,
     ) -> None:
-        if (bends if isinstance(bends, int) else len(bends)) != 0:
-            raise PathfinderError(f"a line has 0 bends, got {bends}; use PolyChain or Bezier.")
+        count = bends if isinstance(bends, Integral) else len(bends)
+        if count != 0:
+            raise PathfinderError(f"a line has 0 bends, got {count}; use PolyChain or Bezier.")
         super().__init__(a, b, bends, fixed_ends)
 
     def coefficients(self, t: Float[Tensor, " points"]) -> Float[Tensor, "points 2"]:
@@ -268,8 +288,7 @@ class PolyChain(Curve):
 
     def arc_length(self, t: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
         """The segments' lengths up to t, exactly."""
-        rows = [doubled(row.detach()) for row in self.rows()]
-        segments = torch.stack([(b - a).norm() for a, b in pairwise(rows)]).cpu()
+        segments = torch.stack([distance(a, b) for a, b in pairwise(self.rows())])
         share = (len(segments) * t.double()[:, None] - torch.arange(len(segments))).clamp(0, 1)
         walked = torch.zeros(len(t), dtype=torch.float64)
         for i, segment in enumerate(segments):
@@ -314,6 +333,45 @@ def _quadratic(C: Tensor, gram: Tensor) -> Tensor:
         for j in range(len(gram)):
             total = total + C[:, i] * C[:, j] * gram[i, j]
     return total
+
+
+def weights_of(given: Any, what: str) -> Float[Tensor, " weights"]:
+    """A vector of finite real weights, as a tensor: NumPy arrays and lists are taken as well.
+
+    Raises:
+        PathfinderError: if it is none.
+    """
+    tensor = _real(given, what)
+    if tensor.ndim != 1 or not len(tensor):
+        raise PathfinderError(f"{what} must be a vector (weights,), got {tuple(tensor.shape)}; see WeightSpace.vector.")
+    if tensor.device.type != "meta" and not all_finite([tensor]):
+        raise PathfinderError(f"{what} holds NaN or infinity; take weights from before they diverged.")
+    return tensor
+
+
+def _bends_of(given: Any, weights: int) -> Float[Tensor, "bends weights"]:
+    """The bends as one matrix, if they fit ends of so many weights."""
+    bends = _real(given, "the bends")
+    if bends.ndim != 2 or bends.shape[1] != weights:
+        hint = "; write bends[None] for one bend" if bends.shape == (weights,) else ""
+        raise PathfinderError(
+            f"bends must be (bends, {weights}) as the ends are ({weights},), got {tuple(bends.shape)}{hint}."
+        )
+    if bends.device.type != "meta" and not all_finite([bends]):
+        raise PathfinderError("the bends hold NaN or infinity; take weights from before they diverged.")
+    return bends
+
+
+def _real(given: Any, what: str) -> Tensor:
+    try:
+        tensor = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PathfinderError(f"{what} must be a tensor of weights, got {type(given).__name__}.") from error
+    if not tensor.is_floating_point():
+        raise PathfinderError(
+            f"{what} must hold real floating-point weights, got {tensor.dtype}; convert it with .float()."
+        )
+    return tensor
 
 
 def at_least(points: int, least: int) -> int:

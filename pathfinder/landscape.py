@@ -77,7 +77,7 @@ def landscape(space: WeightSpace, theta: Float[Tensor, " weights"], settings: Su
         drawn = {key: getattr(settings, key) for key in ("normalize", "keep_1d", "orthogonal", "seed")}
         directions = random_directions(space, theta, settings.axes, **drawn)
     geometry = Ray(theta, *directions) if settings.axes == 1 else Plane.around(theta, *directions)
-    located = geometry.locate(torch.stack(thetas)) if thetas else torch.zeros(0, settings.axes + 1)
+    located = geometry.locate(thetas) if thetas else torch.zeros(0, settings.axes + 1)
     spans = settings.spans or [(-1.0, 1.0)] * settings.axes
     if settings.span is None and settings.directions == "trajectory":
         spans = _holding(located[:, :-1])

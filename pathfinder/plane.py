@@ -1,14 +1,16 @@
 """Flat geometries around a point: C(x) = [1, x] over an origin and a direction, and C(x, y) = [1, x, y] over two."""
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError
-from pathfinder.geometry import Curve, Geometry, at_least
-from pathfinder.precision import doubled
+from pathfinder.geometry import Curve, Geometry, at_least, weights_of
+from pathfinder.inner import blocks, doubled, gram, length_of, summed
 
 Span = float | Sequence[float | int]  # reach to both sides, or two ends
 
@@ -21,18 +23,40 @@ class Flat(Geometry):
         columns = t.view(len(t), -1).unbind(1)
         return torch.stack([torch.ones_like(columns[0]), *columns], dim=1)
 
-    def locate(self, theta: Float[Tensor, "points weights"]) -> Float[Tensor, "points located"]:
-        """The coordinates nearest to each row of theta, by least squares in float64, and how far it is from them."""
-        origin, *directions = [doubled(row.detach()) for row in self.rows()]
-        gram = torch.stack([torch.stack([a @ b for b in directions]) for a in directions])
-        found = []
-        for row in theta.view(-1, len(origin)):
-            offset = doubled(row.detach().to(self.rows()[0].device)) - origin
-            at = torch.linalg.solve(gram, torch.stack([d @ offset for d in directions]))
+    def locate(
+        self, theta: Float[Tensor, "points weights"] | Sequence[Float[Tensor, " weights"]]
+    ) -> Float[Tensor, "points located"]:
+        """The coordinates nearest to each row of theta, by least squares in float64, and how far it is from them.
+
+        Args:
+            theta: weights as the rows of a matrix, or one by one.
+
+        Raises:
+            PathfinderError: if the directions are zero or parallel.
+        """
+        directions = self.rows()[1:]
+        own = independent(directions)
+        rows = theta.view(-1, len(directions[0])) if isinstance(theta, Tensor) else theta
+        return torch.stack([self._located(row.to(directions[0].device), own) for row in rows])
+
+    def _located(self, row: Tensor, gram: Tensor) -> Tensor:
+        origin, *directions = self.rows()
+
+        def offset(block: slice) -> Tensor:
+            return doubled(row, block) - doubled(origin, block)
+
+        def along(block: slice) -> list[Tensor]:
+            away = offset(block)
+            return [torch.dot(doubled(direction, block), away) for direction in directions]
+
+        def left(block: slice) -> Tensor:
+            away = offset(block)
             for x, direction in zip(at, directions, strict=True):
-                offset = offset - x * direction
-            found.append(torch.cat([at, offset.norm()[None]]))
-        return torch.stack(found).cpu()
+                away = away - x * doubled(direction, block)
+            return away
+
+        at = torch.linalg.solve(gram, summed(along, len(origin)))
+        return torch.cat([at, length_of(left, len(origin))[None]])
 
 
 class Ray(Flat):
@@ -92,18 +116,36 @@ class Plane(Flat):
         Raises:
             PathfinderError: if the three points lie on one line.
         """
-        across, up = doubled((b - a).detach()), doubled((bend - a).detach())
-        width = across.norm()
-        u = across / width
-        v = up - torch.dot(u, up) * u
-        height = v.norm()
-        if not float(height) > 1e-6 * float(max(width, up.norm())):
+        a, bend, b = (weights_of(point, "a point of the plane").detach() for point in (a, bend, b))
+        size = len(a)
+
+        def across(block: slice) -> Tensor:
+            return _difference(b, a, block)
+
+        def up(block: slice) -> Tensor:
+            return _difference(bend, a, block)
+
+        width, reach = length_of(across, size), length_of(up, size)
+
+        def u(block: slice) -> Tensor:
+            return across(block) / width
+
+        def v(block: slice) -> Tensor:
+            along = u(block)
+            return up(block) - share * along
+
+        (share,) = summed(lambda block: [torch.dot(u(block), up(block))], size)
+        height = length_of(v, size)
+        if not float(height) > 1e-6 * float(max(width, reach)):
             raise PathfinderError(
                 "a plane needs three points that are not on one line, but the bend lies on the line through the "
                 "minima; train the curve first."
             )
-        plane = cls(a.detach(), u.to(a), (v / height).to(a))
-        plane.landmarks = plane.locate(torch.stack([a.detach(), bend.detach(), b.detach()]))[:, :2]
+        plane = cls(a, a, a)  # its own copies, in which the directions are made
+        for block in blocks(size):
+            plane.u[block] = u(block)
+            plane.v[block] = v(block) / height
+        plane.landmarks = plane.locate([a, bend, b])[:, :2]
         return plane
 
     @classmethod
@@ -121,7 +163,14 @@ class Plane(Flat):
     def around(
         cls, center: Float[Tensor, " weights"], u: Float[Tensor, " weights"], v: Float[Tensor, " weights"]
     ) -> "Plane":
-        """The plane of two directions around a point; x and y count multiples of u and v."""
+        """The plane of two directions around a point; x and y count multiples of u and v.
+
+        Raises:
+            PathfinderError: if the directions are zero or parallel.
+        """
+        center = weights_of(center, "the point")
+        u, v = weights_of(u, "a direction"), weights_of(v, "a direction")
+        independent([u, v])
         return cls(center, u, v)
 
     @classmethod
@@ -148,11 +197,11 @@ class Plane(Flat):
         Raises:
             PathfinderError: if there are too few points, or the grid has no extent.
         """
-        counts = [points, points] if isinstance(points, int) else list(points)
+        counts = _two("points", points)
         low, high = self.landmarks.min(0).values, self.landmarks.max(0).values
         low, high = low - margin * (high - low), high + margin * (high - low)
         if span is not None:
-            spans = [span, span] if isinstance(span, int | float) else list(span)
+            spans = _two("span", span)
             low, high = torch.tensor([_ends(one) for one in spans], dtype=torch.float64).T
         elif len(self.landmarks) < 2:
             raise PathfinderError("a plane around one point has no extent; pass span=.")
@@ -161,6 +210,37 @@ class Plane(Flat):
             for a, b, count in zip(low, high, counts, strict=True)
         ]
         return torch.cartesian_prod(*sides)
+
+
+def independent(directions: Sequence[Float[Tensor, " weights"]]) -> Float[Tensor, "axes axes"]:
+    """The inner products of directions that are neither zero nor parallel.
+
+    Raises:
+        PathfinderError: if they are.
+    """
+    found = gram(directions)
+    lengths = found.diagonal().sqrt()
+    if not (lengths.isfinite() & (lengths > 0)).all():
+        raise PathfinderError("a direction of zeros, or too long or short to be measured, spans nothing; give another.")
+    if not float(torch.linalg.det(found / lengths / lengths[:, None])) > 1e-12:  # the square of the sine between them
+        raise PathfinderError("the two directions of a plane are parallel; give two that are not, or a Ray along one.")
+    return found
+
+
+def _difference(a: Tensor, b: Tensor, block: slice) -> Tensor:
+    """A block of a - b, taken in their own precision, then in float64."""
+    return doubled(a[block] - b[block], slice(None))
+
+
+def _two(name: str, given: Any) -> list[Any]:
+    """What is given for both axes at once, or for each."""
+    if isinstance(given, Integral | float):
+        return [given, given]
+    if len(given) != 2:
+        raise PathfinderError(
+            f"a plane has two axes, so {name} must be one number, or one for each, got {list(given)}."
+        )
+    return list(given)
 
 
 def _ends(span: Span) -> tuple[float, float]:

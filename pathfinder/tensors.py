@@ -1,10 +1,13 @@
 """Tensors: those of a module by their names, and those of a source that belong to it."""
 
+import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils.weight_norm import WeightNorm
 
 from pathfinder.errors import PathfinderError, brief, listed
 
@@ -21,6 +24,26 @@ def load_state(module: nn.Module, source: Source) -> None:
     with torch.no_grad():
         for name, tensor in matched(module, source).items():
             own[name].copy_(tensor)
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A deep copy of a module, also where a hook (`nn.utils.weight_norm`, `spectral_norm`) keeps a tensor that it
+    made of parameters: such a tensor knows its history, which deepcopy refuses, so its values alone are copied.
+    """
+    made: dict[int, Any] = {}
+    for layer in module.modules():
+        for value in vars(layer).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                made[id(value)] = torch.empty_like(value, requires_grad=False).copy_(value.detach())
+    return copy.deepcopy(module, made)
+
+
+def refreshed(module: nn.Module) -> None:
+    """Let weight normalisation of the old style make its weights anew of the parameters, as its next pass would."""
+    for layer in module.modules():
+        for hook in layer._forward_pre_hooks.values():
+            if isinstance(hook, WeightNorm):
+                setattr(layer, hook.name, hook.compute_weight(layer).detach())
 
 
 def same_network(module: nn.Module, other: nn.Module) -> None:

@@ -3,7 +3,6 @@
 The module itself is never rewritten and never changed: weights enter through `torch.func.functional_call`.
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -17,7 +16,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.precision import all_finite, fitting, indexed
-from pathfinder.tensors import Source, aliases_of, has_running, matched, running_of, tensors_of
+from pathfinder.tensors import Source, aliases_of, copied, has_running, matched, refreshed, running_of, tensors_of
 
 Fixed = dict[str, Tensor]
 
@@ -112,11 +111,12 @@ class WeightSpace:
 
     def module(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> nn.Module:
         """A copy of the module with the weights theta."""
-        twin = copy.deepcopy(self.network).to(theta.device)
+        twin = copied(self.network).to(theta.device)
         tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
         with torch.no_grad():
             for name, tensor in tensors_of(twin).items():
                 tensor.copy_(tensors[name])
+            refreshed(twin)
         return twin
 
     def split(self, theta: Float[Tensor, " weights"]) -> dict[str, Tensor]:

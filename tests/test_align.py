@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import data, network
+from helpers import Frozen, data, network
 from test_units import MODELS, model
 
 from pathfinder import Evaluator, Line, PathfinderError, WeightSpace, build_model, fit_minimum, load_data, summarize
@@ -93,6 +93,15 @@ def test_a_structure_is_proved_and_within_what_moves(pair):
     only = part.vector(space.network)
     with pytest.raises(PathfinderError, match="every group of units also lies in .* nothing can be permuted"):
         match_weights(part, only, only, structure=unproved)
+
+
+def test_weights_and_module_stay_as_they_were(pair):
+    space, a, b, splits = pair
+    kept, module = (a.clone(), b.clone()), Frozen.of(space.network)
+    found = match_weights(space, a, b, inputs=splits["train"].x[:2], orders=1)
+    match_activations(space, a, b, splits["train"].x[:50])
+    assert torch.equal(a, kept[0]) and torch.equal(b, kept[1]) and not torch.equal(found.vector, b)
+    module.check(space.network)
 
 
 def test_mistakes_are_named(pair):

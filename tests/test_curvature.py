@@ -120,9 +120,40 @@ def test_a_flat_point_and_one_without_derivatives_do_not_end_a_map():
     assert table["lambda_max"].iloc[1] == pytest.approx(30, rel=1e-2)
 
 
+@pytest.mark.parametrize("wrong", [{"tolerance": -1.0}, {"most": 1}, {"samples": 1}])
+def test_a_table_finds_mistakes_before_its_first_product(wrong):
+    def loss(output, target):
+        raise AssertionError("a product was made")
+
+    space = WeightSpace(Quadratic(np.eye(30)))
+    ray = Ray(*torch.randn(2, 30, dtype=torch.float64))
+    with pytest.raises(PathfinderError, match=r"must be above 0|or more, got 1"):
+        curvature_table(space, ray, ray.grid(3), (X, Y), loss=loss, **wrong)
+
+
+def test_what_is_the_users_stays_as_it_was():
+    """The point, the vector and the data keep values, flags and device."""
+    space = WeightSpace(network("batchnorm"))
+    theta = space.vector(space.network).requires_grad_()
+    vector, statistics = torch.randn(space.size, dtype=torch.float64), space.statistics(space.network)
+    own = {"theta": theta, "vector": vector, "statistics": statistics, "x": X, "y": Y}
+    before = {name: (tensor.detach().clone(), tensor.requires_grad, tensor.device) for name, tensor in own.items()}
+    module = Frozen.of(space.network)
+    hessian = Hessian(space, theta, (X, Y), statistics=statistics)
+    hessian.product(vector), hessian.extremes(0.5), hessian.trace(2)
+    for name, tensor in own.items():
+        values, flag, device = before[name]
+        assert torch.equal(tensor.detach(), values) and (tensor.requires_grad, tensor.device) == (flag, device), name
+        assert tensor.grad is None, name
+    module.check(space.network)
+
+
 def test_mistakes_are_named():
     with pytest.raises(PathfinderError, match="the extremes need 5 products or more, got 4"):
         quadratic(np.eye(30)).extremes(most=4)
+    for tolerance in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(PathfinderError, match="tolerance must be above 0 and finite"):
+            quadratic(np.eye(30)).extremes(tolerance=tolerance)
     with pytest.raises(PathfinderError, match="the trace needs 2 samples or more, got 1"):
         quadratic(np.eye(3)).trace(1)
     with pytest.raises(PathfinderError, match="the Hessian holds NaN or infinity"):

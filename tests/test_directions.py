@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers import NETWORKS, data, network
+from helpers import NETWORKS, Frozen, data, network
 from sklearn.decomposition import PCA
 
-from pathfinder import Evaluator, Geometry, PathfinderError, Plane, Ray, WeightSpace
+from pathfinder import Bezier, Evaluator, Geometry, PathfinderError, Plane, Ray, WeightSpace
 from pathfinder import principal_directions as principal
 from pathfinder import random_directions as drawn
 from pathfinder.directions import NORMALIZATIONS
@@ -106,6 +106,46 @@ def test_rows_of_a_rectangular_grid_carry_their_own_coordinates():
     for _, row in table.iterrows():
         at = theta + row["x"] * plane.u + row["y"] * plane.v
         assert evaluator.at(at)["train_loss"] == pytest.approx(row["train_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("orthogonal", [False, True])
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+def test_directions_made_piece_by_piece_are_those_made_at_once(normalize, orthogonal, monkeypatch):
+    """The draws and every bit, though filters are taken two by two; and the first draws are numpy's, whole."""
+    space = WeightSpace(network("batchnorm"))
+    theta = space.vector(space.network)
+    settings = {"normalize": normalize, "orthogonal": orthogonal, "keep_1d": True, "seed": 3}
+    whole = drawn(space, theta, 2, **settings)
+    monkeypatch.setattr("pathfinder.directions.BLOCK", 1)
+    assert all(torch.equal(a, b) for a, b in zip(drawn(space, theta, 2, **settings), whole, strict=True))
+    if normalize == "none":
+        numbers = np.random.default_rng([3, 0]).standard_normal(space.size, dtype=np.float32)
+        assert np.array_equal(whole[0].numpy(), numbers)
+
+
+def test_weights_and_curves_stay_as_they_were():
+    """Drawing, planes and scores read: values, flags and device of what is the user's are kept."""
+    space = WeightSpace(network("batchnorm"))
+    theta = space.vector(space.network).requires_grad_()
+    curve = Bezier(theta, *drawn(space, theta, 1))
+    kept = theta.detach().clone(), {name: tensor.clone() for name, tensor in curve.state_dict().items()}
+    module = Frozen.of(space.network)
+    drawn(space, theta, 2, orthogonal=True), principal([theta, curve.end, curve.end * 2], 2)
+    Evaluator(space, {"train": data()}).score(curve, 2)
+    assert torch.equal(theta.detach(), kept[0]) and theta.requires_grad and theta.grad is None
+    assert all(torch.equal(tensor, kept[1][name]) for name, tensor in curve.state_dict().items())
+    assert curve.bends.requires_grad and curve.bends.grad is None and curve.bends.is_leaf
+    module.check(space.network)
+
+
+def test_principal_directions_in_blocks_are_those_of_whole_vectors(monkeypatch):
+    rows = list(torch.randn(5, 21, dtype=torch.float64))
+    whole = principal(rows)
+    monkeypatch.setattr("pathfinder.inner.BLOCK", 4)
+    found = principal(rows)
+    assert found.explained == pytest.approx(whole.explained, rel=1e-12)
+    for mine, theirs in zip(found.directions, whole.directions, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [Ray, Plane])

@@ -5,8 +5,9 @@ import pytest
 import torch
 from helpers import CURVES, WEIGHTS, Arc, bent, plane
 
-from pathfinder import Bezier, Geometry, Line, PathfinderError, Plane, PolyChain
+from pathfinder import Bezier, Curve, Geometry, Line, PathfinderError, Plane, PolyChain, Ray
 from pathfinder.geometry import kinds
+from pathfinder.inner import blocks, distance, gram, inner
 
 curves = pytest.mark.parametrize("make", CURVES.values(), ids=CURVES)
 exact = pytest.mark.parametrize("make", [make for name, make in CURVES.items() if name != "arc"])  # cos(pi) is rounded
@@ -181,3 +182,89 @@ def test_mistakes_are_named(call, words):
 def test_ends_of_two_networks_are_refused(without_shapes):
     with pytest.raises(PathfinderError, match="got 3 and 4"):
         Bezier(torch.zeros(3), torch.ones(4))
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 21])
+def test_blocks_give_what_whole_vectors_give(size, monkeypatch):
+    """Every inner product, norm and coordinate, however the vectors are cut."""
+    a, b, c = torch.randn(3, size, dtype=torch.float64)
+    rows = [a, b, c]
+
+    def found():
+        curve = PolyChain(a, b, bends=c[None])
+        numbers = [gram(rows).flatten(), distance(a, b)[None], torch.tensor([inner(a, b)]), curve.norm(T)]
+        numbers += [curve.arc_length(T), Bezier(a, b, bends=c[None]).arc_length(T)]
+        if size > 2:
+            flat = Plane.through(a, c, b)
+            numbers += [flat.u, flat.v, flat.landmarks.flatten(), flat.locate([a + b, c]).flatten()]
+        return torch.cat(numbers)
+
+    whole = found()
+    assert torch.allclose(gram(rows), torch.stack(rows) @ torch.stack(rows).T, rtol=1e-13, atol=1e-13)
+    monkeypatch.setattr("pathfinder.inner.BLOCK", 4)
+    assert [part.stop - part.start for part in blocks(size)] == [4] * (size // 4) + [size % 4] * (size % 4 > 0)
+    assert torch.allclose(found(), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_lengths_near_a_point_far_from_zero_do_not_cancel():
+    draw = torch.Generator().manual_seed(3)
+    point = torch.randn(100_000, generator=draw, dtype=torch.float64) * 10
+    offsets = torch.randn(3, 100_000, generator=draw, dtype=torch.float64) * 1e-3
+    here, there = Bezier(*offsets[:2], bends=offsets[2:]), Bezier(*(point + offsets[:2]), bends=point + offsets[2:])
+    moved = [row - there.start for row in there.rows()]  # what the rounding of point + offset left, exactly
+    exact = Bezier(moved[0], moved[2], bends=moved[1][None].detach())
+    assert there.norm(T).min() > 3000 and there.chord() < 0.5
+    assert torch.allclose(there.arc_length(T), exact.arc_length(T), rtol=1e-12, atol=0)
+    assert there.length() == pytest.approx(here.length(), rel=1e-9)
+
+
+class Shrinking(Curve):
+    """Coefficients that do not sum to one: the length needs the start itself."""
+
+    def coefficients(self, t):
+        return torch.stack([(1 - t) * 2, 0 * t, t], dim=1)
+
+
+def test_lengths_of_coefficients_that_do_not_sum_to_one():
+    curve = Shrinking(*torch.randn(2, WEIGHTS, dtype=torch.float64))
+    assert curve.length() == pytest.approx(float((curve.end - 2 * curve.start).norm()), rel=1e-12)
+
+
+def test_arrays_are_taken_as_tensors(without_shapes):
+    a, b, bend = np.random.default_rng(0).standard_normal((3, WEIGHTS))
+    kept = a.copy()
+    curve = Bezier(a, b, bends=bend[None])
+    assert torch.equal(curve.anchors, torch.tensor(np.stack([a, bend, b])))
+    assert len(Bezier(a, b, bends=np.int64(2)).bends) == 2
+    with torch.no_grad():
+        curve.start.add_(1)
+    assert np.array_equal(a, kept)
+
+
+ZEROS, ONES = torch.zeros(3), torch.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Bezier(ZEROS, ONES, bends=ONES), r"bends must be \(bends, 3\).* got \(3,\); write bends\[None\]"),
+        (lambda: Bezier(ZEROS, ONES, bends=torch.ones(1, 4)), r"bends must be \(bends, 3\) .* got \(1, 4\)\.$"),
+        (lambda: PolyChain(ZEROS, ONES, bends=torch.ones(4)), r"as the ends are \(3,\), got \(4,\)\.$"),
+        (lambda: Bezier(ZEROS, ONES, bends=torch.full((1, 3), math.nan)), "the bends hold NaN or infinity"),
+        (lambda: Bezier(ZEROS, ONES / 0), "an end holds NaN or infinity"),
+        (lambda: Line(torch.arange(3), ONES), "real floating-point weights, got torch.int64"),
+        (lambda: Line(ZEROS, ONES.to(torch.complex64)), "real floating-point weights, got torch.complex64"),
+        (lambda: Line(torch.zeros(1, 3), ONES), r"must be a vector \(weights,\), got \(1, 3\)"),
+        (lambda: Line({"w": ONES}, ONES), "must be a tensor of weights, got dict"),
+        (lambda: Line(ZEROS, ONES, bends=torch.ones(2, 3)), "a line has 0 bends, got 2"),
+        (lambda: Plane.around(ZEROS, ONES, -2 * ONES), "directions of a plane are parallel"),
+        (lambda: Plane.around(ZEROS, ONES, ZEROS), "a direction of zeros"),
+        (lambda: Ray(ONES, ZEROS).locate([ONES]), "a direction of zeros"),
+        (lambda: plane().grid((3, 3, 3)), r"a plane has two axes, so points must be .* got \[3, 3, 3\]"),
+        (lambda: plane().grid(3, span=[1.0, 2.0, 3.0]), "a plane has two axes, so span must be"),
+    ],
+)
+def test_what_is_no_curve_or_plane_is_refused_in_one_line(call, words, without_shapes):
+    with pytest.raises(PathfinderError, match=words) as error:
+        call()
+    assert "\n" not in str(error.value)

@@ -116,6 +116,39 @@ def test_small_networks(name):
     Structure.of(module, X).prove(module, X)
 
 
+class Sequences(nn.Module):
+    """A recurrent layer and the mean over a sequence."""
+
+    def __init__(self, layer, **settings):
+        super().__init__()
+        self.layer = layer(2, 5, batch_first=True, **settings)
+        self.out = nn.Linear(10 if self.layer.bidirectional else 5, 3)
+
+    def forward(self, x):
+        return self.out(self.layer(x.view(len(x), 3, 2))[0].mean(1))
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_layers": 2}, {"bidirectional": True}])
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers(layer, settings):
+    module = Sequences(layer, **settings)
+    structure = Structure.of(module, X)
+    structure.prove(module, X)
+    assert [len(group) for group in structure.groups] == [5]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_old_weight_normalisation_is_followed_and_its_permuted_copy_recovered():
+    module = nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.utils.weight_norm(nn.Linear(8, 3)))
+    space = WeightSpace(module)
+    a = space.vector(module)
+    structure = structure_of(space, X)
+    assert [len(group) for group in structure.groups] == [8]
+    b = space.joined(structure.permuted(space.parts(a), structure.drawn(0)))
+    assert not torch.equal(a, b)
+    assert torch.equal(match_weights(space, a, b, structure=structure, orders=1).vector, a)
+
+
 def test_a_structure_by_hand_is_that_found():
     module, x = network("mlp"), X
     by_hand = Structure.by_hand({"hidden": ["0.weight:0", "0.bias:0", "2.weight:1"]}, module)

@@ -133,6 +133,24 @@ def test_other_devices():
     )
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("normed", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_weights_that_a_hook_makes_are_made_anew_in_a_copy(normed):
+    """The tensor that old-style weight normalisation keeps knows its history, which deepcopy refuses."""
+    module = nn.Sequential(normed(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3))
+    module(X)
+    module.eval()
+    space = WeightSpace(module)
+    theta = space.vector(module)
+    kept = module[0].weight.detach().clone()
+    twin = space.module(2 * theta).eval()
+    assert torch.equal(module[0].weight, kept)
+    if normed is nn.utils.weight_norm:
+        assert torch.allclose(twin[0].weight, 2 * kept)  # before any pass
+    with torch.no_grad():
+        assert torch.allclose(twin(X), space.call(2 * theta, X), atol=1e-6)
+
+
 def _unmoved(module: nn.Module) -> dict[str, torch.Tensor]:
     """The tensors two joined networks must share."""
     frozen = {key: p for key, p in module.named_parameters() if not p.requires_grad}

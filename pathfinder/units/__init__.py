@@ -6,7 +6,6 @@ of the next, the two sides of a residual addition, the pixels of a channel that 
 apart, the network's inputs and outputs, is fixed. What is left falls into groups of units that can be exchanged.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError, listed, reason
 from pathfinder.kernels import plain_kernels
-from pathfinder.tensors import tensors_of
+from pathfinder.tensors import copied, tensors_of
 from pathfinder.tree import count, mapped, slices
 from pathfinder.units.follow import Follow
 from pathfinder.units.labels import Found, Labels
@@ -57,7 +56,11 @@ class Group:
 
 
 class Structure:
-    """The permutation symmetry of a network: its groups of units.
+    """The permutation symmetry of a network on the inputs it was found and proved with: its groups of units.
+
+    What these inputs do not reach is not seen: a module that branches on its input may run other operations on others,
+    where the groups need not hold. Give such a module inputs that take every branch, or a structure by hand.
+    Recurrent networks of several layers, or of both directions, give fewer groups than could move.
 
     Made by `Structure.of` a module, or by hand of a table such as
     {"hidden": ["0.weight:0", "0.bias:0", "2.weight:1"]}: the axes, TENSOR:AXIS, along which the units of a group lie.
@@ -79,7 +82,7 @@ class Structure:
         Raises:
             PathfinderError: if an operation is not known (the message names the module), or no units can be exchanged.
         """
-        twin = copy.deepcopy(module).cpu().double().eval()
+        twin = copied(module).cpu().double().eval()
         x = _doubled(inputs)
         labels = Labels(tensors_of(twin))
         with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
@@ -127,7 +130,7 @@ class Structure:
 
     def heard(self, module: nn.Module, inputs: Any) -> list[list[Tensor]]:
         """What each group hands on: for each layer that takes its units, (samples, units) over some inputs."""
-        twin = copy.deepcopy(module).eval()
+        twin = copied(module).eval()
         heard: list[list[list[Tensor]]] = []
         for part in slices(count(inputs), _AT_ONCE):  # every activation of a part is kept until its end
             labels = Labels(tensors_of(twin), listening=True)
@@ -151,7 +154,7 @@ class Structure:
             PathfinderError: if it does not, or gives nothing but zeros, NaN or infinity, which prove nothing.
         """
         self.proved = False
-        twin = copy.deepcopy(module).cpu().double().eval()
+        twin = copied(module).cpu().double().eval()
         x, name = _doubled(inputs), type(module).__name__
         with torch.no_grad():
             disturb(twin)
@@ -160,18 +163,24 @@ class Structure:
                 raise PathfinderError(
                     f"{name} gives only zeros, NaN or infinity on these inputs, which prove nothing; pass others."
                 )
-            own = {key: tensor.clone() for key, tensor in tensors_of(twin).items()}
             for permutations in orders(self._sizes):
-                moved = self.permuted(own, permutations)
-                for key, tensor in tensors_of(twin).items():
-                    tensor.copy_(moved[key])
+                self._move(twin, permutations)
                 gap = max(apart(*both) for both in zip(_outputs(twin, x), before, strict=True))
                 if gap > tolerance:
                     raise PathfinderError(
                         f"{name} with its units permuted gives other outputs (relative {gap:.1e}), so the structure is "
                         "wrong; give it by hand: a table of TENSOR:AXIS for each group of units."
                     )
+                self._move(twin, [permutation.argsort() for permutation in permutations])  # back
         self.proved = True
+
+    def _move(self, module: nn.Module, permutations: Sequence[Tensor]) -> None:
+        """Put the units of a module in another order, in place: a tensor at a time, as the module may be large."""
+        tensors = tensors_of(module)
+        for group, permutation in zip(self.groups, permutations, strict=True):
+            for place in group.places:
+                if place.tensor in tensors:
+                    tensors[place.tensor].copy_(reordered(tensors[place.tensor], place, permutation))
 
 
 def reordered(tensor: Tensor, place: Place, permutation: Tensor) -> Tensor:

@@ -137,6 +137,15 @@ def _embedded(labels: Labels, out: Tensor, weight: Tensor, index: Tensor, *_: An
     labels.tell(out, [*fixed(index.shape), columns])
 
 
+def _weight_normed(labels: Labels, out: Any, v: Tensor, g: Tensor, dim: int = 0) -> None:
+    """v g / |v|: the norm is over all axes but one, along which g goes with v, and the same in any order of theirs."""
+    own, lengths = labels.axes(v), labels.axes(g)
+    labels.join(own[dim], lengths[dim])
+    labels.fix([axis for i, axis in enumerate(lengths) if i != dim % g.ndim])
+    labels.tell(out[0], own)
+    labels.tell(out[1], lengths)
+
+
 CONSTANT = ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 _POINTWISE = (
     "relu", "relu_", "gelu", "silu", "silu_", "sigmoid", "sigmoid_", "tanh", "tanh_", "hardtanh", "hardtanh_",
@@ -166,5 +175,6 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("mean", "sum", "amax", "amin", "var", "std", "max", "min", "logsumexp"), _reduced),
     **dict.fromkeys(("argmax", "argmin"), _ranked),
     "embedding": _embedded,
+    "_weight_norm_interface": _weight_normed,
     **SHAPES,
 }

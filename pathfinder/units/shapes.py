@@ -165,7 +165,7 @@ def _repeated(labels: Labels, out: Tensor, x: Tensor, times: Sequence[int]) -> N
 SHAPES: dict[str, Rule] = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze"), _reshaped),
     "expand": _expanded,
-    **dict.fromkeys(("t", "transpose", "permute"), _permuted),
+    **dict.fromkeys(("t", "transpose", "transpose_", "permute"), _permuted),
     **dict.fromkeys(("cat", "stack"), _joined),
     **dict.fromkeys(("split", "split_with_sizes", "unsafe_split", "unsafe_chunk", "chunk"), _parts),
     "unbind": _unbound,
