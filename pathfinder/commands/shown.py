@@ -6,10 +6,12 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+_CAPTION = "A barrier is the largest of noisy means, which lies too high where a path is flat; its interval allows for it."
+
 
 def show(summary: pd.DataFrame) -> None:
     """The summary in the few columns a reader looks at first; all of them are in summary.csv."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, caption=_CAPTION, caption_justify="left")
     leading = [column for column in ("run", "pair", "path") if column in summary]
     for column in leading:
         table.add_column(column)
