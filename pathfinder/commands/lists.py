@@ -5,23 +5,33 @@ from pathlib import Path
 import pandas as pd
 
 from pathfinder.datasets import DATASETS
+from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, kinds
 from pathfinder.lookup import unknown
 from pathfinder.models import MODELS
-from pathfinder.tables import read_table, write_table
+from pathfinder.tables import KEYS, read_table, write_table
+
+_SHOWN = ("barrier", "barrier_low", "barrier_high", "max", "length_ratio")
 
 
 def compare(folders: list[Path], out: Path | None) -> pd.DataFrame:
     """The summaries of several runs in one table, each run's folder as its first column."""
     tables = []
     for folder in dict.fromkeys(folders):
-        table = read_table(folder / "summary.csv", ["pair", "path", "split", "metric", "barrier"])
-        table.insert(0, "run", str(folder))
+        table = read_table(folder / "summary.csv", [*KEYS, *_SHOWN], row=KEYS)
+        if "run" in table:
+            raise PathfinderError(f"table {folder / 'summary.csv'} has a column `run` already; give folders of runs.")
+        table.insert(0, "run", _called(folder))
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
     if out is not None:
         write_table(out, joined)
     return joined
+
+
+def _called(folder: Path) -> str:
+    """The folder as a cell; a spreadsheet would compute one that begins like a formula."""
+    return f"./{folder}" if str(folder).startswith(("=", "+", "-", "@")) else str(folder)
 
 
 def names(what: str) -> dict[str, str]:
