@@ -144,6 +144,10 @@ class Config(Checked):
                     f"nothing is to be scored between the minima of `{plan.name}`; add a curve or the line"
                 )
             titles = [curve.title for curve in plan.curves]
+            if minimum := {"a", "b"}.intersection(titles):
+                raise ValueError(
+                    f"a curve is called `{min(minimum)}`, as a minimum of its pair is; give it another name"
+                )
             both = ["", "aligned-"] if self.align else [""]
             _unlike([*(f"{how}{t}" for t in [*titles, "line"] for how in both), "ends"], "paths", "curves")
             _unlike([*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces")

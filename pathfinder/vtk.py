@@ -11,7 +11,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.figures.contours import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
-from pathfinder.tables import read_table
+from pathfinder.tables import check_file_names, read_table
 
 
 def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
@@ -26,30 +26,36 @@ def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) ->
     Raises:
         PathfinderError: if pyvista is not installed, or the run has no surface.
     """
-    table = read_table(Path(folder) / "surfaces.csv", ["name", "surface", "x", "y", "train_loss"])
-    written, scale = [], Scale(clip, log)
-    for (surface, name), rows in table[table["y"].notna()].groupby(["surface", "name"], sort=False):
-        path = Path(folder) / "vtk" / f"{surface}-{name}.vts"
-        content = _bytes(_grid(rows, scale))
-        write(path, lambda scratch, content=content: scratch.write_bytes(content))
-        written.append(path)
-    if not written:
+    source = Path(folder) / "surfaces.csv"
+    keys = ["surface", "name"]
+    table = read_table(source, [*keys, "x", "y", "train_loss"], row=[*keys, "x", "y"])
+    check_file_names(table, source, keys)
+    scale = Scale(clip, log)
+    surfaces = table[table["y"].notna()].groupby(keys, sort=False)
+    contents = {"-".join(key): _bytes(_grid(rows, scale, source)) for key, rows in surfaces}
+    if not contents:
         raise PathfinderError(f"{folder} holds profiles only; score a surface over two axes first.")
-    return written
+    written = {Path(folder) / "vtk" / f"{name}.vts": content for name, content in contents.items()}
+    for path, content in written.items():  # all made before the first is written
+        write(path, lambda scratch, content=content: scratch.write_bytes(content))
+    return list(written)
 
 
-def _grid(rows: pd.DataFrame, scale: Scale) -> Any:
+def _grid(rows: pd.DataFrame, scale: Scale, source: Path) -> Any:
     try:
         import pyvista
     except ImportError as error:
         raise PathfinderError("files for VTK need pyvista; install pathfinder[vtk].") from error
+    if len(rows) != rows["x"].nunique() * rows["y"].nunique():
+        raise PathfinderError(f"table {source} is damaged: a surface lacks points; run the experiment again.")
     rows = rows.sort_values(["y", "x"])  # VTK counts x fastest
     heights = scale.height(rows["train_loss"].clip(np.finfo(float).tiny if scale.log else None, scale.clip))
     grid = pyvista.StructuredGrid()
     grid.points = np.column_stack([rows["x"], rows["y"], heights])
     grid.dimensions = [rows["x"].nunique(), rows["y"].nunique(), 1]
     for column in rows.columns[rows.columns.get_loc("y") + 1 :]:
-        grid.point_data[column] = rows[column].to_numpy()
+        if pd.api.types.is_numeric_dtype(rows[column]):
+            grid.point_data[column] = rows[column].to_numpy()
     return grid
 
 

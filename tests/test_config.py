@@ -134,6 +134,7 @@ def test_set_changes_what_it_names(tmp_path):
         (BASE + "[[curves]]\nbends = 0\n[planes]\ncurves = ['bezier']\n", [], "a plane needs a bend, but `bezier` has"),
         (BASE + "[[curves]]\n[planes]\ncurves = ['bezir']\n", [], "names `bezir`, but the curves are"),
         (BASE + "[[curves]]\n[[curves]]\n", [], "two paths are called `bezier`"),
+        (BASE + "[[curves]]\nname = 'a'\n", [], "a curve is called `a`, as a minimum of its pair is"),
         (BASE + "[[pairs]]\n[[pairs]]\n", [], "two pairs are called `mlp`"),
         (BASE + "[[pairs]]\nreplicates = 2\n[[pairs]]\n", [], "two groups of pairs are called `mlp`"),
         ("[data]\nname = 'digits'\n", [], "a minimum needs a network"),

@@ -97,6 +97,70 @@ def test_examples_are_resampled_together():
     assert low == pytest.approx(1) == high
 
 
+def drawn(height, examples, seed, spread=0.1, points=21):
+    """Losses of some examples along a path of that height inside, with noise of their own at every point."""
+    rng = np.random.default_rng(seed)
+    inside = np.zeros(points)
+    inside[1:-1] = height
+    return np.linspace(0, 1, points), inside[:, None] + spread * rng.standard_normal((points, examples))
+
+
+def test_a_path_without_a_barrier_has_an_interval_with_none():
+    held = [barrier_interval(*drawn(0.0, 200, seed), seed)[0] == 0 for seed in range(20)]
+    assert sum(held) >= 18  # the chance of fewer is 2 % at 97.75 % each; a percentile bootstrap holds it never
+
+
+def test_the_height_of_a_plateau_lies_in_its_interval():
+    ends = [barrier_interval(*drawn(1.0, 200, seed), seed) for seed in range(20)]
+    assert sum(low <= 1 <= high for low, high in ends) >= 18
+
+
+def test_a_peak_has_hardly_a_wider_interval_than_if_it_were_known():
+    t = np.linspace(0, 1, 21)
+    heights = 1 + 0.5 * np.random.default_rng(3).standard_normal(300)
+    low, high = barrier_interval(t, np.sin(np.pi * t)[:, None] ** 2 * heights)
+    half = 1.96 * heights.std(ddof=1) / 300**0.5
+    assert 2 * half < high - low < 1.15 * 2 * half
+    assert low == pytest.approx(heights.mean() - half, rel=0.02) and high == pytest.approx(
+        heights.mean() + half, rel=0.02
+    )
+
+
+def test_rare_errors_have_an_upper_end_far_above_what_was_seen():
+    errors = np.zeros((3, 200))
+    errors[1, :2] = 100.0  # two of 200: a true rate of 3 % shows so few once in 16 times
+    low, high = barrier_interval(np.array([0, 0.5, 1]), errors)
+    assert low == 0 and 2.8 < high < 4
+
+
+def test_what_does_not_vary_has_no_width():
+    t, flat = np.linspace(0, 1, 5), np.ones((5, 40))
+    assert barrier_interval(t, flat) == (0, 0)
+    assert barrier_interval(t, flat + np.array([0, 0, 2.0, 0, 0])[:, None]) == (2, 2)
+    one = np.array([[0.0], [3.0], [1.0]])
+    assert barrier_interval(np.array([0, 0.5, 1]), one) == (2.5, 2.5)
+    # a point that is the same for all, and higher than all others can be, decides alone
+    noisy = drawn(0.0, 100, 0, points=5)[1]
+    noisy[[0, -1]] = 0
+    noisy[2] = 7.0
+    assert barrier_interval(t, noisy) == (7, 7)
+
+
+def test_an_interval_over_losses_that_overflow_is_empty():
+    values = np.ones((3, 10))
+    values[1, 4] = np.inf
+    assert np.isnan(barrier_interval(np.array([0, 0.5, 1]), values)).all()
+
+
+def test_an_interval_is_drawn_by_its_seed_and_holds_the_barrier():
+    t, values = drawn(0.3, 150, 5)
+    assert barrier_interval(t, values, 1) == barrier_interval(t, values.copy(), 1) != barrier_interval(t, values, 2)
+    for height in (0.0, 0.05, 1.0):
+        t, values = drawn(height, 150, 6)
+        low, high = barrier_interval(t, values)
+        assert 0 <= low <= read_off(t, t, values.mean(1))["barrier"] <= high
+
+
 def test_points_outside_are_drawn_but_not_summarised():
     line = Line(torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0]))
     wide = scores(line, line.grid(9, -0.5, 1.5))

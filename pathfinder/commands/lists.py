@@ -10,9 +10,9 @@ from pathfinder.geometry import Curve, kinds
 from pathfinder.lookup import unknown
 from pathfinder.models import MODELS
 from pathfinder.storage import not_an_input, replaces
-from pathfinder.tables import read_table, write_table
+from pathfinder.tables import KEYS, read_table, write_table
 
-_SHOWN = ["pair", "path", "split", "metric", "barrier"]  # columns that a summary has
+_SHOWN = ("barrier", "barrier_low", "barrier_high", "max", "length_ratio")
 
 
 def compare(folders: list[Path], out: Path | None, force: bool = False) -> pd.DataFrame:
@@ -23,8 +23,10 @@ def compare(folders: list[Path], out: Path | None, force: bool = False) -> pd.Da
     """
     tables = []
     for folder in dict.fromkeys(folders):
-        table = read_table(folder / "summary.csv", _SHOWN)
-        table.insert(0, "run", str(folder))
+        table = read_table(folder / "summary.csv", [*KEYS, *_SHOWN], row=KEYS)
+        if "run" in table:
+            raise PathfinderError(f"table {folder / 'summary.csv'} has a column `run` already; give folders of runs.")
+        table.insert(0, "run", _called(folder))
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
     if out is not None:
@@ -38,9 +40,14 @@ def compare(folders: list[Path], out: Path | None, force: bool = False) -> pd.Da
 def _is_comparison(path: Path) -> bool:
     """Whether a file is a table that `compare` wrote: a summary with the runs before it."""
     try:
-        return list(read_table(path, _SHOWN).columns[:1]) == ["run"]
+        return list(read_table(path, [*KEYS, *_SHOWN]).columns[:1]) == ["run"]
     except PathfinderError:
         return False
+
+
+def _called(folder: Path) -> str:
+    """The folder as a cell; a spreadsheet would compute one that begins like a formula."""
+    return f"./{folder}" if str(folder).startswith(("=", "+", "-", "@")) else str(folder)
 
 
 def names(what: str) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Figures: drawn from the CSV files of a run alone, so that they can be redrawn years later."""
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,10 +21,12 @@ from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
-from pathfinder.tables import read_table
+from pathfinder.tables import check_file_names, read_table
 
-_DRAWN = ("paths", "plane", "training", "weights", "profile", "contours", "filled", "relief", "curvature", "ratio")
-_DRAWN += ("barriers",)
+# What figures are called, before .png
+_OURS = re.compile(
+    r"(paths|plane|training|profile|contours|filled|relief|curvature|ratio|barriers)-\w[\w.+:-]*|weights(-\d+)?"
+)
 _COLUMNS = {
     "paths": ["pair", "path", "t"],
     **{name: ["pair", "plane", "x", "y"] for name in ("planes", "plane_markers", "plane_paths")},
@@ -35,6 +39,8 @@ _COLUMNS = {
     "summary": ["pair", "group"],
     "barriers": ["group", "a", "b", "method", "train_loss_barrier"],
 }
+_EMPTY = {"curvature": ["name"]}  # a path leads through no minimum
+_ROW = {"surfaces": ["pair", "name", "surface", "x", "y"], "planes": ["pair", "plane", "x", "y"]}
 
 
 def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
@@ -54,7 +60,7 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
     folder = _existing(folder)
     groups = _groups(folder)
     has = {path.stem for path in folder.glob("*.csv")}
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), _from([folder]):
         figures = _of_paths(folder, has, groups) | _of_landscapes([folder], Scale(clip, log))
         if "training" in has:
             figures |= training_figures(_table(folder, "training"), groups)
@@ -66,9 +72,10 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
         if not figures and "curvature" not in has:
             raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
         drawn = _save(figures, folder)
-    for path in set((folder / "figures").glob("*.png")) - set(drawn):
-        if path.stem.partition("-")[0] in _DRAWN:  # of a table that is no longer there
-            path.unlink()
+    if (folder / "run.json").is_file():  # else the folder may be anybody's
+        for path in set((folder / "figures").glob("*.png")) - set(drawn):
+            if _OURS.fullmatch(path.stem) and path.is_file() and not path.is_symlink():  # its table is no longer there
+                path.unlink()
     return drawn
 
 
@@ -80,8 +87,9 @@ def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = 
     Raises:
         PathfinderError: if none of the folders holds a table of these.
     """
-    with mpl.rc_context(STYLE):
-        figures = _of_landscapes([_existing(folder) for folder in folders], Scale(clip, log))
+    folders = [_existing(folder) for folder in folders]
+    with mpl.rc_context(STYLE), _from(folders):
+        figures = _of_landscapes(folders, Scale(clip, log))
         if not figures:
             raise PathfinderError(f"{listed(map(str, folders))} hold no surfaces.csv and no curvature.csv; score some.")
         return _save(figures, Path(out))
@@ -122,15 +130,38 @@ def _named(folder: Path, name: str, title: str) -> pd.DataFrame:
     return table.assign(pair=title + table["pair"], name=[title + scored.get(one, one) for one in names])
 
 
+@contextmanager
+def _from(folders: Sequence[Path]) -> Iterator[None]:
+    """What goes wrong while tables are drawn, where each was fine by itself, is the tables' fault, in one line."""
+    try:
+        yield
+    except PathfinderError:
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PathfinderError(
+            f"the tables of {listed(map(str, folders))} do not fit together and cannot be drawn ({reason}); "
+            "run the experiment again."
+        ) from error
+
+
 def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    return [_saved(figure, folder / "figures" / f"{name}.png") for name, figure in figures.items()]
+    """Write the figures; all are drawn before the first is written."""
+    contents = {folder / "figures" / f"{_file_name(name)}.png": _png(figure) for name, figure in figures.items()}
+    for path, content in contents.items():
+        write(path, lambda scratch, content=content: scratch.write_bytes(content))
+    return list(contents)
 
 
-def _saved(figure: Figure, path: Path) -> Path:
+def _file_name(name: str) -> str:
+    """A figure's name, with the folder of its run in it where there are several, as the name of a file."""
+    return name.replace("/", "-").replace("\\", "-")
+
+
+def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
-    write(path, lambda scratch: scratch.write_bytes(content.getvalue()))
-    return path
+    return content.getvalue()
 
 
 def _groups(folder: Path) -> dict[str, str]:
@@ -148,4 +179,8 @@ def _existing(folder: str | Path) -> Path:
 def _table(folder: Path, name: str) -> pd.DataFrame:
     """A table of a run with the columns its figures need, or one without rows."""
     path, columns = folder / f"{name}.csv", _COLUMNS[name]
-    return read_table(path, columns) if path.exists() else pd.DataFrame(columns=columns)
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
+    table = read_table(path, columns, _EMPTY.get(name, ()), _ROW.get(name, ()))
+    check_file_names(table, path)
+    return table
