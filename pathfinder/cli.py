@@ -342,13 +342,16 @@ def main() -> None:
 
 
 def _shown(others: Callable[..., None]) -> Callable[..., None]:
-    """What shows a warning: ours as one line, any other as before."""
+    """What shows a warning: ours once, as one line; any other as before."""
     from pathfinder.errors import PathfinderWarning
 
+    said = set()
+
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
-        if issubclass(category, PathfinderWarning):
+        if issubclass(category, PathfinderWarning) and str(message) not in said:
+            said.add(str(message))
             print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
-        else:
+        elif not issubclass(category, PathfinderWarning):
             others(message, category, *place)
 
     return show

@@ -1,5 +1,6 @@
 """Config files: TOML, with other values for other scales, and changes from the command line."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:  # also a number of thousands of digits
         raise PathfinderError(f"config {file} is no valid TOML: {reason(error)}.") from error
-    raw.setdefault("name", file.stem)
+    raw.setdefault("name", re.sub(r"[^A-Za-z0-9._+-]+", "-", file.stem).lstrip("._+-") or "experiment")
     scales = raw.pop("scales", {})
     if scale is not None:
         if not isinstance(scales, dict) or not all(isinstance(table, dict) for table in scales.values()):

@@ -3,6 +3,7 @@
 A point stands alone: its score is the same bit for bit in any order, chunk or company.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.data import Source, as_source
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.geometry import Curve, Geometry
 from pathfinder.lookup import unknown
 from pathfinder.losses import PerExample, cross_entropy, default_metrics, per_example
@@ -110,6 +111,13 @@ class Evaluator:
                     f"re-estimating BatchNorm needs the split `train`, got {', '.join(whole)}; pass batch_norm_data=."
                 )
             self._norm_source = source.subset(batch_norm_examples, seed + 1)
+            if batch_norm == "reestimate" and repair is None and (source.crop or source.flip):
+                warnings.warn(
+                    "BatchNorm is re-estimated from clean images, but training crops or flips them; scores may be "
+                    "worse than the networks' own. batch_norm = augmented re-estimates from images as in training.",
+                    PathfinderWarning,
+                    stacklevel=2,
+                )
             if batch_norm == "augmented":
                 self._norm_source.subset(1, 0).moved(0)  # a split that cannot be augmented shows now
         if space.has_statistics and batch_norm == "interpolate" and len(self._statistics) < 2:

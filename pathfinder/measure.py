@@ -1,5 +1,6 @@
 """Measurements: all that a run scores of its minima, and of the paths between them; each piece kept as it is done."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from pathfinder.align import aligned
 from pathfinder.config import Config, Plan
 from pathfinder.curvature import curvature_table
 from pathfinder.data import Source
+from pathfinder.errors import PathfinderWarning
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.folder import RunFolder, fingerprints
 from pathfinder.geometry import Curve, Geometry, Line
@@ -140,6 +142,7 @@ class Measurements:
         """The paths of a pair, what is rescored of them, their planes, and the curvature along them."""
         scored = {name: self._path(pair, name) for name in pair.paths}
         epochs = {name: path.epochs for name, path in pair.paths.items()} if self.config.align else None
+        self._compare_ends(pair, scored)
         self.results.add_paths(pair.plan.group, pair.plan.name, scored, epochs)
         if self.config.score.rescore:
             self._rescore(pair, scored)
@@ -196,6 +199,30 @@ class Measurements:
                 scored = evaluator.score(plane, grid, progress=progress, stage=stage)
             t = path.curve.grid(self.config.score.points)
             self.results.add_plane(plan.name, name, plane, scored, pair.curves, t)
+
+    def _compare_ends(self, pair: Pair, scored: dict[str, Scores]) -> None:
+        """Say where re-estimating BatchNorm makes an end of a path another network than the one that was trained."""
+        if not pair.space.has_statistics or self.config.score.batch_norm not in ("reestimate", "augmented"):
+            return
+        name, path = next(iter(pair.paths.items()))
+        key = self._scoring_key("ends as trained", path.key)
+        with self.folder.stage(f"ends {pair.plan.name}", key) as (stage, _):
+            if (kept := stage.load()) is None:
+                evaluator = self._evaluator(pair.space)
+                ends = zip((path.curve.start, path.curve.end), path.statistics, strict=True)
+                stage.save(kept := {"ends": [evaluator.at(theta, statistics) for theta, statistics in ends]})
+        table = scored[name].table.set_index("t")
+        for side, t, own in zip("ab", (0.0, 1.0), kept["ends"], strict=True):
+            for column in [column for column in own if f"{column}_se" in own]:
+                if abs(table.loc[t, column] - own[column]) > 2 * own[f"{column}_se"]:
+                    warnings.warn(
+                        f"{pair.plan.name}-{side} with re-estimated BatchNorm has {column.replace('_', ' ')} "
+                        f"{table.loc[t, column]:.4g}, but {own[column]:.4g} with the statistics it was trained with, "
+                        "more than two standard errors apart; see batch_norm in [score].",
+                        PathfinderWarning,
+                        stacklevel=2,
+                    )
+                    break
 
     def _rescore(self, pair: Pair, scored: dict[str, Scores]) -> None:
         """The ends, and where each path is worst, on all examples, if not all were scored before."""

@@ -161,3 +161,9 @@ def test_mistakes_are_named_in_the_users_spelling(text, changes, words, tmp_path
 def test_a_missing_config_is_named(tmp_path):
     with pytest.raises(PathfinderError, match="config .*no.toml does not exist"):
         load_config(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize(("file", "name"), [("my run.toml", "my-run"), ("_é.toml", "experiment"), ("a+b.toml", "a+b")])
+def test_an_experiment_is_called_after_its_file_as_far_as_names_allow(file, name, tmp_path):
+    (tmp_path / file).write_text("[data]\nname = 'digits'\n[model]\nname = 'mlp'\n")
+    assert load_config(tmp_path / file).name == name

@@ -23,6 +23,7 @@ from pathfinder import (
     random_directions,
 )
 from pathfinder.configfile import load_config
+from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment import Experiment
 from pathfinder.storage import load_weights
 from pathfinder.tables import read_table
@@ -256,6 +257,7 @@ def test_every_two_minima_of_a_group_are_matched(tmp_path):
     assert (matched < plain).all() and (tmp_path / "run" / "figures" / "barriers-mlp.png").exists()
 
 
+@pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")
 def test_augmented_data_is_another_fit(tiny, tmp_path):
     changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]
     losses = []
@@ -390,3 +392,21 @@ def test_divergence_keeps_the_last_good_weights(tiny, tmp_path):
     assert str(kept) in str(error.value)
     assert all(tensor.isfinite().all() for tensor in load_weights(kept).values())
     assert not list((tmp_path / "run").rglob("*.csv"))
+
+
+def test_batchnorm_that_is_not_as_it_was_trained_is_said(tiny, tmp_path):
+    changes = ["data.crop=2", "minimum.epochs=6", "curve.epochs=1", "planes.points=2", "score.points=2"]
+    changes += ["score.examples=1437", "score.batch_norm_examples=1437"]
+    with pytest.warns(PathfinderWarning) as said:
+        Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    texts = {str(one.message) for one in said}
+    assert any("re-estimated from clean images, but training crops or flips" in text for text in texts)
+    measured = [text for text in texts if "with the statistics it was trained with" in text]
+    minima = read_table(tmp_path / "run" / "minima.csv").set_index("name")["train_loss"]
+    paths = read_table(tmp_path / "run" / "paths.csv").query("path == 'line'").set_index("t")["train_loss"]
+    for side, t in (("a", 0), ("b", 1)):
+        text = f"convnet-bn-{side} with re-estimated BatchNorm has train loss {paths[t]:.4g}, but "
+        far = abs(paths[t] - minima[f"convnet-bn-{side}"]) > 0.1
+        assert not far or any(one.startswith(f"{text}{minima[f'convnet-bn-{side}']:.4g} ") for one in measured)
+    assert measured
+    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored"]), tmp_path / "run").run()
