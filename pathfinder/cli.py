@@ -369,8 +369,8 @@ def _run(config: Any, folder: Path, fresh: bool) -> None:
 
 def _ends_key(a: Path, b: Path) -> str:
     """A short name for two files of weights, so that another pair is another experiment."""
-    from pathfinder.keys import key_of
     from pathfinder.storage import digest
+    from pathfinder.storage.keys import key_of
 
     return key_of(digest(a), digest(b))[:8]
 

@@ -19,7 +19,6 @@ from pathfinder.errors import PathfinderError
 from pathfinder.fit import fit_curve, fit_minimum
 from pathfinder.folder import Report, RunFolder, quiet
 from pathfinder.geometry import Curve, Line, kind_named
-from pathfinder.keys import key_of
 from pathfinder.measure import Measurements, Pair, PairPath, Trained
 from pathfinder.networks import (
     Network,
@@ -36,6 +35,7 @@ from pathfinder.repair import Repair
 from pathfinder.results import Results
 from pathfinder.scoring import Align, Curvature, Planes, Scoring, Surface
 from pathfinder.storage import digest
+from pathfinder.storage.keys import key_of
 from pathfinder.tensors import same_network
 from pathfinder.units import Structure
 from pathfinder.weights import WeightSpace

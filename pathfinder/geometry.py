@@ -105,7 +105,7 @@ class Geometry(nn.Module, ABC):
             rows = geometry.rows()
         except Exception as error:  # whatever tensors that are missing, or of other shapes, make it raise
             raise PathfinderError(
-                f"curve {path} holds no whole {kind.kind()} ({reason(error)}); make it anew."
+                f"curve {path} holds no whole {kind.kind()} ({reason(error).rstrip('.')}); make it anew."
             ) from error
         if not all(row.ndim == 1 and row.is_floating_point() and row.isfinite().all() for row in rows) or (
             len({(row.shape, row.dtype) for row in rows}) > 1

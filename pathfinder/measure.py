@@ -20,13 +20,13 @@ from pathfinder.errors import PathfinderWarning
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.folder import RunFolder, fingerprints
 from pathfinder.geometry import Curve, Geometry, Line
-from pathfinder.keys import code_of, key_of
 from pathfinder.landscape import landscape, trajectory_in
 from pathfinder.plane import Plane
 from pathfinder.repair import Repair
 from pathfinder.results import Results
 from pathfinder.scores import Scores
 from pathfinder.scoring import Align, Curvature, Planes, Scoring, Surface
+from pathfinder.storage.keys import code_of, key_of
 from pathfinder.weights import WeightSpace
 
 _ALL = {"examples": None, "batch_norm_examples": None}

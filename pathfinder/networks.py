@@ -17,7 +17,6 @@ from pathfinder.data import Source
 from pathfinder.descent import DivergedError
 from pathfinder.errors import PathfinderError, brief, listed
 from pathfinder.geometry import Curve
-from pathfinder.keys import code_of
 from pathfinder.lookup import users_code
 from pathfinder.losses import cross_entropy
 from pathfinder.models import build_model, check_described
@@ -30,6 +29,7 @@ from pathfinder.storage import (
     replaces,
     save_tensors,
 )
+from pathfinder.storage.keys import code_of
 from pathfinder.tensors import load_state, tensors_of
 from pathfinder.weights import WeightSpace
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pathfinder.keys import code_of, is_import_path
 from pathfinder.lookup import by_import_path
+from pathfinder.storage.keys import code_of, is_import_path
 from pathfinder.tables import read_table
 
 

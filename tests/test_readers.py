@@ -115,11 +115,11 @@ CURVES = {
     "no start": ({"start": None}, "no whole bezier ('start')"),
     "no bends": ({"bends": None}, "no whole bezier ('bends')"),
     "ends of two lengths": ({"end": torch.ones(4)}, "no whole bezier"),
-    "bends of another length": ({"bends": torch.ones(1, 4)}, "anchors of one length"),
-    "bends as a vector": ({"bends": torch.ones(3)}, "anchors of one length"),
+    "bends of another length": ({"bends": torch.ones(1, 4)}, "no whole bezier (bends must be (bends, 3)"),
+    "bends as a vector": ({"bends": torch.ones(3)}, "write bends[None] for one bend"),
     "whole numbers": ({name: t.long() for name, t in CURVE.items()}, "no whole bezier"),
     "bends of another type": ({"bends": torch.ones(1, 3, dtype=torch.float64)}, "torch.float64 (3,)"),
-    "NaN": ({"end": torch.ones(3) * torch.nan}, "real and finite numbers"),
+    "NaN": ({"end": torch.ones(3) * torch.nan}, "holds NaN or infinity"),
 }
 
 

@@ -91,3 +91,9 @@ def test_a_stage_is_trusted_under_its_own_key_only(tmp_path):
     (tmp_path / "s.pt").write_bytes(b"damaged")
     assert stage.load() is None
     assert Stage(tmp_path / "s.pt", "key", every=0.0).due()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(PathfinderError, match="is a pipe or a device; name a file"):
+        load_weights(tmp_path / "pipe.pt")

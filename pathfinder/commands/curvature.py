@@ -11,10 +11,10 @@ from pathfinder.commands.target import Target, counted, target_of
 from pathfinder.curvature import curvature_table
 from pathfinder.evaluate import Evaluator
 from pathfinder.folder import Report, RunFolder, fingerprints
-from pathfinder.keys import key_of
 from pathfinder.lookup import unknown
 from pathfinder.plane import Ray
 from pathfinder.results import Results
+from pathfinder.storage.keys import key_of
 
 _PLACES = {"point": (1,), "path": (1, 2), "surface": (1,)}  # how many files
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from pathfinder.config import Minimum, Model
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, Geometry, Line, PolyChain
-from pathfinder.keys import code_of
 from pathfinder.networks import (
     data_of,
     load_curve_state,
@@ -19,6 +18,7 @@ from pathfinder.networks import (
     probe,
 )
 from pathfinder.storage import digest, load_weights
+from pathfinder.storage.keys import code_of
 from pathfinder.tensors import load_state
 from pathfinder.weights import WeightSpace
 

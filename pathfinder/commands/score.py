@@ -11,10 +11,10 @@ from pathfinder.commands.target import FILES, LANDSCAPES, counted, target_of
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator
 from pathfinder.folder import Report, RunFolder, fingerprints
-from pathfinder.keys import key_of
 from pathfinder.lookup import unknown
 from pathfinder.networks import may_replace, weights_file
 from pathfinder.results import Results
+from pathfinder.storage.keys import key_of
 
 
 def score(

@@ -11,7 +11,6 @@ from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import fit_minimum
 from pathfinder.folder import Report, fingerprints
-from pathfinder.keys import code_of, key_of
 from pathfinder.networks import (
     last_good,
     may_replace,
@@ -23,6 +22,7 @@ from pathfinder.networks import (
 )
 from pathfinder.recipe import Recipe
 from pathfinder.storage import Stage, locked, remove_scratch
+from pathfinder.storage.keys import code_of, key_of
 from pathfinder.weights import WeightSpace
 
 

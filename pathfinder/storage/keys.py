@@ -53,7 +53,7 @@ def code_of(name: str) -> str | None:
 
 @cache
 def _package_digest() -> str:
-    home, total = Path(__file__).parent, hashlib.sha256()
+    home, total = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(home.rglob("*.py")):
         total.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()[:16]

@@ -1,0 +1,36 @@
+"""Files, and nothing about what they mean: written whole, read without ever running what they contain."""
+
+from pathfinder.storage.checkpoints import check_unpacked, load_weights
+from pathfinder.storage.files import (
+    digest,
+    existing_file,
+    is_scratch,
+    not_an_input,
+    remove_scratch,
+    replaces,
+    write,
+    write_json,
+    write_text,
+)
+from pathfinder.storage.locks import locked
+from pathfinder.storage.stage import Stage
+from pathfinder.storage.tensors import load_header, load_tensors, save_tensors
+
+__all__ = [
+    "Stage",
+    "check_unpacked",
+    "digest",
+    "existing_file",
+    "is_scratch",
+    "load_header",
+    "load_tensors",
+    "load_weights",
+    "locked",
+    "not_an_input",
+    "remove_scratch",
+    "replaces",
+    "save_tensors",
+    "write",
+    "write_json",
+    "write_text",
+]

@@ -1,0 +1,99 @@
+"""Checkpoints of anybody's, read without ever running what they contain."""
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pathfinder.errors import PathfinderError, brief, listed, reason
+from pathfinder.storage.files import existing_file
+from pathfinder.storage.tensors import load_tensors
+
+_WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net")
+_DEEPEST = 9  # wrappings that are taken off; a pickle may hold itself
+_PREFIXES = ("module.", "_orig_mod.")
+
+
+def load_weights(path: str | Path) -> dict[str, Tensor]:
+    """A state dict from anybody's checkpoint. Nothing in it is run: neither pickled code nor what it names.
+
+    Takes safetensors, and torch files (`.pt`, `.pth`, `.th`, `.t7`) read with `weights_only=True`; the usual
+    wrappings (`state_dict`, `model`, ...) and prefixes (`module.`, `_orig_mod.`) are taken off.
+
+    Raises:
+        PathfinderError: if the file is missing, damaged, holds code, or holds no plain tensors by name.
+    """
+    path = existing_file(path, "checkpoint")
+    content = load_tensors(path)[0] if path.suffix == ".safetensors" else load_torch(path)
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            break
+        inner = [content[key] for key in _WRAPPINGS if isinstance(content.get(key), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    if not isinstance(content, Mapping) or not any(
+        isinstance(value, Tensor) and isinstance(name, str) for name, value in content.items()
+    ):
+        keys = listed(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        raise PathfinderError(
+            f"checkpoint {path} holds no state dict but {keys or 'nothing'}; save model.state_dict()."
+        )
+    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor) and isinstance(name, str)}
+    for prefix in _PREFIXES * 2:  # put there by wrappers of the whole network, so on every name
+        if all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    for name, value in tensors.items():
+        if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
+            kind = "quantized" if value.is_quantized else brief(value.layout if value.device.type == "cpu" else "empty")
+            raise PathfinderError(
+                f"checkpoint {path}: `{brief(name)}` is {kind} ({brief(value.dtype)}); save plain tensors with values."
+            )
+    return tensors
+
+
+def load_torch(path: Path) -> Any:
+    """What a torch file holds: tensors and plain values, or an error.
+
+    Raises:
+        PathfinderError: if it is damaged, or holds anything else.
+    """
+    try:
+        check_unpacked(path)
+        with warnings.catch_warnings(action="ignore"):  # torch muses about old pickles; they are refused or read
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except PathfinderError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise PathfinderError(
+            f"checkpoint {path} is damaged or holds more than tensors, and is not unpickled because that could "
+            "run its code; save model.state_dict() with torch.save or as safetensors."
+        ) from error
+    except Exception as error:  # whatever a damaged file makes the reader raise: IndexError, struct.error and others
+        raise PathfinderError(f"checkpoint {path} cannot be read ({reason(error)}); is it cut short?") from error
+
+
+_DENSEST, _HARMLESS = 500, 2**28  # bytes out of one that is packed, where more than 256 MiB come out
+
+
+def check_unpacked(path: Path) -> None:
+    """Look at the table of an archive, before anything is unpacked, for one that is made to fill the memory.
+
+    Raises:
+        PathfinderError: if it is small itself and would unpack to hundreds of times its size.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > _HARMLESS and unpacked > _DENSEST * packed:
+        raise PathfinderError(
+            f"{path} would unpack {packed / 2**20:.3g} MiB to {unpacked / 2**30:.3g} GiB, which no real file does; "
+            "it is not read."
+        )

@@ -1,0 +1,122 @@
+"""Files: written whole and renamed into place."""
+
+import glob
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from pathfinder.errors import PathfinderError, brief, reason
+
+
+def write(path: str | Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write a temporary file beside `path`, then rename it: a reader sees the old file or the new one.
+
+    Raises:
+        PathfinderError: if the file cannot be written; what was there before is untouched.
+    """
+    path = Path(path)
+    scratch = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        name = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less the user's umask
+        scratch = name
+        fill(scratch)
+        with scratch.open("rb") as written:
+            os.fsync(written.fileno())
+        scratch.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise PathfinderError(
+            f"cannot write {path}: {_failure(error)}; free some space or choose another place."
+        ) from error
+    finally:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+
+
+def is_scratch(path: Path) -> bool:
+    """Whether a file is what `write` leaves behind when it is killed, of a file with one of our suffixes."""
+    return re.fullmatch(r"\..+\.(csv|json|pt|safetensors|png|vts)\.[a-z0-9_]{8}\.tmp", path.name) is not None and (
+        path.is_file() and not path.is_symlink()
+    )
+
+
+def _failure(error: BaseException) -> str:
+    """Why a file could not be written, in the words of the operating system where they are to be had."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return reason(error)
+
+
+def digest(path: str | Path) -> str:
+    """A short name for what a file holds."""
+    with existing_file(path, "file").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:
+    """The path of an output, if it is none of the inputs.
+
+    Raises:
+        PathfinderError: if it is.
+    """
+    if any(path.exists() and one.exists() and path.samefile(one) for one in inputs):
+        raise PathfinderError(f"--out must be a new file, but {path} is one of the inputs; choose another.")
+    return path
+
+
+def replaces(path: Path) -> PathfinderError:
+    """The error for an output that would replace a file that the same command did not make."""
+    return PathfinderError(
+        f"{path} exists, and is not what this command with these settings made; choose another file, or replace it "
+        "with --force."
+    )
+
+
+def remove_scratch(path: Path) -> None:
+    """Remove what `write` left of this file when it was killed."""
+    for entry in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        if entry.is_file():
+            entry.unlink()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole."""
+    write(path, lambda scratch: scratch.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write a value as indented JSON."""
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def existing_file(path: str | Path, what: str) -> Path:
+    """The path, if it is a file that exists.
+
+    Raises:
+        PathfinderError: if nothing is there, a folder is, or it may not be read.
+    """
+    path = Path(path)
+    try:
+        folder, there = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:  # a name too long, say
+        problem = getattr(error, "strerror", None) or reason(error)
+        raise PathfinderError(f"{what} {brief(path)} cannot be read ({problem}); check the spelling.") from error
+    if folder:
+        raise PathfinderError(f"{what} must be a file, but {path} is a folder; name a file in it.")
+    if not there:
+        raise PathfinderError(f"{what} {brief(path)} does not exist; check the spelling and the folder you are in.")
+    if not path.is_file():  # reading a pipe or a device may never end
+        raise PathfinderError(f"{what} must be a file, but {path} is a pipe or a device; name a file.")
+    if not os.access(path, os.R_OK):
+        raise PathfinderError(f"{what} {path} may not be read; check its permissions.")
+    return path
