@@ -44,14 +44,22 @@ def is_tree(value: Any) -> bool:
     return isinstance(value, Tensor)
 
 
+def has_tensors(tree: Tree) -> bool:
+    """Whether a tree, of any depth, holds tensors and nothing else but None."""
+    found = leaves(tree)
+    return any(leaf is not None for leaf in found) and all(leaf is None or isinstance(leaf, Tensor) for leaf in found)
+
+
 def tensors_from(value: Any) -> Any:
     """A tree with its NumPy arrays as tensors that share their memory where they can; anything else as it is."""
     if isinstance(value, np.ndarray):
         return _tensor_from(value)
-    if isinstance(value, Mapping) and any(isinstance(part, np.ndarray) for part in value.values()):
-        return {key: tensors_from(part) for key, part in value.items()}
-    if isinstance(value, tuple | list) and any(isinstance(part, np.ndarray) for part in value):
-        return tuple(tensors_from(part) for part in value)
+    if isinstance(value, Mapping):
+        made = {key: tensors_from(part) for key, part in value.items()}
+        return made if any(made[key] is not part for key, part in value.items()) else value
+    if isinstance(value, tuple | list):
+        made = tuple(tensors_from(part) for part in value)
+        return made if any(new is not old for new, old in zip(made, value, strict=True)) else value
     return value
 
 
