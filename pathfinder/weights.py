@@ -123,12 +123,14 @@ class WeightSpace:
 
     def state_dict(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, Tensor]:
         """A full state dict of the module at theta, with these running statistics or the module's own."""
+        self._check(theta)
         tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
         names = {alias: name for name, aliases in self._aliases.items() for alias in aliases}
         return {key: tensors[names[key]].clone() for key in self.network.state_dict() if key in names}
 
     def module(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> nn.Module:
         """A copy of the module with the weights theta."""
+        self._check(theta)
         twin = copied(self.network).to(theta.device)
         tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
         with torch.no_grad():
@@ -145,6 +147,12 @@ class WeightSpace:
 
     def parts(self, vector: Float[Tensor, " weights"]) -> dict[str, Tensor]:
         """Any vector of this space, such as a direction, in the shapes of the tensors, as views by their names."""
+        self._check(vector)
+        pieces = zip(self.names, vector.split(self._sizes), self._shapes, strict=True)
+        return {name: piece.view(shape) for name, piece, shape in pieces}
+
+    def _check(self, vector: Any) -> None:
+        """Raise a PathfinderError where something is no vector of this space."""
         if not isinstance(vector, Tensor) or vector.shape != (self.size,):
             shape = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
             raise PathfinderError(f"theta must be a tensor and have shape ({self.size},), got {shape}.")
@@ -152,8 +160,6 @@ class WeightSpace:
             raise PathfinderError(
                 f"theta must hold floating-point weights, got {vector.dtype}; see WeightSpace.vector."
             )
-        pieces = zip(self.names, vector.split(self._sizes), self._shapes, strict=True)
-        return {name: piece.view(shape) for name, piece, shape in pieces}
 
     def joined(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " weights"]:
         """The vector whose `parts` these are, as a copy; tensors of other names are left out."""
