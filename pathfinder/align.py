@@ -10,12 +10,13 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from pathfinder.checks import came, of_kind, statistics_of, vector_of, whole
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.inner import inner
 from pathfinder.precision import doubled
 from pathfinder.progress import Progress, silent
-from pathfinder.tree import count, mapped
+from pathfinder.tree import count, has_tensors, mapped, tensors_from
 from pathfinder.units import Group, Place, Structure, known, reordered
 from pathfinder.weights import WeightSpace
 
@@ -143,8 +144,12 @@ def match_weights(
     Raises:
         PathfinderError: if neither inputs nor structure are given, or the structure is refused.
     """
-    if seed < 0:
-        raise PathfinderError(f"the seed must be 0 or more, got {seed}.")
+    a, b = _ends(space, a, b)
+    whole(seed, "the seed", 0)
+    whole(orders, "orders", 1)
+    whole(sweeps, "sweeps", 0)
+    if statistics is not None:
+        statistics_of(statistics, space.statistics_size)
     structure = _given(space, inputs, structure)
     theirs, ours = space.parts(a.detach()), space.parts(b.detach())
     best: tuple[float, list[Tensor], list[float]] | None = None
@@ -155,8 +160,6 @@ def match_weights(
         if best is None or found[1][-1] > best[0]:
             best = found[1][-1], *found
         progress(order + 1, orders)
-    if best is None:
-        raise PathfinderError(f"matching needs 1 order or more, got {orders}.")
     return _aligned(space, b, structure, best[1], statistics, best[2], tried)
 
 
@@ -180,10 +183,16 @@ def match_activations(
         inputs: a batch, some hundred examples; the structure is found from the first two.
         statistics: running statistics of BatchNorm at a and at b; b's move along.
     """
+    a, b = _ends(space, a, b)
+    inputs = _inputs(inputs)
     if count(inputs) < 2:
         raise PathfinderError(f"correlations need 2 examples or more, got {count(inputs)}.")
     if space.has_statistics and statistics is None:
         raise PathfinderError("a network with BatchNorm needs statistics=(those at a, those at b).")
+    if statistics is not None:
+        if not isinstance(statistics, tuple | list) or len(statistics) != 2:
+            raise PathfinderError(f"statistics must be a pair, (those at a, those at b), got {came(statistics)}.")
+        statistics = tuple(statistics_of(one, space.statistics_size, "each of the statistics") for one in statistics)
     structure = _given(space, mapped(lambda leaf: leaf[:2], inputs), structure)
     own = statistics or (None, None)
     heard = [structure.heard(space.module(theta, given), inputs) for theta, given in zip((a, b), own, strict=True)]
@@ -198,14 +207,31 @@ def match_activations(
     return _aligned(space, b, structure, permutations, own[1], objective, objective[1:])
 
 
+def _ends(space: WeightSpace, a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """The weights of two networks of a space."""
+    of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+    return vector_of(a, space.size, "a"), vector_of(b, space.size, "b")
+
+
+def _inputs(given: Any) -> Any:
+    """Inputs as the module takes them, NumPy arrays as tensors."""
+    inputs = tensors_from(given)
+    if not has_tensors(inputs):
+        raise PathfinderError(
+            f"inputs must be a tensor, or a tuple or dict of the module's arguments, got {came(given)}."
+        )
+    return inputs
+
+
 def _given(space: WeightSpace, inputs: Any, structure: Structure | None) -> Structure:
     if structure is None and inputs is None:
         raise PathfinderError("finding which units can be permuted needs a few inputs; pass inputs= or structure=.")
     if structure is None:
-        return structure_of(space, inputs)
+        return structure_of(space, _inputs(inputs))
+    of_kind(structure, Structure, "structure", "make one with Structure.of or Structure.by_hand")
     structure = _moving(space, structure)
     if inputs is not None:
-        structure.prove(space.network, inputs)
+        structure.prove(space.network, _inputs(inputs))
     if not structure.proved:
         raise PathfinderError("this structure was not proved; pass inputs=, a few on which it is.")
     return structure

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-from pathfinder.data import as_source
+from pathfinder.checks import number, of_kind, statistics_of, users, vector_of, whole
+from pathfinder.data import as_source, understood
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Geometry
 from pathfinder.kernels import plain_kernels
@@ -34,15 +35,15 @@ _DENSE = 24  # weights up to which every column of the Hessian costs less than a
 
 def _can_end(tolerance: float, most: int) -> None:
     """Raise a PathfinderError where a Lanczos run could not begin, or could not be said to have converged."""
-    if not 0 < tolerance < math.inf:
+    if not 0 < number(tolerance, "tolerance") < math.inf:
         raise PathfinderError(f"tolerance must be above 0 and finite, got {tolerance}.")
-    if most < LEAST_PRODUCTS:
+    if whole(most, "most") < LEAST_PRODUCTS:
         raise PathfinderError(f"the extremes need {LEAST_PRODUCTS} products or more, got {most}.")
 
 
 def _enough(samples: int) -> None:
     """Raise a PathfinderError where a trace would have no standard error."""
-    if samples < 2:
+    if whole(samples, "samples") < 2:
         raise PathfinderError(f"the trace needs 2 samples or more, got {samples}.")
 
 
@@ -127,10 +128,14 @@ class Hessian:
         batch_size: int = 256,
         device: str = "cpu",
     ) -> None:
-        self.space, self.loss, self.batch_size = space, loss or cross_entropy, batch_size
+        of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+        self.space, self.batch_size = space, whole(batch_size, "batch_size", 1)
+        self.loss = cross_entropy if loss is None else users(loss, "loss")
         self.device = device_named(device)
         space.on(self.device)  # weights that the device cannot hold show now
-        self.theta = theta.detach().to(self.device)
+        self.theta = vector_of(theta, space.size, "theta").detach().to(self.device)
+        if statistics is not None:
+            statistics_of(statistics, space.statistics_size)
         self.data = as_source(data).to(self.device)
         self.products = 0
         self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device)
@@ -140,13 +145,17 @@ class Hessian:
 
     def product(self, vector: Float[Tensor, " weights"]) -> Float[Tensor, " weights"]:
         """H v, in one pass over the data: the gradient of the gradient along v."""
+        if not isinstance(vector, Tensor) or vector.shape != self.theta.shape:
+            shape = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
+            raise PathfinderError(f"a vector must be a tensor of shape ({len(self)},), got {shape}.")
         vector = vector.to(self.theta)
 
         def slope(theta: Tensor, fixed: Fixed, x: Any, y: Any) -> Tensor:
             return torch.dot(torch.func.grad(self._summed)(theta, fixed, x, y), vector)
 
         total, examples = torch.zeros_like(self.theta, dtype=accumulator(self.device)), 0
-        with self.space.evaluating(), plain_kernels(self.space.network):
+        precise = understood(self.data, self.space.dtype)
+        with self.space.evaluating(), plain_kernels(self.space.network), precise:
             for x, y in self.data.batches(self.batch_size):
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
                 examples += count(x)
@@ -169,6 +178,7 @@ class Hessian:
                 is not above zero.
         """
         _can_end(tolerance, most)
+        whole(seed, "seed", 0)
         before, size = self.products, len(self)
         values, vectors = self._dense() if size <= _DENSE else self._lanczos(tolerance, most, seed)
         pairs = []
@@ -191,6 +201,7 @@ class Hessian:
             PathfinderError: if there are fewer than two samples, which have no standard error.
         """
         _enough(samples)
+        whole(seed, "seed", 0)
         rng = np.random.default_rng(seed)
         values = []
         for _ in range(samples):

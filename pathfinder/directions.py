@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pathfinder.checks import came, of_kind, vector_of, whole
 from pathfinder.errors import PathfinderError
+from pathfinder.geometry import weights_of
 from pathfinder.inner import BLOCK, blocks, doubled, gram_of, length_of
 from pathfinder.lookup import unknown
 from pathfinder.weights import WeightSpace
@@ -48,6 +50,9 @@ def random_directions(
     """
     if normalize not in NORMALIZATIONS:
         raise unknown("normalization", normalize, NORMALIZATIONS)
+    of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+    theta = vector_of(theta, space.size, "theta")
+    count, seed = whole(count, "count", 1), whole(seed, "seed", 0)
     shapes = [part.shape for part in space.parts(theta).values()]
     moves = [keep_1d or len(shape) > 1 for shape in shapes]
     if not any(moves):
@@ -91,9 +96,13 @@ def principal_directions(thetas: Sequence[Float[Tensor, " weights"]], count: int
     Raises:
         PathfinderError: if there are too few checkpoints, or they do not vary in so many directions.
     """
+    count = whole(count, "count", 1)
+    if not isinstance(thetas, Sequence | Tensor | np.ndarray) or isinstance(thetas, str):
+        raise PathfinderError(f"checkpoints must be a list of weights, got {came(thetas)}.")
     if len(thetas) <= count:
         raise PathfinderError(f"{count} directions need {count + 1} checkpoints or more, got {len(thetas)}.")
-    size = len(thetas[0])
+    size = len(weights_of(thetas[0], "a checkpoint"))
+    thetas = [vector_of(theta, size, "each checkpoint") for theta in thetas]
 
     def centred(block: slice) -> list[Tensor]:
         rows = [doubled(theta, block).cpu() for theta in thetas]

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.data import Source, as_source
+from pathfinder.checks import came, of_kind, several_statistics, statistics_of, users, vector_of, whole
+from pathfinder.data import Source, as_source, understood
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.geometry import Curve, Geometry
 from pathfinder.lookup import unknown
@@ -81,34 +83,38 @@ class Evaluator:
     ) -> None:
         if batch_norm not in BATCH_NORM:
             raise unknown("batch_norm", batch_norm, BATCH_NORM)
-        if chunk < 1 or batch_size < 1:
-            raise PathfinderError(f"chunk and batch_size must be 1 or more, got {chunk} and {batch_size}.")
-        if seed < 0:
-            raise PathfinderError(f"seed must be 0 or more, got {seed}.")
-        if not data:
-            raise PathfinderError('the evaluator needs at least one split of data, such as {"train": (x, y)}.')
+        of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+        batch_size, chunk = whole(batch_size, "batch_size", 1), whole(chunk, "chunk", 1)
+        seed = whole(seed, "seed", 0)
+        for what, most in (("examples", examples), ("batch_norm_examples", batch_norm_examples)):
+            if most is not None:
+                whole(most, what, 1)
+        _check_splits(data)
         self.space, self.batch_norm, self.batch_size, self.chunk = space, batch_norm, batch_size, chunk
         self.seed = seed
         self.device, self.precision = device_named(device), precision
-        whole = {name: as_source(split, name) for name, split in data.items()}
+        sources = {name: as_source(split, name) for name, split in data.items()}
         autocast(self.device, precision)  # a wrong name shows now
         space.on(self.device)  # and weights that the device cannot hold
-        self.data: dict[str, Source] = {n: s.subset(examples, seed).to(self.device) for n, s in whole.items()}
-        classes = next(iter(whole.values())).classes
+        self.data: dict[str, Source] = {n: s.subset(examples, seed).to(self.device) for n, s in sources.items()}
+        classes = next(iter(sources.values())).classes
         self._functions = {
-            "loss": loss or cross_entropy,
-            **(default_metrics(loss, classes) if metrics is None else metrics),
+            "loss": cross_entropy if loss is None else users(loss, "loss"),
+            **(default_metrics(loss, classes) if metrics is None else _own_metrics(metrics)),
         }
-        self._statistics = [s.to(self.device) for s in statistics or []]
+        given = several_statistics([] if statistics is None else statistics, space.statistics_size)
+        self._statistics = [s.to(self.device) for s in given]
+        if repair is not None:
+            of_kind(repair, Repair, "repair", "make one with Repair(module, structure)")
         self._repair = repair
         self._norm_source: Source | None = None
         if repair is not None and space.has_statistics:
             raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")
         if repair is not None or (space.has_statistics and batch_norm in ("reestimate", "augmented")):
-            source = whole.get("train") if batch_norm_data is None else as_source(batch_norm_data)
+            source = sources.get("train") if batch_norm_data is None else as_source(batch_norm_data)
             if source is None:
                 raise PathfinderError(
-                    f"re-estimating BatchNorm needs the split `train`, got {', '.join(whole)}; pass batch_norm_data=."
+                    f"re-estimating BatchNorm needs the split `train`, got {', '.join(sources)}; pass batch_norm_data=."
                 )
             self._norm_source = source.subset(batch_norm_examples, seed + 1)
             if batch_norm == "reestimate" and repair is None and (source.crop or source.flip):
@@ -137,15 +143,21 @@ class Evaluator:
 
         Args:
             geometry: the line, curve or plane.
-            points: how many, or where.
+            points: how many, or where: a tensor, array or list.
             progress: called as progress(done, total).
             stage: a `storage.Stage` that keeps the points scored so far, for a call that may be interrupted.
+
+        Raises:
+            PathfinderError: if the geometry is another space's, or points are neither a whole number nor finite
+                coordinates.
         """
-        t = (geometry.grid(points) if isinstance(points, int) else torch.as_tensor(points)).detach().cpu().double()
-        if t.numel() == 0 or t.shape[1:] != (() if len(geometry.axes) == 1 else (len(geometry.axes),)):
+        of_kind(geometry, Geometry, "geometry", "give a Line, curve, Ray or Plane")
+        weights = len(geometry.rows()[0])
+        if weights != self.space.size:
             raise PathfinderError(
-                f"coordinates must be {', '.join(geometry.axes)} for each point, got {tuple(t.shape)}."
+                f"the {geometry.kind()} must have {self.space.size} weights, got {weights}; it is of another network."
             )
+        t = _located(geometry, points)
         keep = isinstance(geometry, Curve)
         here = placed(geometry, self.device)
         ends = self._end_moments(here)
@@ -175,7 +187,9 @@ class Evaluator:
             theta: the weights.
             statistics: running statistics to use instead of those `batch_norm` would give.
         """
-        theta = theta.detach().to(self.device)
+        theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
+        if statistics is not None:
+            statistics_of(statistics, self.space.statistics_size)
         fixed = self._fixed_at([theta], None)[0] if statistics is None else self.space.fixed(statistics, self.device)
         with torch.no_grad():
             return self._row(self._pass([{**self.space.split(theta), **fixed}])[0])
@@ -191,7 +205,8 @@ class Evaluator:
             raise PathfinderError(
                 "only a module with BatchNorm, scored with batch_norm='reestimate' or 'augmented', is re-estimated."
             )
-        return self.space.running(self._fixed_at([theta.detach().to(self.device)], None)[0])
+        theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
+        return self.space.running(self._fixed_at([theta], None)[0])
 
     @property
     def reestimates(self) -> bool:
@@ -246,13 +261,14 @@ class Evaluator:
         parts: list[dict] = [{(m, s): [] for m in self._functions for s in self.data} for _ in points]
         with self.space.evaluating():
             for split, source in self.data.items():
-                for x, y in source.batches(self.batch_size):
-                    for tensors, part, correction in zip(points, parts, corrected, strict=True):
-                        with nullcontext() if correction is None else correction.applied():
-                            output = self._output(tensors, x)
-                        for metric, function in self._functions.items():
-                            values = function(output, y)
-                            part[metric, split].append(per_example(values, count(x)))
+                with understood(source, self.space.dtype):
+                    for x, y in source.batches(self.batch_size):
+                        for tensors, part, correction in zip(points, parts, corrected, strict=True):
+                            with nullcontext() if correction is None else correction.applied():
+                                output = self._output(tensors, x)
+                            for metric, function in self._functions.items():
+                                values = function(output, y)
+                                part[metric, split].append(per_example(values, count(x)))
         return [{key: torch.cat(value).cpu().numpy() for key, value in part.items()} for part in parts]
 
     def _fixed_at(self, thetas: list[Tensor], C: list[Tensor] | None, t: list[Tensor] | None = None) -> list[Fixed]:
@@ -268,7 +284,8 @@ class Evaluator:
             self.space.forget(own)
         points = [{**self.space.split(theta), **own} for theta, own in zip(thetas, fixed, strict=True)]
         seen = 0
-        with torch.no_grad(), self.space.estimating() as layers:
+        inputs = understood(self._norm_data, self.space.dtype)
+        with torch.no_grad(), inputs, self.space.estimating() as layers:
             for x, _ in self._norm_data.batches(self.batch_size):
                 seen += count(x)
                 for layer in layers:
@@ -306,6 +323,56 @@ class Evaluator:
         if isinstance(geometry, Curve):
             columns["arc_length"] = geometry.arc_length(t).numpy()
         return pd.DataFrame({**columns, "norm": geometry.norm(t).numpy()})
+
+
+def _check_splits(data: Any) -> None:
+    """Raise a PathfinderError where data is anything but splits by name."""
+    if not isinstance(data, Mapping):
+        raise PathfinderError(f'data must be splits by name, got {came(data)}; pass {{"train": (x, y)}}.')
+    if not data:
+        raise PathfinderError('the evaluator needs at least one split of data, such as {"train": (x, y)}.')
+    for name in data:
+        if not isinstance(name, str) or not name:
+            raise PathfinderError(f'a split must have a name, such as "train", got {came(name)}.')
+
+
+def _own_metrics(metrics: Any) -> dict[str, PerExample]:
+    """The user's metrics, none of which may be in the place of the loss."""
+    if not isinstance(metrics, Mapping):
+        raise PathfinderError(f"metrics must be functions by name, got {came(metrics)}; pass {{name: function}}.")
+    for name, function in metrics.items():
+        if not isinstance(name, str) or name == "loss":
+            raise PathfinderError(f"a metric must have a name other than `loss`, got {came(name)}; rename it.")
+        if function is None:
+            raise PathfinderError(f"metric `{name}` must be a function, got None.")
+    return {name: users(function, f"metric `{name}`") for name, function in metrics.items()}
+
+
+def _located(geometry: Geometry, points: Any) -> Float[Tensor, "points *coordinates"]:
+    """So many coordinates of a geometry, or those given, in float64 on the CPU."""
+    if isinstance(points, Integral | np.bool_ | float | str) or points is None:
+        return geometry.grid(whole(points, "points")).detach().cpu().double()
+    if not isinstance(points, Tensor):
+        points = _array(points)
+    if points.is_complex() or points.dtype == torch.bool:
+        raise PathfinderError(f"coordinates must be real numbers, got {points.dtype}.")
+    t = points.detach().cpu().double()
+    if t.numel() == 0 or t.ndim == 0 or t.shape[1:] != (() if len(geometry.axes) == 1 else (len(geometry.axes),)):
+        raise PathfinderError(f"coordinates must be {', '.join(geometry.axes)} for each point, got {tuple(t.shape)}.")
+    if not t.isfinite().all():
+        raise PathfinderError("coordinates must be finite, got NaN or infinity; leave these points out.")
+    return t
+
+
+def _array(points: Any) -> Tensor:
+    """Coordinates that are no tensor, in float64: through float32 a list would lose digits."""
+    try:
+        array = np.asarray(points)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PathfinderError(f"points must be a whole number, or coordinates, got {came(points)}.") from error
+    if array.dtype.kind not in "iuf":
+        raise PathfinderError(f"points must be a whole number, or real coordinates, got {came(points)}.")
+    return torch.from_numpy(array.astype(np.float64))
 
 
 def means(scores: Mapping[str, float]) -> dict[str, float]:

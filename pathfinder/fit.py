@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data import Source, as_source
+from pathfinder.checks import called, of_kind, users
+from pathfinder.data import Source, as_source, understood
 from pathfinder.descent import Checkpoint, Descent, Monitor
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve
@@ -20,6 +21,7 @@ from pathfinder.placement import lent
 from pathfinder.precision import accumulator, autocast, device_named, fitting, length
 from pathfinder.progress import Progress, silent
 from pathfinder.recipe import CurveRecipe, Recipe
+from pathfinder.tensors import modular
 from pathfinder.tree import count
 from pathfinder.weights import WeightSpace
 
@@ -60,8 +62,11 @@ def fit_minimum(
         PathfinderError: if a setting is wrong, or the loss stops being finite; the module then holds the last weights
             whose loss was.
     """
+    modular(module)
+    _check_calls(monitor, checkpoint, progress)
     settings = Recipe.parse(recipe)
     source, where = as_source(data), device_named(device)
+    autocast(where, precision)  # a wrong name shows now
     functions, objective = _functions(loss, source, settings)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
@@ -83,7 +88,8 @@ def fit_minimum(
                 module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
                 list(functions), settings, settings.weight_decay,
             )  # fmt: skip
-            return descent.run(source.to(where), monitor, progress, stage, checkpoint)
+            with understood(source, parameters[0].dtype):
+                return descent.run(source.to(where), monitor, progress, stage, checkpoint)
     finally:
         for layer, flag in flags:
             layer.training = flag
@@ -126,8 +132,16 @@ def fit_curve(
     Raises:
         PathfinderError: if nothing can move, a setting is wrong, or the loss stops being finite.
     """
+    of_kind(curve, Curve, "curve", "give a Bezier, PolyChain or curve of your own")
+    of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+    if len(curve.start) != space.size:
+        raise PathfinderError(
+            f"the curve must have {space.size} weights, got {len(curve.start)}; it is of another network."
+        )
+    _check_calls(monitor, None, progress)
     settings = CurveRecipe.parse(recipe)
     source, where = as_source(data), device_named(device)
+    autocast(where, precision)  # a wrong name shows now
     functions, objective = _functions(loss, source, settings)
     if not curve.free():
         raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
@@ -147,16 +161,22 @@ def fit_curve(
     def norm() -> float:
         return float(curve.norm(torch.tensor([0.5])))
 
-    with lent(curve, where), space.training():
+    with lent(curve, where), space.training(), understood(source, space.dtype):
         descent = Descent(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
         return descent.run(source.to(where), monitor, progress, stage)
+
+
+def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:
+    for what, function in (("monitor", monitor), ("checkpoint", checkpoint), ("progress", progress)):
+        called(function, what)
 
 
 def _functions(
     loss: PerExample | None, source: Source, recipe: Recipe
 ) -> tuple[dict[str, PerExample], PerExample | None]:
     """What the history shows; and what is stepped down, where that is not the loss itself."""
-    functions = {"loss": loss or cross_entropy, **default_metrics(loss, source.classes)}
+    own = cross_entropy if loss is None else users(loss, "loss")
+    functions = {"loss": own, **default_metrics(loss, source.classes)}
     if not recipe.label_smoothing:
         return functions, None
     if loss is not None:

@@ -11,11 +11,14 @@ from pathfinder.errors import PathfinderError, listed
 
 PerExample = Callable[[Any, Any], Tensor]
 
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)  # False is class 0
+
 
 def cross_entropy(output: Any, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy in nats, (examples, ...), classes on axis 1 of the output as everywhere in torch."""
     logits = as_logits(output)
     logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    target = _labels(logits, target)
     try:
         return F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
     except IndexError as error:
@@ -27,7 +30,32 @@ def cross_entropy(output: Any, target: Tensor, label_smoothing: float = 0.0) -> 
 
 def classification_error(output: Any, target: Tensor) -> Tensor:
     """100 where the largest logit is not the target's class, else 0: its mean is a percentage."""
-    return 100.0 * (as_logits(output).argmax(1) != target)
+    logits = as_logits(output)
+    return 100.0 * (logits.argmax(1) != (target.argmax(1) if _are_shares(logits, target) else target))
+
+
+def _labels(logits: Tensor, target: Any) -> Tensor:
+    """The labels as int64, which alone torch takes everywhere; or the share of each class, which torch takes as well.
+
+    Raises:
+        PathfinderError: if they are none for these logits.
+    """
+    if not isinstance(logits, Tensor) or logits.ndim < 2:
+        came = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise PathfinderError(f"cross-entropy needs logits (examples, classes, ...), got {came}; pass loss=.")
+    if _are_shares(logits, target):
+        return target
+    wanted = (logits.shape[0], *logits.shape[2:])
+    if not isinstance(target, Tensor) or target.dtype not in _WHOLE or target.shape != wanted:
+        came = f"{target.dtype} of shape {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
+        raise PathfinderError(
+            f"cross-entropy needs whole-number labels of shape {wanted}, got {came}; convert them, or pass loss=."
+        )
+    return target.long()
+
+
+def _are_shares(logits: Tensor, target: Any) -> bool:
+    return isinstance(target, Tensor) and target.is_floating_point() and target.shape == logits.shape
 
 
 def as_logits(output: Any) -> Tensor:
@@ -50,6 +78,11 @@ def per_example(values: Tensor, examples: int) -> Tensor:
     Raises:
         PathfinderError: if the values are not one or more for each example.
     """
+    if not isinstance(values, Tensor):
+        raise PathfinderError(
+            f"a loss or metric must return a tensor, a value per example, got {type(values).__name__}; "
+            'use reduction="none".'
+        )
     if values.ndim == 0 or len(values) != examples:
         raise PathfinderError(
             f"a loss or metric must return a value per example, shape ({examples}, ...), got {tuple(values.shape)}; "

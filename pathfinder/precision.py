@@ -23,7 +23,7 @@ def device_named(name: str | torch.device) -> torch.device:
     """
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise unknown("device", name, ("cpu", "cuda", "mps")) from error
     here = _here()
     if not here.get(device.type, False):

@@ -1,7 +1,8 @@
 """Stream: batches that do not fit in memory together, in an order that repeats."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from pathfinder.errors import PathfinderError
 from pathfinder.precision import fitting, indexed
-from pathfinder.tree import Tree, checksum, count, mapped
+from pathfinder.tree import Tree, checksum, count, leaves, mapped, tensors_from
 
 _REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
 
@@ -26,6 +27,12 @@ class Stream:
     crop, flip = 0, False
 
     def __init__(self, source: Iterable, limit: int | None = None, device: str | torch.device = "cpu") -> None:
+        if isinstance(source, str | bytes | Mapping | Tensor | np.ndarray) or not (
+            hasattr(source, "__iter__") or hasattr(source, "__getitem__")
+        ):
+            raise PathfinderError(
+                f"data must be a pair (x, y) of tensors, a Split, or batches of such, got {type(source).__name__}."
+            )
         self.source, self.limit, self.device = source, limit, indexed(device)
         self._sums: list[int] = []
         self._examples: int | None = None  # known after the first whole pass
@@ -66,7 +73,7 @@ class Stream:
 
     def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
         """The source's own batches in its own order, from batch `start` on."""
-        return (self._moved((x, y)) for index, (x, y) in enumerate(self.source) if index >= start)
+        return (self._moved(_pair(batch)) for index, batch in enumerate(self.source) if index >= start)
 
     def subset(self, examples: int | None, seed: int) -> "Stream":
         """The first `examples` of the stream: it cannot be drawn from without reading it whole."""
@@ -82,7 +89,8 @@ class Stream:
 
     def _cut(self) -> Iterator[tuple[Tree, Tree]]:
         left = self.limit
-        for x, y in self.source:
+        for batch in self.source:
+            x, y = _pair(batch)
             if left is not None:
                 x, y = (mapped(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
                 left -= count(x)
@@ -108,3 +116,28 @@ class Stream:
             self._sums.append(checksum)
         elif index >= len(self._sums) or self._sums[index] != checksum:
             raise PathfinderError(f"batch {index} of a stream differs from the first pass; {_REPEAT}")
+
+
+def _pair(batch: Any) -> tuple[Tree, Tree]:
+    """The inputs and targets of a batch, NumPy arrays as tensors.
+
+    Raises:
+        PathfinderError: if it holds anything but these two, a row per example.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        came = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise PathfinderError(
+            f"each batch of a stream must be a pair (inputs, targets), got {came}; pass batches of two, their inputs a "
+            "tuple or dict where there are several."
+        )
+    x, y = (tensors_from(part) for part in batch)
+    lengths = [len(leaf) if isinstance(leaf, Tensor) and leaf.ndim else None for leaf in leaves((x, y))]
+    if None in lengths or len(set(lengths)) != 1:
+        kinds = " and ".join(
+            f"{type(part).__name__}{f' {tuple(part.shape)}' if isinstance(part, Tensor) else ''}" for part in (x, y)
+        )
+        raise PathfinderError(
+            f"each batch of a stream must hold tensors of as many inputs as targets, got {kinds}; of single examples "
+            "make batches, by a DataLoader."
+        )
+    return x, y

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from pathfinder.checks import of_kind, whole
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.scores import Scores
 from pathfinder.storage import existing_file, write_text
@@ -72,9 +73,17 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     Raises:
         PathfinderError: if a path was not scored at t = 0 and t = 1.
     """
+    if not isinstance(scores, Mapping):
+        raise PathfinderError(
+            f'scores must be those of paths by name, got {type(scores).__name__}; pass {{"line": scores}}.'
+        )
+    whole(seed, "seed", 0)
     rows = []
     for path, scored in scores.items():
+        of_kind(scored, Scores, f"the scores of `{path}`", "give what Evaluator.score gives")
         table = scored.table
+        if "t" not in table:
+            raise PathfinderError(f"a summary is of paths, but `{path}` was scored along {listed(table.columns[:2])}.")
         inside = ((table["t"] >= 0) & (table["t"] <= 1)).to_numpy()
         t = table["t"].to_numpy()[inside]
         if len(t) == 0 or t[0] != 0 or t[-1] != 1 or (np.diff(t) <= 0).any():

@@ -14,6 +14,14 @@ from pathfinder.errors import PathfinderError, brief, listed
 Source = nn.Module | Mapping[str, Tensor]
 
 
+def modular(module: Any) -> None:
+    """Raise a PathfinderError where something else is given for a module."""
+    if not isinstance(module, nn.Module):
+        own = isinstance(module, type)
+        came = f"the class {module.__name__}; make one, {module.__name__}(...)" if own else type(module).__name__
+        raise PathfinderError(f"the network must be a torch.nn.Module, got {came}.")
+
+
 def load_state(module: nn.Module, source: Source) -> None:
     """Copy the tensors of a state dict or another module into a module.
 
@@ -53,7 +61,7 @@ def same_network(module: nn.Module, other: nn.Module) -> None:
 
 def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
     """The source's tensors by the module's names; what a state dict may lack is the module's own."""
-    given = tensors_of(source, every_name=True) if isinstance(source, nn.Module) else dict(source)
+    given = tensors_of(source, every_name=True) if isinstance(source, nn.Module) else _state(source)
     aliases, saved, counters = aliases_of(module), set(module.state_dict()), running_of(module)[1]
     found: dict[str, Tensor] = {}
     missing, misshapen, untied = [], [], []
@@ -79,6 +87,18 @@ def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
             "both need the same architecture."
         )
     return found
+
+
+def _state(source: Any) -> dict[str, Tensor]:
+    """A state dict that holds nothing but tensors."""
+    if not isinstance(source, Mapping):
+        raise PathfinderError(f"weights are read from a module or a state dict, got {type(source).__name__}.")
+    other = [name for name, value in source.items() if not isinstance(value, Tensor)]
+    if other:
+        hint = '; pass its "state_dict"' if "state_dict" in source else ""
+        kind = type(source[other[0]]).__name__
+        raise PathfinderError(f"a state dict must hold tensors, got {kind} for {listed(map(str, other[:1]))}{hint}.")
+    return dict(source)
 
 
 def _other_numbers(tensor: Tensor, own: Tensor) -> bool:

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +42,34 @@ def is_tree(value: Any) -> bool:
     if isinstance(parts, tuple | list):
         return len(parts) > 0 and all(isinstance(part, Tensor) for part in parts)
     return isinstance(value, Tensor)
+
+
+def has_tensors(tree: Tree) -> bool:
+    """Whether a tree, of any depth, holds tensors and nothing else but None."""
+    found = leaves(tree)
+    return any(leaf is not None for leaf in found) and all(leaf is None or isinstance(leaf, Tensor) for leaf in found)
+
+
+def tensors_from(value: Any) -> Any:
+    """A tree with its NumPy arrays as tensors that share their memory where they can; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return _tensor_from(value)
+    if isinstance(value, Mapping):
+        made = {key: tensors_from(part) for key, part in value.items()}
+        return made if any(made[key] is not part for key, part in value.items()) else value
+    if isinstance(value, tuple | list):
+        made = tuple(tensors_from(part) for part in value)
+        return made if any(new is not old for new, old in zip(made, value, strict=True)) else value
+    return value
+
+
+def _tensor_from(array: np.ndarray) -> Tensor:
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > 8 * (1 + (array.dtype.kind == "c")):
+        raise PathfinderError(f"an array must hold numbers that torch has, got {array.dtype}; convert it with .astype.")
+    wide = array.dtype.kind == "u" and array.dtype.itemsize > 1  # torch hardly computes with these
+    native = np.dtype(np.int64) if wide else array.dtype.newbyteorder("=")
+    own = np.ascontiguousarray(array, dtype=native).reshape(array.shape)
+    return torch.from_numpy(own if own.flags.writeable else own.copy())
 
 
 def checksum(tree: Tree) -> int:

@@ -16,7 +16,17 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.precision import all_finite, fitting, indexed
-from pathfinder.tensors import Source, aliases_of, copied, has_running, matched, refreshed, running_of, tensors_of
+from pathfinder.tensors import (
+    Source,
+    aliases_of,
+    copied,
+    has_running,
+    matched,
+    modular,
+    refreshed,
+    running_of,
+    tensors_of,
+)
 
 Fixed = dict[str, Tensor]
 
@@ -42,6 +52,9 @@ class WeightSpace:
     """
 
     def __init__(self, module: nn.Module, only: str | None = None) -> None:
+        modular(module)
+        if only is not None and not isinstance(only, str):
+            raise PathfinderError(f'only must be a pattern such as "layer3.*", got {type(only).__name__}.')
         self.network = module
         self._aliases = aliases_of(module)
         moving = {
@@ -81,6 +94,11 @@ class WeightSpace:
         """The names of the running statistics, in the order of their vector."""
         return list(self._statistics)
 
+    @property
+    def statistics_size(self) -> int:
+        """How many numbers the running statistics are."""
+        return sum(self._fixed[name].numel() for name in self._statistics)
+
     def vector(self, source: Source) -> Float[Tensor, " weights"]:
         """The weights of a module or state dict as one vector (a copy).
 
@@ -105,12 +123,14 @@ class WeightSpace:
 
     def state_dict(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, Tensor]:
         """A full state dict of the module at theta, with these running statistics or the module's own."""
+        self._check(theta)
         tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
         names = {alias: name for name, aliases in self._aliases.items() for alias in aliases}
         return {key: tensors[names[key]].clone() for key in self.network.state_dict() if key in names}
 
     def module(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> nn.Module:
         """A copy of the module with the weights theta."""
+        self._check(theta)
         twin = copied(self.network).to(theta.device)
         tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
         with torch.no_grad():
@@ -127,10 +147,19 @@ class WeightSpace:
 
     def parts(self, vector: Float[Tensor, " weights"]) -> dict[str, Tensor]:
         """Any vector of this space, such as a direction, in the shapes of the tensors, as views by their names."""
-        if vector.shape != (self.size,):
-            raise PathfinderError(f"theta must have shape ({self.size},), got {tuple(vector.shape)}.")
+        self._check(vector)
         pieces = zip(self.names, vector.split(self._sizes), self._shapes, strict=True)
         return {name: piece.view(shape) for name, piece, shape in pieces}
+
+    def _check(self, vector: Any) -> None:
+        """Raise a PathfinderError where something is no vector of this space."""
+        if not isinstance(vector, Tensor) or vector.shape != (self.size,):
+            shape = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
+            raise PathfinderError(f"theta must be a tensor and have shape ({self.size},), got {shape}.")
+        if not vector.is_floating_point():
+            raise PathfinderError(
+                f"theta must hold floating-point weights, got {vector.dtype}; see WeightSpace.vector."
+            )
 
     def joined(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " weights"]:
         """The vector whose `parts` these are, as a copy; tensors of other names are left out."""
@@ -146,6 +175,9 @@ class WeightSpace:
         fixed = {name: tensor.clone() if name in self._buffers else tensor for name, tensor in here.items()}
         if statistics is not None:
             sizes = [fixed[name].numel() for name in self._statistics]
+            if not isinstance(statistics, Tensor) or statistics.shape != (sum(sizes),):
+                shape = tuple(statistics.shape) if isinstance(statistics, Tensor) else type(statistics).__name__
+                raise PathfinderError(f"statistics must have shape ({sum(sizes)},), got {shape}.")
             for name, piece in zip(self._statistics, statistics.split(sizes), strict=True):
                 least = 0.0 if name.endswith("running_var") else None  # extrapolation may leave the variances' range
                 fixed[name].copy_((piece if least is None else piece.clamp_min(least)).view_as(fixed[name]))

@@ -108,5 +108,5 @@ def test_mistakes_are_named(pair):
     space, a, b, _ = pair
     with pytest.raises(PathfinderError, match="needs a few inputs; pass inputs= or structure="):
         match_weights(space, a, b)
-    with pytest.raises(PathfinderError, match="matching needs 1 order or more, got 0"):
+    with pytest.raises(PathfinderError, match="orders must be 1 or more, got 0"):
         match_weights(space, a, b, inputs=torch.randn(2, 1, 8, 8), orders=0)

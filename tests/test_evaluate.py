@@ -271,7 +271,7 @@ def test_bfloat16_is_near_float32():
         ({"batch_norm": "interpolate"}, "needs statistics="),
         ({"data": {"test": DATA["test"]}}, "needs the split `train`, got test"),
         ({"data": {}}, "at least one split"),
-        ({"batch_size": 0}, "1 or more, got 1 and 0"),
+        ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
         ({"examples": 0}, "must be 1 or more, got 0"),
         ({"device": "cpuu"}, "unknown device `cpuu`; did you mean `cpu`"),
         ({"precision": "fp16"}, "unknown precision `fp16`"),

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pathfinder.checks import came, whole
 from pathfinder.data import Source, Split, as_source
 from pathfinder.datasets.arrays import digits, npz
 from pathfinder.datasets.images import PUBLISHED, folder, published
@@ -53,9 +54,16 @@ def load_data(
         PathfinderError: if the name is unknown, a file is missing, the values cannot be trained on, or there are too
             few examples.
     """
+    if not isinstance(name, str):
+        raise PathfinderError(f"data must be named by a text such as `digits`, got {came(name)}.")
+    whole(seed, "the seed of the data", 0)
+    whole(crop, "crop", 0)
+    for what, value in (("validation", validation), ("examples", examples)):
+        if value is not None:
+            whole(value, what, 0)
+    if image_size is not None:
+        whole(image_size, "image_size", 1)
     splits = {key: as_source(split, key) for key, split in _named(name, image_size).items()}
-    if seed < 0:
-        raise PathfinderError(f"the seed of the data must be 0 or more, got {seed}.")
     wanted = {"crop": crop, "flip": flip, "validation": validation, "examples": examples}
     if not any(wanted.values()):
         return splits

@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
+from pathfinder.checks import came, whole
 from pathfinder.draws import own_draws
 from pathfinder.errors import PathfinderError, brief, listed
 from pathfinder.lookup import by_import_path, unknown, users_code
@@ -77,6 +78,10 @@ def build_model(
     Raises:
         PathfinderError: if the name is unknown, or the builder refuses an argument or raises.
     """
+    if not isinstance(name, str):
+        raise PathfinderError(f"a network must be named by a text such as `resnet20`, got {came(name)}.")
+    if seed is not None:
+        whole(seed, "seed")
     builder, given = _builder(name, {"num_classes": num_classes, "input_shape": input_shape})
     with nullcontext() if seed is None else own_draws(torch.get_default_device()) as draw:
         if seed is not None:
@@ -87,9 +92,9 @@ def build_model(
             except ValidationError as error:
                 fault = error.errors()[0]
                 what = ".".join(map(str, fault["loc"])) + ": " + fault["msg"].removeprefix("Input ")
-                came = reprlib.repr(fault["input"])
+                text = reprlib.repr(fault["input"])
                 raise PathfinderError(
-                    f"model `{name}` cannot be built: {brief(what)}, got {brief(came)}; see its arguments."
+                    f"model `{name}` cannot be built: {brief(what)}, got {brief(text)}; see its arguments."
                 ) from error
     if not isinstance(module, nn.Module):
         raise PathfinderError(f"model `{name}` must give a torch.nn.Module, got {type(module).__name__}.")

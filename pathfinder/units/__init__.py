@@ -6,6 +6,7 @@ of the next, the two sides of a residual addition, the pixels of a channel that 
 apart, the network's inputs and outputs, is fixed. What is left falls into groups of units that can be exchanged.
 """
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pathfinder.errors import PathfinderError, listed, reason
+from pathfinder.errors import PathfinderError, brief, listed, reason
 from pathfinder.kernels import plain_kernels
-from pathfinder.tensors import copied, tensors_of
-from pathfinder.tree import count, mapped, slices
+from pathfinder.tensors import copied, modular, tensors_of
+from pathfinder.tree import count, has_tensors, mapped, slices, tensors_from
 from pathfinder.units.follow import Follow
 from pathfinder.units.labels import Found, Labels
 from pathfinder.units.operations import tensors_in
@@ -82,8 +83,9 @@ class Structure:
         Raises:
             PathfinderError: if an operation is not known (the message names the module), or no units can be exchanged.
         """
-        twin = copied(module).cpu().double().eval()
+        modular(module)
         x = _doubled(inputs)
+        twin = copied(module).cpu().double().eval()
         labels = Labels(tensors_of(twin))
         with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
             outputs = _outputs(twin, x)
@@ -103,7 +105,15 @@ class Structure:
         Raises:
             PathfinderError: if the module has no such axis, or lengths do not fit.
         """
+        modular(module)
         tensors = tensors_of(module)
+        if not isinstance(table, Mapping) or not all(
+            isinstance(axes, list | tuple) and all(isinstance(axis, str) for axis in axes) for axes in table.values()
+        ):
+            raise PathfinderError(
+                'a structure by hand must be a table of lists such as {"hidden": ["0.weight:0", "2.weight:1"]}, got '
+                f"{brief(reprlib.repr(table))}."
+            )
         return cls([_written(name, axes, tensors) for name, axes in table.items()])
 
     def permuted(self, tensors: Mapping[str, Tensor], permutations: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -211,6 +221,9 @@ def _outputs(module: nn.Module, x: Any) -> list[Tensor]:
 
 
 def _doubled(inputs: Any) -> Any:
+    inputs = tensors_from(inputs)
+    if not has_tensors(inputs):
+        raise PathfinderError(f"inputs must be a tensor, or a tuple or dict of tensors, got {type(inputs).__name__}.")
     return mapped(lambda leaf: leaf.detach().cpu().double() if leaf.is_floating_point() else leaf.cpu(), inputs)
 
 
