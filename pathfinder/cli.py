@@ -320,39 +320,25 @@ def list_names(what: Annotated[str, typer.Argument(help="models, data or curves"
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2."""
-    from pathfinder.errors import PathfinderWarning
+    from pathfinder.errors import PathfinderError, PathfinderWarning
 
     with interrupt.handled(), warnings.catch_warnings():
         warnings.simplefilter("always", PathfinderWarning)
         warnings.showwarning = _shown(warnings.showwarning)
         try:
-            code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
-        except (Exception, SystemExit) as error:
-            if (message := _message(error)) is None:
-                raise
+            sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
+        except Exception as error:
+            message = str(error)
+            if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
+                from pathfinder.lookup import raised, users_line
+
+                if users_line(error) is None:
+                    raise
+                message = f"your code stopped the command: {raised(error)}; mend it there."
+            if hasattr(error, "format_message"):  # typer's own
+                message = f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
             print(f"error: {' '.join(message.split())}", file=sys.stderr)
-            code = 2
-        sys.exit(code or 0)
-
-
-def _message(error: BaseException) -> str | None:
-    """What to say of an error that ends a command; nothing if it is a fault of this package."""
-    from pathfinder.errors import PathfinderError, is_out_of_memory, reason
-
-    if isinstance(error, PathfinderError):
-        return str(error)
-    if hasattr(error, "format_message"):  # typer's own
-        return f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
-    if is_out_of_memory(error):
-        return (
-            f"there is not enough memory ({reason(error)}); lower batch_size or micro_batch_size, or the number of "
-            "examples, points or bends."
-        )
-    from pathfinder.lookup import raised, users_line
-
-    if users_line(error) is None:
-        return None
-    return f"your code stopped the command: {raised(error)}; mend it there."
+            sys.exit(2)
 
 
 def _shown(others: Callable[..., None]) -> Callable[..., None]:

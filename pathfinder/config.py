@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from pathfinder.data import Source
 from pathfinder.datasets import load_labelled
-from pathfinder.recipe import Checked, Count, CurveRecipe, Few, Recipe, Seed
+from pathfinder.recipe import Checked, Count, CurveRecipe, Recipe, Seed
 from pathfinder.scoring import Align, Curvature, Name, Planes, Scoring, Surface
 
 Table = TypeVar("Table", bound=Checked)
@@ -63,11 +63,6 @@ class Minimum(Recipe):
     checkpoint_every: Count | None = None
 
     @property
-    def checkpoints(self) -> int:
-        """How many weights are kept of the training: the initial ones, every few epochs' and the last."""
-        return 0 if self.checkpoint_every is None else 1 + -(-self.epochs // self.checkpoint_every)
-
-    @property
     def recipe(self) -> dict[str, Any]:
         """The fields that `fit_minimum` takes."""
         return self.model_dump(include=set(Recipe.model_fields))
@@ -85,7 +80,7 @@ class CurveSettings(CurveRecipe):
 
     kind: str = "bezier"
     name: Name | None = None
-    bends: Few = 1
+    bends: Annotated[int, Field(ge=0)] = 1
     fixed_ends: bool = True
 
     @property
@@ -106,7 +101,7 @@ class Pairs(Checked):
     """
 
     name: Name | None = None
-    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
+    replicates: Count = 1
     same_init: bool = False
     minimum: Minimum = Minimum()
     a: Minimum = Minimum()
@@ -124,7 +119,7 @@ class Config(Checked):
     data: Data
     model: Model | None = None
     minimum: Minimum = Minimum()
-    pairs: Annotated[tuple[Pairs, ...], Field(min_length=1)] = (Pairs(),)
+    pairs: tuple[Pairs, ...] = (Pairs(),)
     curve: CurveSettings = CurveSettings()
     curves: tuple[CurveSettings, ...] = ()
     score: Scoring = Scoring()
@@ -169,12 +164,6 @@ class Config(Checked):
                     f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
                     "minimum.checkpoint_every"
                 )
-            for side in surface.minima if surface.directions == "trajectory" else ():
-                if (kept := getattr(plan, side).checkpoints) <= surface.axes:
-                    raise ValueError(
-                        f"surface `{surface.title}` needs {surface.axes + 1} checkpoints or more of the training of "
-                        f"`{plan.name}`, which keeps {kept}; lower minimum.checkpoint_every"
-                    )
         titles, straight = plan.paths(self), [curve.title for curve in plan.curves if curve.bends == 0] + ["line"]
         bent = [title for title in titles if title.removeprefix("aligned-") not in straight]
         if self.planes:

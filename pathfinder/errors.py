@@ -18,15 +18,6 @@ def brief(text: object, most: int = 200) -> str:
     return line if len(line) <= most and len(str(text)) <= 2 * most else f"{line[:most]}..."
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, of Python, NumPy or torch, says that there is not enough memory."""
-    said = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY)
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or said
-
-
-_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-
-
 def reason(error: BaseException) -> str:
     """The first line of what another library's error says, cut where it is long, or its kind."""
     lines = [line for line in str(error).splitlines() if line.strip()]

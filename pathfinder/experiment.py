@@ -113,12 +113,6 @@ class Experiment:
         for curve in plan.curves:
             empty = torch.zeros(1)
             kind_named(curve.kind)(empty, empty, bends=curve.bends)
-        train = self.data["train"]
-        if space.has_statistics and self.config.score.batch_norm == "augmented" and not (train.crop or train.flip):
-            raise PathfinderError(
-                "score.batch_norm = augmented needs training images that are cropped or flipped; set data.crop or "
-                "data.flip, or use reestimate."
-            )
         if space.has_statistics and self.config.score.batch_norm == "interpolate":
             for table, asked in (
                 ("[planes]", self.config.planes),

@@ -15,7 +15,7 @@ from pathfinder.data import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, listed
 from pathfinder.progress import Progress, silent
 from pathfinder.provenance import provenance
-from pathfinder.storage import Stage, is_scratch, locked, writable, write_json
+from pathfinder.storage import Stage, is_scratch, locked, write_json
 
 Report = Callable[[str], Progress]
 
@@ -124,7 +124,6 @@ def _record(folder: Path, name: str) -> dict[str, Any]:
     """
     if folder.exists() and not folder.is_dir():
         raise PathfinderError(f"the output folder {folder} is a file; choose another with --out.")
-    writable(folder)
     if not folder.exists() or all(entry.name == _LOCK or is_scratch(entry) for entry in folder.iterdir()):
         return {}
     for own in _OWN:

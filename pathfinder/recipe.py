@@ -11,8 +11,7 @@ from pathfinder.lookup import unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, lt=2**62)]
-Few = Annotated[int, Field(ge=0, le=10_000)]  # anchors, or whatever else is held in memory as often
+Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
 Schedule = Literal["constant", "step", "li", "cosine", "onecycle", "garipov"]
 

@@ -424,7 +424,7 @@ MISTAKES = {
     ),
     "align: one example": (
         ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--examples", "1"],
-        "got 1", "greater than or equal to 2",
+        "got 1", "2 examples or more",
     ),
     "align: a seed below zero": (
         ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--seed", "-1"], "-1", "--seed",
@@ -469,7 +469,7 @@ MISTAKES = {
     "score: no points": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "0"],
         "got 0",
-        "greater than or equal to 2",
+        "2 or more",
     ),
     "plot: no run": (["plot", "folder"], "folder", "folder of a run"),
     "compare: no run": (["compare", "folder"], "summary.csv", "does not exist"),

@@ -8,7 +8,6 @@ from pathfinder.align import METHODS, aligned, alignment_row
 from pathfinder.commands.opened import Asked, Opened
 from pathfinder.lookup import unknown
 from pathfinder.networks import may_replace, weights_file
-from pathfinder.scoring import Align
 
 
 def align(
@@ -40,7 +39,6 @@ def align(
     """
     if method not in METHODS:
         raise unknown("method of alignment", method, METHODS)
-    Align.parse({"method": method, "orders": orders, "examples": examples})
     out, own = weights_file(out, [a, b]), {"aligned": {"to": a.name, "method": method}}
     may_replace(out, own, force)
     opened = Opened([a, b], asked)

@@ -14,7 +14,6 @@ from pathfinder.folder import Report, RunFolder, fingerprints
 from pathfinder.lookup import unknown
 from pathfinder.plane import Ray
 from pathfinder.results import Results
-from pathfinder.scoring import Curvature, Scoring
 from pathfinder.storage.keys import key_of
 
 _PLACES = {"point": (1,), "path": (1, 2), "surface": (1,)}  # how many files
@@ -51,9 +50,6 @@ def curvature(
     if where not in _PLACES:
         raise unknown("place to measure curvature at", where, _PLACES)
     counted(files, where, _PLACES[where])
-    bounded = {key: settings[key] for key in ("tolerance", "most", "samples")}
-    Curvature.parse({**bounded, "examples": examples, "batch_size": scoring["batch_size"]})
-    Scoring.parse({key: scoring[key] for key in ("batch_norm", "batch_norm_examples")})
     opened = Opened(files, asked, weights=where != "path")
     evaluator = Evaluator(opened.space, opened.data, **scoring)
     data = opened.data["train"].subset(examples, scoring["seed"])

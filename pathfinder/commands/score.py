@@ -14,7 +14,6 @@ from pathfinder.folder import Report, RunFolder, fingerprints
 from pathfinder.lookup import unknown
 from pathfinder.networks import may_replace, weights_file
 from pathfinder.results import Results
-from pathfinder.scoring import Scoring
 from pathfinder.storage.keys import key_of
 
 
@@ -49,10 +48,7 @@ def score(
     if what not in FILES:
         raise unknown("thing to score", what, FILES)
     counted(files, what, FILES[what])
-    Scoring.parse({key: scoring[key] for key in ("batch_norm", "batch_norm_examples", "batch_size", "examples")})
     opened = Opened(files, asked, weights=what in LANDSCAPES)
-    if scoring["batch_norm"] == "interpolate" and what != "line" and opened.space.has_statistics:
-        raise PathfinderError(f"--batch-norm interpolate has no meaning for a {what}; re-estimate, or use stored.")
     evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
     folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report, fresh), Results(out)
     target = target_of(what, opened, **where)

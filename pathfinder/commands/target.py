@@ -15,7 +15,7 @@ from pathfinder.landscape import landscape, trajectory_in
 from pathfinder.plane import Plane
 from pathfinder.results import Results
 from pathfinder.scores import Scores
-from pathfinder.scoring import Planes, Scoring, Surface
+from pathfinder.scoring import Surface
 from pathfinder.tree import checksum
 
 FILES = {"line": (2,), "curve": (1,), "plane": (1, 3), "direction": (1,), "surface": (1,)}
@@ -71,15 +71,11 @@ def target_of(
     curve, kind, points = opened.curve, opened.curve.kind(), surface.get("points")
     if points is not None and not isinstance(points, int):
         raise PathfinderError(f"--points of a {what} must be one number, got {'x'.join(map(str, points))}.")
-    bounds = Planes if what == "plane" else Scoring
-    bounds.parse({} if points is None else {"points": points})
     if what == "plane":
-        Planes.parse({"margin": margin})
         plane, curves = Plane.of(curve), {kind: curve, "line": Line(curve.start, curve.end)}
         add = partial(Results.add_plane, pair="pair", name=kind, plane=plane, curves=curves, t=curve.grid(61))
         grid = plane.grid(21 if points is None else points, margin)
         return Target(plane, grid, kind, lambda r, s: add(r, scored=s))
-    Scoring.parse({"range": (low, high)})
     reach = (low, high) if what == "line" else ()
     t = curve.grid(61 if points is None else points, *reach)
     return Target(curve, t, kind, lambda r, s: r.add_paths("pair", "pair", {kind: s}))

@@ -74,24 +74,6 @@ def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:
     return path
 
 
-def writable(path: Path) -> Path:
-    """The path, if a file or folder can be made there, as far as can be told before.
-
-    Raises:
-        PathfinderError: if what should hold it is a file, may not be written, or the name is too long.
-    """
-    try:
-        home = next(parent for parent in path.absolute().parents if parent.exists())
-        path.exists()  # a name that is too long shows now
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or reason(error)
-        raise PathfinderError(f"cannot write {brief(path)}: {problem}; choose another place.") from error
-    if not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
-        kind = "may not be written" if home.is_dir() else "is a file"
-        raise PathfinderError(f"cannot write {path}: {home} {kind}; choose another place.")
-    return path
-
-
 def replaces(path: Path) -> PathfinderError:
     """The error for an output that would replace a file that the same command did not make."""
     return PathfinderError(
