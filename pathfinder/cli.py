@@ -320,16 +320,17 @@ def list_names(what: Annotated[str, typer.Argument(help="models, data or curves"
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2."""
-    from pathfinder.errors import PathfinderError, PathfinderWarning
+    from pathfinder.errors import PathfinderError, PathfinderWarning, out_of_memory
 
     with interrupt.handled(), warnings.catch_warnings():
         warnings.simplefilter("always", PathfinderWarning)
         warnings.showwarning = _shown(warnings.showwarning)
         try:
-            sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
-        except Exception as error:
-            message = str(error)
-            if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
+            code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        except (Exception, SystemExit) as error:  # the user's code may call sys.exit anywhere
+            message = out_of_memory(error) or str(error)
+            known = isinstance(error, PathfinderError) or hasattr(error, "format_message")
+            if not known and out_of_memory(error) is None:
                 from pathfinder.lookup import raised, users_line
 
                 if users_line(error) is None:
@@ -339,6 +340,7 @@ def main() -> None:
                 message = f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
             print(f"error: {' '.join(message.split())}", file=sys.stderr)
             sys.exit(2)
+        sys.exit(code)
 
 
 def _shown(others: Callable[..., None]) -> Callable[..., None]:
