@@ -61,7 +61,7 @@ class Minimum(Recipe):
     """
 
     model: Model | None = None
-    checkpoint: str | None = None
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
     init_seed: Seed | None = None
     checkpoint_every: Count | None = None
 

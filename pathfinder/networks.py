@@ -1,6 +1,5 @@
 """Network: what a checkpoint must say of itself so that no command needs it again: model, arguments, data."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from pathfinder.lookup import users_code
 from pathfinder.losses import as_logits, cross_entropy
 from pathfinder.models import build_model, check_described
 from pathfinder.storage import (
+    can_be_written,
     existing_file,
     load_header,
     load_tensors,
@@ -210,15 +210,7 @@ def weights_file(path: Path, inputs: Sequence[Path] = ()) -> Path:
         PathfinderError: if it is a folder, one of the inputs, does not end in .safetensors, or lies where nothing can
             be written.
     """
-    place = path
-    try:
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        lost = place != path and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK))
-    except OSError as error:  # a name too long, say
-        raise PathfinderError(f"cannot write {brief(path)}: {error.strerror}; choose another --out.") from error
-    if lost:
-        raise PathfinderError(f"cannot write {path}: {place} is no folder to write in; choose another --out.")
+    can_be_written(path)
     if path.is_dir():
         raise PathfinderError(
             f"--out must be a file, but {path} is a folder; name a file in it, such as a.safetensors."

@@ -191,7 +191,7 @@ class Align(Checked):
     method: Literal["weights", "activations"] = "weights"
     orders: Annotated[int, Field(ge=1, le=10_000)] = 5
     examples: Annotated[int, Field(ge=2)] = 1000
-    structure: dict[str, list[str]] | None = None
+    structure: Annotated[dict[str, list[str]], Field(min_length=1)] | None = None
     every_pair: bool = False
     repair: bool = False
 

@@ -63,7 +63,9 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def minima(work):
-    """Two minima and one of another network, trained by the command itself."""
+    """Two minima, one of another width and one with BatchNorm, trained by the command itself."""
+    bn = ["train", "convnet-bn", *_train(work / "bn.safetensors", "[4, 4]")[2:]]
+    assert called(*bn) == 0
     for name, seed, widths in (("a", 0, "[8, 8]"), ("b", 1, "[8, 8]"), ("other", 0, "[9, 8]")):
         assert called(*_train(work / f"{name}.safetensors", widths), "--seed", seed) == 0
     return work
@@ -370,6 +372,49 @@ def test_a_mistake_is_one_line_and_changes_nothing(name, command, mistaken, with
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1 and value in err and remedy in err, err
     assert listing(mistaken) == before
+
+
+def test_there_are_mistakes_of_every_command():
+    assert len(MISTAKES) >= 150
+    of = {mistake[0][0] for mistake in MISTAKES.values()}
+    assert of >= {"run", "train", "connect", "score", "curvature", "align", "export", "plot", "compare", "vtk", "list"}
+
+
+THEIR_END = """
+import sys
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, **arguments):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, x):
+        if self.training:
+            END
+        return self.layer(x.flatten(1).float())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "said"),
+    [
+        ("leaves", "sys.exit(0)", ["your code stopped the command", "SystemExit", "net_leaves.py"]),
+        ("torch", 'raise RuntimeError("can\'t allocate memory: you tried to allocate 99 bytes")', ["out of memory"]),
+        ("numpy", "raise MemoryError('Unable to allocate 8 TiB for an array')", ["where 8 tib", "micro_batch_size"]),
+    ],
+)
+def test_a_training_that_ends_in_the_middle_says_why(name, end, said, command, tmp_path, monkeypatch):
+    (tmp_path / f"net_{name}.py").write_text(THEIR_END.replace("END", end))
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("train", f"net_{name}:Net", "--data", "digits", *_OUT)
+    lines = [line for line in err.splitlines() if " s left" not in line]
+    assert (code, out, len(lines)) == (2, "", 1), err
+    assert all(part in lines[0] for part in said)
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+_OUT = ["-o", "new.safetensors"]
 
 
 def test_another_network_or_pair_never_reuses_scores(command, minima, tmp_path, monkeypatch):

@@ -55,11 +55,11 @@ def check(
     if what not in LANDSCAPES and along and not isinstance(points, int):
         raise PathfinderError(f"--points of a {what} must be one number, got {'x'.join(map(str, points))}.")
     settings = {key: value for key, value in scoring.items() if key in Scoring.model_fields}
-    if what in LANDSCAPES:
-        Surface.parse({**surface, "axes": LANDSCAPES[what]})
-    elif what == "plane":
+    apart = {key: value for key, value in surface.items() if key != "points"}
+    Surface.parse({**surface, "axes": LANDSCAPES[what]} if what in LANDSCAPES else apart)
+    if what == "plane":
         Planes.parse({**along, "margin": margin})
-    else:
+    elif what not in LANDSCAPES:
         settings |= along
     Scoring.parse({**settings, "range": (low, high)})
 
