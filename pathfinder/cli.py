@@ -118,6 +118,10 @@ def connect(
 
     scoring = asdict(scored)
     seed, device = scoring.pop("seed"), scoring.pop("device")
+    shared = settings_in(changes, "--set")
+    for key, option in (("kind", "--curve"), ("bends", "--bends")):
+        if key in shared:
+            raise typer.BadParameter(f"--set {key} would change nothing here; use {option}.")
     asked = named.asked()
     network = None if asked.model is None else {"name": asked.model, **asked.model_arguments}
     raw = {
@@ -128,7 +132,7 @@ def connect(
         "data": _data_of(asked, a),
         "model": network,
         "pairs": [{"name": "pair", "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
-        "curve": settings_in(changes, "--set"),
+        "curve": shared,
         "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],
         "score": {**scoring, "points": points, "examples": examples},
         "planes": {"points": grid_points} if planes else None,
@@ -208,8 +212,8 @@ def curvature(
     from pathfinder import commands
 
     seed = scored.seed
-    surface = {"normalize": normalize, "seed": seed, "points": numbers_in(points or _POINTS.get(where, "2"), "points")}
-    surface |= {} if span is None else {"span": numbers_in(span, "span")}
+    surface = {"normalize": normalize, "seed": seed, "points": _POINTS.get(where, 2)}
+    surface |= {key: numbers_in(text, key) for key, text in (("points", points), ("span", span)) if text is not None}
     settings = {"tolerance": tolerance, "most": most, "samples": samples, "seed": seed}
     with _reporter() as report:
         table = commands.curvature(
@@ -219,7 +223,7 @@ def curvature(
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if where != "point" else ""))
 
 
-_POINTS = {"path": "11", "surface": "7"}
+_POINTS = {"path": 11, "surface": 7}
 
 
 @app.command()
@@ -320,16 +324,18 @@ def list_names(what: Annotated[str, typer.Argument(help="models, data or curves"
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2."""
-    from pathfinder.errors import PathfinderError, PathfinderWarning
+    from pathfinder.errors import PathfinderError, PathfinderWarning, out_of_memory
 
     with interrupt.handled(), warnings.catch_warnings():
         warnings.simplefilter("always", PathfinderWarning)
+        warnings.filterwarnings("ignore", "Initializing zero-element")  # a width of 0; what comes of it is refused
         warnings.showwarning = _shown(warnings.showwarning)
         try:
-            sys.exit(app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0)
-        except Exception as error:
-            message = str(error)
-            if not isinstance(error, PathfinderError) and not hasattr(error, "format_message"):
+            code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        except (Exception, SystemExit) as error:  # the user's code may call sys.exit anywhere
+            message = out_of_memory(error) or str(error)
+            known = isinstance(error, PathfinderError) or hasattr(error, "format_message")
+            if not known and out_of_memory(error) is None:
                 from pathfinder.lookup import raised, users_line
 
                 if users_line(error) is None:
@@ -339,6 +345,7 @@ def main() -> None:
                 message = f"{error.format_message()} You typed: {' '.join(sys.argv[1:])}; see --help."
             print(f"error: {' '.join(message.split())}", file=sys.stderr)
             sys.exit(2)
+        sys.exit(code)
 
 
 def _shown(others: Callable[..., None]) -> Callable[..., None]:

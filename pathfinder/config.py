@@ -1,5 +1,7 @@
 """An experiment as TOML: data, minima in pairs, curves between them, what is scored."""
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -7,8 +9,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from pathfinder.data import Source
 from pathfinder.datasets import load_labelled
+from pathfinder.errors import brief
 from pathfinder.recipe import Checked, Count, CurveRecipe, Recipe, Seed
-from pathfinder.scoring import Align, Curvature, Name, Planes, Scoring, Surface
+from pathfinder.scoring import LONGEST, Align, Curvature, Name, Planes, Scoring, Surface, few_enough
 
 Table = TypeVar("Table", bound=Checked)
 
@@ -58,7 +61,7 @@ class Minimum(Recipe):
     """
 
     model: Model | None = None
-    checkpoint: str | None = None
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
     init_seed: Seed | None = None
     checkpoint_every: Count | None = None
 
@@ -80,7 +83,7 @@ class CurveSettings(CurveRecipe):
 
     kind: str = "bezier"
     name: Name | None = None
-    bends: Annotated[int, Field(ge=0)] = 1
+    bends: Annotated[int, Field(ge=0, le=1000)] = 1
     fixed_ends: bool = True
 
     @property
@@ -101,7 +104,7 @@ class Pairs(Checked):
     """
 
     name: Name | None = None
-    replicates: Count = 1
+    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
     same_init: bool = False
     minimum: Minimum = Minimum()
     a: Minimum = Minimum()
@@ -130,6 +133,8 @@ class Config(Checked):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
+        if not self.pairs:
+            raise ValueError("pairs is empty; give it an entry, or leave it out for one pair")
         plans = self.plan()
         _unlike([plan.name for plan in plans], "pairs", "pairs")
         _unlike([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
@@ -137,6 +142,9 @@ class Config(Checked):
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
         for plan in plans:
+            _called(plan.name, "pair", "pairs")
+            for curve in plan.curves:
+                _called(curve.title, "curve", "curves")
             if plan.a.model_dump() == plan.b.model_dump():
                 raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
             if not plan.paths(self):
@@ -159,10 +167,16 @@ class Config(Checked):
     def _can_draw(self, plan: "Plan") -> None:
         """Check that the pair has what surfaces, planes and curvature are drawn of."""
         for surface in self.surfaces:
-            if surface.directions == "trajectory" and not all(_kept(plan, side) for side in surface.minima):
+            kept = [_kept(plan, side) for side in surface.minima if surface.directions == "trajectory"]
+            if 0 in kept:
                 raise ValueError(
                     f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
                     "minimum.checkpoint_every"
+                )
+            if kept and min(kept) <= surface.axes:
+                raise ValueError(
+                    f"surface `{surface.title}` needs {surface.axes + 1} checkpoints or more of the training of "
+                    f"`{plan.name}`, which keeps {min(kept)}; raise minimum.epochs or lower minimum.checkpoint_every"
                 )
         titles, straight = plan.paths(self), [curve.title for curve in plan.curves if curve.bends == 0] + ["line"]
         bent = [title for title in titles if title.removeprefix("aligned-") not in straight]
@@ -185,6 +199,7 @@ class Config(Checked):
                 raise ValueError(f"curvature names `{one.along}`, but there are {list(axes)}; name one of them")
             if axes[one.along] == 1 and not isinstance(one.points, int):
                 raise ValueError(f"`{one.along}` has one axis, so curvature.points must be one number")
+            few_enough("curvature.points", one.points, axes[one.along])
 
     def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
         """All tables that say what is scored."""
@@ -230,10 +245,21 @@ class Plan:
         return names + [f"aligned-{name}" for name in names if config.align]
 
 
-def _kept(plan: Plan, side: str) -> bool:
-    """Whether weights on the way to an end are kept."""
+def _kept(plan: Plan, side: str) -> int:
+    """How many weights on the way to an end are kept: the first ones, every few epochs' and the last."""
     end = getattr(plan, side)
-    return end.checkpoint is None and end.checkpoint_every is not None
+    if end.checkpoint is not None or end.checkpoint_every is None:
+        return 0
+    return 1 + math.ceil(end.epochs / end.checkpoint_every)
+
+
+def _called(name: str, what: str, table: str) -> None:
+    """Check a name that was made of others, such as a model's, as if it were the user's."""
+    if len(name) > LONGEST + 5 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise ValueError(
+            f"a {what} would be called `{brief(name, LONGEST)}`, which is no name for files ({LONGEST} letters A to z, "
+            f"digits and . _ + - at most); give its entry of [[{table}]] a name"
+        )
 
 
 def _merged(*parts: Table) -> Table:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pathfinder import interrupt
 from pathfinder.data import Source
-from pathfinder.errors import PathfinderError, PathfinderWarning, listed
+from pathfinder.errors import PathfinderError, PathfinderWarning, brief, listed
 from pathfinder.progress import Progress, silent
 from pathfinder.provenance import provenance
 from pathfinder.storage import Stage, is_scratch, locked, write_json
@@ -122,6 +122,12 @@ def _record(folder: Path, name: str) -> dict[str, Any]:
     Raises:
         PathfinderError: if the folder holds anything but a run of this name, or leads elsewhere.
     """
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:  # a name too long, or below a file
+        raise PathfinderError(f"cannot write {brief(folder)}: {error.strerror}; choose another --out.") from error
     if folder.exists() and not folder.is_dir():
         raise PathfinderError(f"the output folder {folder} is a file; choose another with --out.")
     if not folder.exists() or all(entry.name == _LOCK or is_scratch(entry) for entry in folder.iterdir()):

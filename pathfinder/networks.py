@@ -13,14 +13,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from pathfinder.config import Data, Minimum, Model
-from pathfinder.data import Source
+from pathfinder.data import Source, Split
 from pathfinder.descent import DivergedError
 from pathfinder.errors import PathfinderError, brief, listed
 from pathfinder.geometry import Curve
 from pathfinder.lookup import users_code
-from pathfinder.losses import cross_entropy
+from pathfinder.losses import as_logits, cross_entropy
 from pathfinder.models import build_model, check_described
 from pathfinder.storage import (
+    can_be_written,
     existing_file,
     load_header,
     load_tensors,
@@ -192,15 +193,24 @@ def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Seque
             torch.no_grad(),
             space.evaluating(),
         ):
-            cross_entropy(space.call(theta, x), y)
+            output = space.call(theta, x)
+            cross_entropy(output, y)
+        classes = as_logits(output).shape[1]
+        if isinstance(source, Split) and source.classes is not None and int(source.y.max()) >= classes:
+            raise PathfinderError(
+                f"labels must be 0 to {classes - 1} for network `{name}`, got {int(source.y.max())} in the split "
+                f"{split}; choose data and a network with the same classes."
+            )
 
 
 def weights_file(path: Path, inputs: Sequence[Path] = ()) -> Path:
     """The path, if weights can be written there and read again.
 
     Raises:
-        PathfinderError: if it is a folder, one of the inputs, or does not end in .safetensors.
+        PathfinderError: if it is a folder, one of the inputs, does not end in .safetensors, or lies where nothing can
+            be written.
     """
+    can_be_written(path)
     if path.is_dir():
         raise PathfinderError(
             f"--out must be a file, but {path} is a folder; name a file in it, such as a.safetensors."

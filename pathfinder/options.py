@@ -15,7 +15,7 @@ ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", help="Argume
 DataArgs = Annotated[list[str] | None, typer.Option("--data-arg", help="Setting of the data, as crop=4.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option(help="fp32, or bf16 for autocast.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**62 - 1, help="Seed of all that is drawn.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
 File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights, safetensors.")]
 BatchSize = Annotated[int, typer.Option(help="Examples per forward pass when scoring.")]

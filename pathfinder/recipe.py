@@ -11,7 +11,8 @@ from pathfinder.lookup import unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
 Schedule = Literal["constant", "step", "li", "cosine", "onecycle", "garipov"]
 
@@ -54,7 +55,7 @@ class Recipe(Checked):
         seed: draws the order of the examples, and what the module itself draws (Dropout).
     """
 
-    epochs: Annotated[int, Field(ge=0)] = 30
+    epochs: Epochs = 30
     lr: Positive = 0.05
     batch_size: Count = 128
     micro_batch_size: Count | None = None

@@ -6,10 +6,31 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pathfinder.curvature import LEAST_PRODUCTS
-from pathfinder.recipe import Checked, Count, NotNegative, Positive, Seed
+from pathfinder.recipe import Checked, Count, Positive, Seed
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-Along = Annotated[int, Field(ge=2)]  # points along an axis
+LONGEST = 80  # letters: file names are made of three names, and may have 255
+FARTHEST = 1e6  # how far from the points that matter anything is scored: beyond, weights are no numbers any more
+MOST = 1_000_000  # points of a path or a grid: more take months, and their tables more than the memory
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=LONGEST)]
+Along = Annotated[int, Field(ge=2, le=MOST)]  # points along an axis
+Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
+
+
+def few_enough(key: str, points: int | tuple[int, ...], axes: int) -> None:
+    """Check that a grid can be held.
+
+    Args:
+        key: what the user calls its points.
+        points: along each axis, or along all of them.
+        axes: how many there are.
+
+    Raises:
+        ValueError: if not.
+    """
+    total = math.prod([points] * axes if isinstance(points, int) else points)
+    if total > MOST:
+        raise ValueError(f"{key} must make {MOST:,} points or fewer in all, got {total:,}; lower {key}")
 
 
 class Scoring(Checked):
@@ -28,7 +49,7 @@ class Scoring(Checked):
 
     points: Along = 61
     line: bool = True
-    range: tuple[float, float] = (0.0, 1.0)
+    range: tuple[Coordinate, Coordinate] = (0.0, 1.0)
     batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate"
     batch_size: Count = 512
     examples: Count | None = None
@@ -48,10 +69,15 @@ class Planes(Checked):
     """
 
     points: Along = 21
-    margin: NotNegative = 0.2
-    curves: list[str] | None = None
+    margin: Annotated[float, Field(ge=0, le=FARTHEST, allow_inf_nan=False)] = 0.2
+    curves: Annotated[list[str], Field(min_length=1)] | None = None
     examples: Count | None = None
     batch_norm_examples: Count | None = None
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> "Planes":
+        few_enough("points", self.points, 2)
+        return self
 
 
 class Surface(Checked):
@@ -97,6 +123,13 @@ class Surface(Checked):
                 raise ValueError(f"a span must rise from its first end to its second, got {low} and {high}")
         return self
 
+    @model_validator(mode="after")
+    def _has_an_end(self) -> "Surface":
+        few_enough("points", self.points, self.axes)
+        if any(abs(end) > FARTHEST for ends in self.spans or [] for end in ends):
+            raise ValueError(f"a span must lie within -{FARTHEST:g} and {FARTHEST:g}, got {self.span}; lower it")
+        return self
+
     @property
     def spans(self) -> list[tuple[float, float]] | None:
         """The two ends along each axis, if they are given."""
@@ -133,8 +166,8 @@ class Curvature(Checked):
     batch_norm_examples: Count | None = None
     batch_size: Count = 128
     tolerance: Positive = 1e-2
-    most: Annotated[int, Field(ge=LEAST_PRODUCTS)] = 400
-    samples: Annotated[int, Field(ge=0)] = 0
+    most: Annotated[int, Field(ge=LEAST_PRODUCTS, le=MOST)] = 400
+    samples: Annotated[int, Field(ge=0, le=MOST)] = 0
 
     @model_validator(mode="after")
     def _has_an_error(self) -> "Curvature":
@@ -156,9 +189,9 @@ class Align(Checked):
     """
 
     method: Literal["weights", "activations"] = "weights"
-    orders: Count = 5
+    orders: Annotated[int, Field(ge=1, le=10_000)] = 5
     examples: Annotated[int, Field(ge=2)] = 1000
-    structure: dict[str, list[str]] | None = None
+    structure: Annotated[dict[str, list[str]], Field(min_length=1)] | None = None
     every_pair: bool = False
     repair: bool = False
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import TINY
+from mistakes import MISTAKES
 
 from pathfinder import build_model, cli
 from pathfinder.storage import load_tensors, load_weights
@@ -62,7 +63,9 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def minima(work):
-    """Two minima and one of another network, trained by the command itself."""
+    """Two minima, one of another width and one with BatchNorm, trained by the command itself."""
+    bn = ["train", "convnet-bn", *_train(work / "bn.safetensors", "[4, 4]")[2:]]
+    assert called(*bn) == 0
     for name, seed, widths in (("a", 0, "[8, 8]"), ("b", 1, "[8, 8]"), ("other", 0, "[9, 8]")):
         assert called(*_train(work / f"{name}.safetensors", widths), "--seed", seed) == 0
     return work
@@ -342,172 +345,6 @@ class Malicious:
         return (os.system, ("touch ran",))
 
 
-_TRAIN = ["train", "mlp", "--data", "digits", "-o", "new.safetensors"]
-_NEW = ["-o", "new"]
-_FILE = ["-o", "new.safetensors"]
-_CONNECT = ["connect", "a.safetensors", "b.safetensors", *_NEW]
-MISTAKES = {
-    "missing config": (["run", "no.toml"], "no.toml", "check the spelling"),
-    "folder for a config": (["run", "folder"], "folder", "name a file"),
-    "broken toml": (["run", "broken.toml"], "broken.toml", "no valid TOML"),
-    "unknown key": (["run", "tiny.toml", "--set", "minimum.epoch=3"], "epoch", "did you mean `epochs`"),
-    "unknown model": (["run", "tiny.toml", "--set", "model.name=convnett"], "convnett", "did you mean `convnet"),
-    "unknown argument of a model": (["run", "tiny.toml", "--set", "model.width=3"], "width", "see its arguments"),
-    "unknown data": (["run", "tiny.toml", "--set", "data.name=digit"], "digit", "did you mean `digits`"),
-    "unknown curve": (["run", "tiny.toml", "--set", "curves.0.kind=bezir"], "bezir", "did you mean `bezier`"),
-    "negative epochs": (["run", "tiny.toml", "--set", "minimum.epochs=-3"], "-3", "greater than or equal to 0"),
-    "negative bends": (["run", "tiny.toml", "--set", "curves.0.bends=-1"], "-1", "greater than or equal to 0"),
-    "plane without a bend": (["run", "tiny.toml", "--set", "curves.0.bends=0"], "bend", "add a curve with bends"),
-    "another experiment's folder": (["run", "tiny.toml", "--out", "theirs"], "theirs", "choose another folder"),
-    "file for an output folder": (["run", "tiny.toml", "--out", "tiny.toml"], "tiny.toml", "choose another"),
-    "unknown device": (["run", "tiny.toml", "--device", "cpuu"], "cpuu", "did you mean `cpu`"),
-    "npz lacking arrays": (["run", "tiny.toml", "--set", "data.name=npz:lacking.npz"], "y_test", "it holds"),
-    "npz of different lengths": (["run", "tiny.toml", "--set", "data.name=npz:short.npz"], "20 and 7", "same length"),
-    "empty split": (["run", "tiny.toml", "--set", "data.name=npz:empty.npz"], "0 examples", "at least one"),
-    "NaN in the data": (["run", "tiny.toml", "--set", "data.name=npz:nan.npz"], "NaN", "clean the data"),
-    "labels out of range": (["run", "tiny.toml", "--set", "data.name=npz:range.npz"], "40", "labels must be 0 to 9"),
-    "no npz": (["run", "tiny.toml", "--set", "data.name=npz:tiny.toml"], "tiny.toml", "np.savez"),
-    "train: unknown setting": ([*_TRAIN, "--set", "epoch=3"], "epoch", "did you mean `epochs`"),
-    "train: negative epochs": ([*_TRAIN, "--set", "epochs=-3"], "-3", "greater than or equal to 0"),
-    "train: unknown model": (["train", "mpl", *_TRAIN[2:]], "mpl", "did you mean `mlp`"),
-    "train: folder for a file": ([*_TRAIN[:-1], "folder"], "folder", "name a file"),
-    "connect: missing checkpoint": (["connect", "a.safetensors", "no.safetensors", *_NEW], "no.safetensors", "check"),
-    "connect: folder for a file": (["connect", "a.safetensors", "folder", *_NEW], "folder", "name a file"),
-    "connect: different networks": (
-        ["connect", "a.safetensors", "other.safetensors", *_NEW],
-        "(9, 64), not (8, 64)",
-        "same architecture",
-    ),
-    "connect: another architecture than --model": (
-        [*_CONNECT, "--model", "convnet"],
-        "missing: `features.0.weight` (16, 1, 3, 3)",
-        "same architecture",
-    ),
-    "connect: truncated": (["connect", "a.safetensors", "cut.safetensors", *_NEW], "cut.safetensors", "make it anew"),
-    "connect: a pickle that would run code": (
-        ["connect", "evil.pt", "evil.pt", *_NEW, "--model", "mlp", "--data", "digits"],
-        "evil.pt",
-        "save model.state_dict()",
-    ),
-    "connect: nobody says which network": (
-        ["connect", "plain.pt", "plain.pt", *_NEW, "--data", "digits"],
-        "plain.pt",
-        "--model",
-    ),
-    "connect: nobody says which data": (["connect", "plain.pt", "plain.pt", *_NEW], "plain.pt", "--data"),
-    "connect: unknown curve": ([*_CONNECT, "--curve", "bezir"], "bezir", "did you mean `bezier`"),
-    "connect: negative bends": ([*_CONNECT, "--bends", "-2"], "-2", "greater than or equal to 0"),
-    "connect: plane without a bend": ([*_CONNECT, "--bends", "0", "--planes"], "bend", "add a curve with bends"),
-    "connect: NaN weights": (
-        ["connect", "a.safetensors", "nan.pt", *_NEW, "--model", "mlp", "--model-arg", "widths=[8, 8]"],
-        "NaN", "before it diverged",
-    ),
-    "score: no curve": (["score", "curve", "a.safetensors", "-o", "new"], "a.safetensors", "`curves` folder"),
-    "score: unknown thing": (["score", "plan", "a.safetensors", *_NEW], "plan", "did you mean `plane`"),
-    "score: one file too few": (["score", "plane", "a.safetensors", "cut.safetensors", *_NEW], "got 2", "1 or 3 files"),
-    "score: unknown batch norm": (
-        ["score", "line", "a.safetensors", "b.safetensors", "-o", "new", "--batch-norm", "none"],
-        "none",
-        "choose from",
-    ),
-    "export: t out of range": (["export", "a.safetensors", "--t", "1.5", "-o", "new.safetensors"], "1.5", "0 to 1"),
-    "align: another width": (
-        ["align", "a.safetensors", "other.safetensors", *_FILE], "(9, 64), not (8, 64)", "the same architecture",
-    ),
-    "align: NaN weights": (
-        ["align", "a.safetensors", "nan.pt", *_FILE, "--model", "mlp", "--model-arg", "widths=[8, 8]"],
-        "NaN", "before it diverged",
-    ),
-    "align: unknown method": (
-        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "weight"], "weight",
-        "did you mean `weights`",
-    ),
-    "align: one example": (
-        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--examples", "1"],
-        "got 1", "2 examples or more",
-    ),
-    "align: a seed below zero": (
-        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--seed", "-1"], "-1", "--seed",
-    ),
-    "run: nothing to align": (
-        ["run", "tiny.toml", "--set", "align.orders=1", "--set", "model={name='mlp', widths=[]}"], "permuted",
-        "nothing to align",
-    ),
-    "plot: several without a place": (["plot", "done", "done2"], "several runs", "--out"),
-    "vtk: no surfaces": (["vtk", "folder"], "surfaces.csv", "check"),
-    "curvature: too many files": (["curvature", "point", "a.safetensors", "b.safetensors", *_NEW], "got 2", "1 files"),
-    "connect: one minimum twice": (["connect", *["a.safetensors"] * 2, *_NEW], "a.safetensors", "two minima"),
-    "train: a network for other inputs": (
-        ["train", "torchvision:resnet18", *_TRAIN[2:]],
-        "(1, 8, 8)",
-        "belong together",
-    ),
-    "train: a file that is no safetensors": ([*_TRAIN[:-1], "new.pt"], "new.pt", "must end in .safetensors"),
-    "train: a builder that refuses": ([*_TRAIN, "--model-arg", "widths=[-1]"], "mlp", "see its arguments"),
-    "train: nesterov without momentum": (
-        [*_TRAIN, "--set", "nesterov=true", "--set", "momentum=0"],
-        "nesterov",
-        "set one",
-    ),
-    "train: a seed too large": ([*_TRAIN, "--seed", "99999999999999999999"], "99999999999999999999", "less than"),
-    "REPAIR of single examples": (
-        ["run", "tiny.toml", "--set", "model.name=mlp", "--set", "align.repair=true", "--set", "score.batch_size=1"],
-        "REPAIR needs 2 examples",
-        "raise score.batch_size",
-    ),
-    "no number": ([*_CONNECT, "--bends", "two"], "two", "integer"),
-    "a missing argument": (["connect", "a.safetensors"], "connect a.safetensors", "Missing argument"),
-    "an unknown command": (["runn", "tiny.toml"], "runn", "run"),
-    "truncated npz": (["run", "tiny.toml", "--set", "data.name=npz:cut.npz"], "cut.npz", "np.savez"),
-    "data that is no splits": (["run", "tiny.toml", "--set", "data.name=os:getcwd"], "os:getcwd", "splits by name"),
-    "a line that leaves out its ends": (["run", "tiny.toml", "--set", "score.range=[0.2, 1.0]"], "0.2", "reach from"),
-    "one network for both ends": (
-        ["run", "tiny.toml", "--set", "pairs=[{a={seed=3}, b={seed=3}}]"],
-        "convnet-bn",
-        "seeds of their own",
-    ),
-    "score: no points": (
-        ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "0"],
-        "got 0",
-        "2 or more",
-    ),
-    "plot: no run": (["plot", "folder"], "folder", "folder of a run"),
-    "compare: no run": (["compare", "folder"], "summary.csv", "does not exist"),
-    "unknown scale": (["run", "tiny.toml", "--scale", "small"], "scales.small", "has no"),
-    "crop of what is no image": (
-        ["run", "tiny.toml", "--set", "data.name=npz:flat.npz", "--set", "data.crop=2"], "(64,)", "need images",
-    ),
-    "train: unknown setting of the data": ([*_TRAIN, "--data-arg", "crops=2"], "crops", "did you mean `crop`"),
-    "train: too many for validation": ([*_TRAIN, "--data-arg", "validation=5000"], "5000", "must leave some of 1437"),
-    "train: a depth there is not": (["train", "resnet", *_TRAIN[2:], "--model-arg", "depth=21"], "21", "6 n + 2"),
-    "train: no such checkpoints": ([*_TRAIN, "--checkpoint-every", "0"], "0", "1 epoch or more"),
-    "train: no images in a folder": ([*_TRAIN[:3], "folder:folder", *_TRAIN[4:]], "folder", "must hold a folder"),
-    "train: wrong micro-batch": ([*_TRAIN, "--set", "micro_batch_size=0"], "micro_batch_size", "greater than"),
-    "train: BatchNorm of one example": (
-        ["train", "convnet-bn", *_TRAIN[2:], "--set", "micro_batch_size=1"], "got 1", "raise batch_size",
-    ),
-    "a crop too large": (["run", "tiny.toml", "--set", "data.crop=100"], "100", "less than the images' side"),
-    "nothing to score": (
-        ["run", "tiny.toml", "--set", "curves=[]", "--set", "score.line=false"], "convnet-bn", "add a curve",
-    ),
-    "one class": (["run", "tiny.toml", "--set", "data.name=npz:one.npz"], "1 class", "needs 2 or more"),
-    "images of two types": (["run", "tiny.toml", "--set", "data.name=npz:types.npz"], "uint8", "convert them alike"),
-    "score: unknown normalization": (
-        ["score", "surface", "a.safetensors", *_NEW, "--normalize", "filtre"], "filtre", "did you mean `filter`",
-    ),
-    "score: no span": (["score", "surface", "a.safetensors", *_NEW, "--span", "wide"], "wide", "must be 1, -1:2"),
-    "score: a span that falls": (["score", "direction", "a.safetensors", *_NEW, "--span", "2:1"], "2.0", "must rise"),
-    "score: two axes of a direction": (
-        ["score", "direction", "a.safetensors", *_NEW, "--points", "3x3"], "[3, 3]", "must be one number",
-    ),
-    "score: no checkpoints": (
-        ["score", "surface", "a.safetensors", *_NEW, "--trajectory", "folder"], "got 0", "3 checkpoints or more",
-    ),
-    "curvature: unknown place": (["curvature", "pont", "a.safetensors", *_NEW], "pont", "did you mean `point`"),
-    "list: unknown": (["list", "model"], "model", "did you mean `models`"),
-}  # fmt: skip
-
-
 @pytest.fixture
 def mistaken(minima, tmp_path, monkeypatch):
     """A folder with everything the mistakes need."""
@@ -535,6 +372,49 @@ def test_a_mistake_is_one_line_and_changes_nothing(name, command, mistaken, with
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1 and value in err and remedy in err, err
     assert listing(mistaken) == before
+
+
+def test_there_are_mistakes_of_every_command():
+    assert len(MISTAKES) >= 150
+    of = {mistake[0][0] for mistake in MISTAKES.values()}
+    assert of >= {"run", "train", "connect", "score", "curvature", "align", "export", "plot", "compare", "vtk", "list"}
+
+
+THEIR_END = """
+import sys
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, **arguments):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, x):
+        if self.training:
+            END
+        return self.layer(x.flatten(1).float())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "said"),
+    [
+        ("leaves", "sys.exit(0)", ["your code stopped the command", "SystemExit", "net_leaves.py"]),
+        ("torch", 'raise RuntimeError("can\'t allocate memory: you tried to allocate 99 bytes")', ["out of memory"]),
+        ("numpy", "raise MemoryError('Unable to allocate 8 TiB for an array')", ["where 8 tib", "micro_batch_size"]),
+    ],
+)
+def test_a_training_that_ends_in_the_middle_says_why(name, end, said, command, tmp_path, monkeypatch):
+    (tmp_path / f"net_{name}.py").write_text(THEIR_END.replace("END", end))
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("train", f"net_{name}:Net", "--data", "digits", *_OUT)
+    lines = [line for line in err.splitlines() if " s left" not in line]
+    assert (code, out, len(lines)) == (2, "", 1), err
+    assert all(part in lines[0] for part in said)
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+_OUT = ["-o", "new.safetensors"]
 
 
 def test_another_network_or_pair_never_reuses_scores(command, minima, tmp_path, monkeypatch):

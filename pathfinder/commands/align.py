@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from pathfinder.align import METHODS, aligned, alignment_row
+from pathfinder.align import aligned, alignment_row
 from pathfinder.commands.opened import Asked, Opened
-from pathfinder.lookup import unknown
 from pathfinder.networks import may_replace, weights_file
+from pathfinder.scoring import Align
 
 
 def align(
@@ -37,8 +37,7 @@ def align(
     Returns:
         The row of `alignment_row`.
     """
-    if method not in METHODS:
-        raise unknown("method of alignment", method, METHODS)
+    Align.parse({"method": method, "orders": orders, "examples": examples})
     out, own = weights_file(out, [a, b]), {"aligned": {"to": a.name, "method": method}}
     may_replace(out, own, force)
     opened = Opened([a, b], asked)

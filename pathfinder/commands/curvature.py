@@ -7,13 +7,14 @@ import pandas as pd
 import torch
 
 from pathfinder.commands.opened import Asked, Opened
-from pathfinder.commands.target import Target, counted, target_of
+from pathfinder.commands.target import Target, check, counted, not_interpolated, target_of
 from pathfinder.curvature import curvature_table
 from pathfinder.evaluate import Evaluator
 from pathfinder.folder import Report, RunFolder, fingerprints
 from pathfinder.lookup import unknown
 from pathfinder.plane import Ray
 from pathfinder.results import Results
+from pathfinder.scoring import Curvature as Settings
 from pathfinder.storage.keys import key_of
 
 _PLACES = {"point": (1,), "path": (1, 2), "surface": (1,)}  # how many files
@@ -50,7 +51,10 @@ def curvature(
     if where not in _PLACES:
         raise unknown("place to measure curvature at", where, _PLACES)
     counted(files, where, _PLACES[where])
+    check(where, surface, {**scoring, "examples": examples})
+    Settings.parse({key: value for key, value in settings.items() if key != "seed"})
     opened = Opened(files, asked, weights=where != "path")
+    not_interpolated(opened, scoring, "curvature")
     evaluator = Evaluator(opened.space, opened.data, **scoring)
     data = opened.data["train"].subset(examples, scoring["seed"])
     folder, results = RunFolder(out, f"curvature-{where}-{key_of(opened.digests)[:8]}", report, fresh), Results(out)

@@ -9,7 +9,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, kinds
 from pathfinder.lookup import unknown
 from pathfinder.models import MODELS
-from pathfinder.storage import not_an_input, replaces
+from pathfinder.storage import can_be_written, not_an_input, replaces
 from pathfinder.tables import KEYS, read_table, write_table
 
 _SHOWN = ("barrier", "barrier_low", "barrier_high", "max", "length_ratio")
@@ -30,6 +30,7 @@ def compare(folders: list[Path], out: Path | None, force: bool = False) -> pd.Da
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
     if out is not None:
+        can_be_written(out)
         not_an_input(out, [folder / "summary.csv" for folder in folders])
         if out.exists() and not force and not _is_comparison(out):
             raise replaces(out)

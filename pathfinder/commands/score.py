@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from pathfinder.commands.opened import Asked, Opened
-from pathfinder.commands.target import FILES, LANDSCAPES, counted, target_of
+from pathfinder.commands.target import FILES, LANDSCAPES, check, counted, not_interpolated, target_of
 from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator
 from pathfinder.folder import Report, RunFolder, fingerprints
@@ -48,7 +48,10 @@ def score(
     if what not in FILES:
         raise unknown("thing to score", what, FILES)
     counted(files, what, FILES[what])
+    check(what, where["surface"], scoring, where["low"], where["high"], where["margin"])
     opened = Opened(files, asked, weights=what in LANDSCAPES)
+    if what not in ("line", "curve"):
+        not_interpolated(opened, scoring, f"a {what}")
     evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
     folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report, fresh), Results(out)
     target = target_of(what, opened, **where)

@@ -1,6 +1,6 @@
 """What the commands score: a geometry at coordinates, and the tables its scores go into."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathfinder.landscape import landscape, trajectory_in
 from pathfinder.plane import Plane
 from pathfinder.results import Results
 from pathfinder.scores import Scores
-from pathfinder.scoring import Surface
+from pathfinder.scoring import Planes, Scoring, Surface
 from pathfinder.tree import checksum
 
 FILES = {"line": (2,), "curve": (1,), "plane": (1, 3), "direction": (1,), "surface": (1,)}
@@ -30,6 +30,48 @@ def counted(files: list[Path], what: str, needed: tuple[int, ...]) -> None:
     """
     if len(files) not in needed:
         raise PathfinderError(f"a {what} needs {' or '.join(map(str, needed))} files, got {len(files)}.")
+
+
+def check(
+    what: str,
+    surface: Mapping[str, Any],
+    scoring: Mapping[str, Any],
+    low: float = 0.0,
+    high: float = 1.0,
+    margin: float = 0.2,
+) -> None:
+    """Check what a command was given as a config would be checked, before any file is read.
+
+    Args:
+        what: a key of `FILES`, or `path`, or `point`, which has no points.
+        surface, low, high, margin: as for `target_of`.
+        scoring: arguments of `Evaluator`.
+
+    Raises:
+        PathfinderError: at the first value out of range.
+    """
+    points = surface.get("points")
+    along = {} if points is None or what == "point" else {"points": points}
+    if what not in LANDSCAPES and along and not isinstance(points, int):
+        raise PathfinderError(f"--points of a {what} must be one number, got {'x'.join(map(str, points))}.")
+    settings = {key: value for key, value in scoring.items() if key in Scoring.model_fields}
+    apart = {key: value for key, value in surface.items() if key != "points"}
+    Surface.parse({**surface, "axes": LANDSCAPES[what]} if what in LANDSCAPES else apart)
+    if what == "plane":
+        Planes.parse({**along, "margin": margin})
+    elif what not in LANDSCAPES:
+        settings |= along
+    Scoring.parse({**settings, "range": (low, high)})
+
+
+def not_interpolated(opened: Opened, scoring: Mapping[str, Any], what: str) -> None:
+    """Check that statistics of BatchNorm are not to be interpolated where there is no path.
+
+    Raises:
+        PathfinderError: if they are.
+    """
+    if opened.space.has_statistics and scoring["batch_norm"] == "interpolate":
+        raise PathfinderError(f"--batch-norm interpolate has no meaning for {what}; re-estimate, or drop it.")
 
 
 @dataclass(frozen=True)
@@ -69,8 +111,6 @@ def target_of(
         asked = [settings.model_dump(), walked.epochs, [checksum(theta) for theta in walked.thetas]]
         return Target(found.geometry, found.t, asked, lambda r, s: add(r, scored=s, trajectory=found.trajectory))
     curve, kind, points = opened.curve, opened.curve.kind(), surface.get("points")
-    if points is not None and not isinstance(points, int):
-        raise PathfinderError(f"--points of a {what} must be one number, got {'x'.join(map(str, points))}.")
     if what == "plane":
         plane, curves = Plane.of(curve), {kind: curve, "line": Line(curve.start, curve.end)}
         add = partial(Results.add_plane, pair="pair", name=kind, plane=plane, curves=curves, t=curve.grid(61))

@@ -2,6 +2,7 @@
 
 from pathfinder.storage.checkpoints import check_unpacked, load_weights
 from pathfinder.storage.files import (
+    can_be_written,
     digest,
     existing_file,
     is_scratch,
@@ -18,6 +19,7 @@ from pathfinder.storage.tensors import load_header, load_tensors, save_tensors
 
 __all__ = [
     "Stage",
+    "can_be_written",
     "check_unpacked",
     "digest",
     "existing_file",

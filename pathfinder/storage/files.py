@@ -74,6 +74,23 @@ def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:
     return path
 
 
+def can_be_written(path: Path) -> None:
+    """Check that a file could be made, before the work that fills it.
+
+    Raises:
+        PathfinderError: if its name is too long, or the nearest folder that exists is a file or may not be changed.
+    """
+    place = path
+    try:
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        lost = place != path and not (place.is_dir() and os.access(place, os.W_OK | os.X_OK))
+    except OSError as error:
+        raise PathfinderError(f"cannot write {brief(path)}: {error.strerror}; choose another --out.") from error
+    if lost:
+        raise PathfinderError(f"cannot write {path}: {place} is no folder to write in; choose another --out.")
+
+
 def replaces(path: Path) -> PathfinderError:
     """The error for an output that would replace a file that the same command did not make."""
     return PathfinderError(
