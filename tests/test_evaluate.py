@@ -295,6 +295,7 @@ def test_labels_beyond_the_networks_classes_are_named():
         Evaluator(space, {"train": (torch.randn(4, 6), torch.tensor([0, 1, 7, 2]))}).at(a)
 
 
+@pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")
 def test_augmented_inputs_re_estimate_what_a_network_trained_on_them_saw():
     x = torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8)
     split = Split(x, torch.arange(64) % 3, 3, torch.tensor([0.5]), torch.tensor([0.3])).augmented(crop=3, flip=True)

@@ -80,6 +80,7 @@ def test_columns_are_those_of_the_design(done):
         assert (table[["train_examples", "test_examples", "batch_norm_examples"]] == [200, 200, 300]).all(axis=None)
 
 
+@pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")
 def test_the_largest_points_are_rescored_on_all_examples(tiny, tmp_path):
     changes = ["score.rescore=true", "minimum.epochs=1", "curve.epochs=1", "planes.points=2"]
     Experiment(load_config(tiny, changes), tmp_path / "run").run()
