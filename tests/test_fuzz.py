@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pathfinder.config import Config
 from pathfinder.configfile import load_config, setting
 from pathfinder.folder import RunFolder
 from pathfinder.networks import data_in, network_in
-from pathfinder.storage import load_weights
+from pathfinder.storage import Stage, load_weights
 from pathfinder.tables import read_table
 
 MLP = {"name": "mlp", "arguments": {"widths": [4], "num_classes": 10, "input_shape": [1, 8, 8]}}
@@ -56,6 +57,27 @@ def table() -> bytes:
 CURVE = {"start": torch.zeros(6), "bends": torch.ones(2, 6), "end": torch.ones(6)}
 
 
+STATE = {"rows": [{"x": 0.5}], "losses": [{("loss", "train"): torch.ones(3)}], "done": 2}
+
+
+def stage() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        Stage(Path(folder) / "x.pt", "key").save(STATE)
+        return (Path(folder) / "x.pt").read_bytes()
+
+
+def resumed(path: Path) -> None:
+    """What is kept counts as none, or is as it was saved."""
+    found = Stage(path, "key").load()
+    assert found is None or repr(found) == repr(STATE)
+
+
+def recorded(path: Path) -> None:
+    """The seconds of an earlier run, whatever its record says, can be added to."""
+    for seconds in RunFolder(path.parent, "tiny")._seconds.values():
+        assert seconds + 1.0 > seconds or abs(seconds) > 1e15
+
+
 @dataclass
 class Reader:
     """What reads a kind of file: the file's name, good content, and the call, which takes the path."""
@@ -73,11 +95,10 @@ READERS = {
     "old checkpoint": Reader("x.pt", lambda: torch_file(_use_new_zipfile_serialization=False), load_weights),
     "arrays": Reader("x.npz", npz, lambda path: load_data(f"npz:{path}")),
     "table": Reader("summary.csv", table, lambda path: read_table(path, ["pair", "path", "barrier"])),
-    "record": Reader(
-        "run.json", lambda: b'{"name": "tiny", "seconds": {}}', lambda path: RunFolder(path.parent, "tiny")
-    ),
+    "record": Reader("run.json", lambda: b'{"name": "tiny", "seconds": {"minimum a": 3.25}}', recorded),
+    "stage": Reader("x.pt", stage, resumed),
 }
-ARCHIVES = ["checkpoint", "arrays"]  # whose members are damaged too, under a right checksum
+ARCHIVES = ["checkpoint", "arrays", "stage"]  # whose members are damaged too, under a right checksum
 
 PARTS = [b"\0", b"\xff" * 4, b"\n", b'"', b"[" * 50, b"{", b",", b"=", b"1e999", b"-1", b"nan", b"9" * 30, b"\x80\x02."]
 EDITS = st.lists(
