@@ -234,7 +234,7 @@ def may_replace(path: Path, own: Mapping[str, Any], force: bool) -> None:
     if force or not path.exists():
         return
     try:
-        found = load_tensors(path)[1]
+        found = load_header(path)[1]
     except PathfinderError:
         found = {}
     if any(found.get(key) != value for key, value in own.items()):
