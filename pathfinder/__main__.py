@@ -1,11 +1,11 @@
 """python -m pathfinder, and the command `pathfinder`: signals are handled before anything slow is imported."""
 
-from pathfinder import interrupt
+from pathfinder.interrupt import handle_signals
 
 
 def main() -> None:
     """Run the command line."""
-    with interrupt.handled():
+    with handle_signals():
         from pathfinder.cli import main as run
 
         run()

@@ -14,7 +14,7 @@ from pathfinder.checks import came, of_kind, statistics_of, vector_of, whole
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.inner import inner
-from pathfinder.precision import doubled
+from pathfinder.precision import to_float64
 from pathfinder.progress import Progress, silent
 from pathfinder.tree import count, has_tensors, mapped, tensors_from
 from pathfinder.units import Group, Place, Structure, known, reordered
@@ -103,8 +103,8 @@ def alignment_row(a: Tensor, b: Tensor, found: Alignment) -> dict[str, Any]:
         "sweeps": len(found.objective) - 1,
         "orders": len(found.orders),
         "best_orders": sum(order >= best - 1e-9 * abs(best) for order in found.orders),
-        "distance_before": float(doubled(b - a).norm()),
-        "distance": float(doubled(found.vector - a).norm()),
+        "distance_before": float(to_float64(b - a).norm()),
+        "distance": float(to_float64(found.vector - a).norm()),
         "objective_before": found.objective[0],
         "objective": found.objective[-1],
     }
@@ -307,7 +307,7 @@ def _correlation(x: list[Tensor], y: list[Tensor]) -> np.ndarray:
     """(units, units), the mean over the layers that hear the group of the correlation over (samples, units)."""
     total = np.zeros(())
     for one, other in zip(x, y, strict=True):
-        left, right = (doubled(part) - doubled(part).mean(0) for part in (one, other))
+        left, right = (to_float64(part) - to_float64(part).mean(0) for part in (one, other))
         spread = left.std(0)[:, None] * right.std(0)[None, :]
         total = total + (left.T @ right / (len(left) - 1) / (spread + 1e-4)).cpu().numpy()
     return total / len(x)

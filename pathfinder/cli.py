@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pathfinder import interrupt
+from pathfinder.interrupt import handle_signals
 from pathfinder.options import (
     BatchSize,
     Changes,
@@ -326,7 +326,7 @@ def main() -> None:
     """Run the command line; a mistake of the user ends in one line on stderr and exit code 2."""
     from pathfinder.errors import PathfinderError, PathfinderWarning, out_of_memory
 
-    with interrupt.handled(), warnings.catch_warnings():
+    with handle_signals(), warnings.catch_warnings():
         warnings.simplefilter("always", PathfinderWarning)
         warnings.filterwarnings("ignore", "Initializing zero-element")  # a width of 0; what comes of it is refused
         warnings.showwarning = _shown(warnings.showwarning)

@@ -22,7 +22,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Geometry
 from pathfinder.kernels import plain_kernels
 from pathfinder.losses import PerExample, cross_entropy, per_example
-from pathfinder.precision import accumulator, device_named, doubled
+from pathfinder.precision import accumulator, device_named, to_float64
 from pathfinder.progress import Progress, silent
 from pathfinder.tree import count
 from pathfinder.weights import Fixed, WeightSpace
@@ -160,7 +160,7 @@ class Hessian:
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
                 examples += count(x)
         self.products += 1
-        return doubled(total).div_(examples)
+        return to_float64(total).div_(examples)
 
     def extremes(self, tolerance: float = 1e-3, most: int = 400, seed: int = 0) -> Extremes:
         """The lowest and the highest eigenvalue in one Lanczos run (`scipy.sparse.linalg.eigsh`, both ends).

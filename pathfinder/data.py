@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from pathfinder import augment
+from pathfinder.augment import drawn, moved
 from pathfinder.errors import PathfinderError, listed, reason
 from pathfinder.precision import fitting, indexed
 from pathfinder.stream import Stream
@@ -67,7 +67,7 @@ class Split:
         """The prepared inputs, their images moved as `augment.drawn` says, and the targets of some examples."""
         x, y = (mapped(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
         if moves is not None:
-            x = augment.moved(x, moves[index], self.crop)
+            x = moved(x, moves[index], self.crop)
         return mapped(self._prepared, x), y
 
     def batches(self, size: int) -> Iterator[tuple[Tree, Tree]]:
@@ -82,7 +82,7 @@ class Split:
         """All examples in an order drawn from `rng`, from batch `start` on, cropped and flipped where that is set."""
         device = leaves(self.x)[0].device
         order = torch.from_numpy(rng.permutation(len(self))).to(device)
-        moves = augment.drawn(rng, len(self), self.crop, self.flip)
+        moves = drawn(rng, len(self), self.crop, self.flip)
         moves = None if moves is None else moves.to(device)
         return (self.batch(order[part], moves) for part in slices(len(self), size)[start:])
 
@@ -107,10 +107,10 @@ class Split:
         Raises:
             PathfinderError: if neither is set.
         """
-        moves = augment.drawn(np.random.default_rng(seed), len(self), self.crop, self.flip)
+        moves = drawn(np.random.default_rng(seed), len(self), self.crop, self.flip)
         if moves is None:
             raise PathfinderError("augmented inputs need a split with crop or flip; set one, or use clean inputs.")
-        x = augment.moved(self.x, moves.to(self.x.device), self.crop).contiguous()
+        x = moved(self.x, moves.to(self.x.device), self.crop).contiguous()
         return replace(self, x=x, crop=0, flip=False)
 
     def subset(self, examples: int | None, seed: int) -> "Split":

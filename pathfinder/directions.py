@@ -13,7 +13,7 @@ from torch import Tensor
 from pathfinder.checks import came, of_kind, vector_of, whole
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import weights_of
-from pathfinder.inner import BLOCK, blocks, doubled, gram_of, length_of
+from pathfinder.inner import BLOCK, blocks, float64_block, gram_of, length_of
 from pathfinder.lookup import unknown
 from pathfinder.weights import WeightSpace
 
@@ -105,7 +105,7 @@ def principal_directions(thetas: Sequence[Float[Tensor, " weights"]], count: int
     thetas = [vector_of(theta, size, "each checkpoint") for theta in thetas]
 
     def centred(block: slice) -> list[Tensor]:
-        rows = [doubled(theta, block).cpu() for theta in thetas]
+        rows = [float64_block(theta, block).cpu() for theta in thetas]
         mean = sum(rows) / len(rows)
         return [row - mean for row in rows]
 

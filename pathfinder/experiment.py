@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder import tables
 from pathfinder.align import aligned, alignment_row, first_inputs, structure_of
 from pathfinder.config import Config, CurveSettings, Minimum, Plan
 from pathfinder.data import smallest
@@ -36,6 +35,7 @@ from pathfinder.results import Results
 from pathfinder.scoring import Align, Curvature, Planes, Scoring, Surface
 from pathfinder.storage import digest
 from pathfinder.storage.keys import key_of
+from pathfinder.tables import weight_histogram
 from pathfinder.tensors import same_network
 from pathfinder.units import Structure
 from pathfinder.weights import WeightSpace
@@ -114,7 +114,7 @@ class Experiment:
             self.data["train"].subset(1, 0).moved(0)  # a split that cannot be augmented shows now
         for curve in plan.curves:
             empty = torch.zeros(1)
-            kind_named(curve.kind)(empty, empty, bends=curve.bends)
+            kind_named(curve.kind, Curve)(empty, empty, bends=curve.bends)
         if space.has_statistics and self.config.score.batch_norm == "interpolate":
             for table, asked in (
                 ("[planes]", self.config.planes),
@@ -199,7 +199,7 @@ class Experiment:
         row |= {} if end.checkpoint else {**end.recipe, "init_seed": end.init_seed}
         row |= self.measure.own_scores(name, key, module)
         self.results.add("minima", pd.DataFrame([row]), name=name)
-        self.results.add("weights", tables.weight_histogram(module), pair=plan.name, name=name)
+        self.results.add("weights", weight_histogram(module), pair=plan.name, name=name)
         self.measure.around(plan, side, module, key)
         self._groups.setdefault(plan.group, {}).setdefault(key, Trained(name, module, key))
         return module, key
@@ -236,7 +236,7 @@ class Experiment:
         name = f"{plan.name}-{title}"
         recipe = settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
         key = self._fit_key("curve", ends.keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
-        curve = kind_named(settings.kind)(ends.a, ends.b, bends=settings.bends, fixed_ends=settings.fixed_ends)
+        curve = kind_named(settings.kind, Curve)(ends.a, ends.b, bends=settings.bends, fixed_ends=settings.fixed_ends)
         if curve.free():
             with (
                 self.folder.stage(f"curve {name}", key, lasting=True) as (stage, progress),

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pathfinder import interrupt
 from pathfinder.data import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, listed
+from pathfinder.interrupt import defer_interrupts
 from pathfinder.progress import Progress, silent
 from pathfinder.provenance import provenance
 from pathfinder.storage import Stage, is_scratch, locked, write_json
@@ -80,7 +80,7 @@ class RunFolder:
         stage = Stage(self.path / _WORK / f"{name.replace(' ', '-')}.pt", key, lasting=lasting)
         before = self._seconds.get(name, 0.0) if stage.load() else 0.0
         began = time.monotonic()
-        with interrupt.deferred():
+        with defer_interrupts():
             yield stage, self._report(name)
         self._seconds[name] = round(before + time.monotonic() - began, 2)
         self._makers[name] = stage.maker

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError, reason
-from pathfinder.inner import distance, doubled, gram, gram_of
+from pathfinder.inner import distance, float64_block, gram, gram_of
 from pathfinder.lookup import unknown
 from pathfinder.precision import all_finite
 from pathfinder.storage import load_tensors, save_tensors
@@ -219,8 +219,8 @@ class Curve(Geometry):
         start, *others = self.rows()
 
         def made(block: slice) -> list[Tensor]:
-            origin = doubled(start, block)
-            return [origin, *(doubled(row, block) - origin for row in others)]
+            origin = float64_block(start, block)
+            return [origin, *(float64_block(row, block) - origin for row in others)]
 
         return gram_of(made, len(start))
 
@@ -309,12 +309,12 @@ class Bezier(Curve):
         return torch.stack([math.comb(degree, i) * up[i] * down[degree - i] for i in range(degree + 1)], dim=1)
 
 
-def kinds(base: type[Geometry] = Curve) -> dict[str, type[Geometry]]:
+def kinds(base: type[Geometry]) -> dict[str, type[Geometry]]:
     """All geometries of a family by their kind, those of the user's own that have been imported included."""
     return {kind: cls for kind, cls in _KINDS.items() if issubclass(cls, base) and not isabstract(cls)}
 
 
-def kind_named(kind: str, base: type[Geometry] = Curve) -> type[Geometry]:
+def kind_named(kind: str, base: type[Geometry]) -> type[Geometry]:
     """The geometry called `kind`.
 
     Raises:

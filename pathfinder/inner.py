@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder import precision
+from pathfinder.precision import to_float64
 
 BLOCK = 2**18  # weights; 2 MiB of each vector in float64
 
@@ -22,14 +22,14 @@ def blocks(size: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
 
 
-def doubled(vector: Float[Tensor, " weights"], block: slice) -> Float[Tensor, " block"]:
+def float64_block(vector: Float[Tensor, " weights"], block: slice) -> Float[Tensor, " block"]:
     """A block in float64; on the CPU where the vector's device has none."""
-    return precision.doubled(vector.detach()[block])
+    return to_float64(vector.detach()[block])
 
 
 def gram(vectors: Vectors) -> Float[Tensor, "vectors vectors"]:
     """The inner products of vectors with each other, float64, on the CPU."""
-    return gram_of(lambda block: [doubled(vector, block) for vector in vectors], len(vectors[0]))
+    return gram_of(lambda block: [float64_block(vector, block) for vector in vectors], len(vectors[0]))
 
 
 def gram_of(made: Made, size: int) -> Float[Tensor, "vectors vectors"]:
@@ -44,7 +44,7 @@ def gram_of(made: Made, size: int) -> Float[Tensor, "vectors vectors"]:
 
 def inner(a: Float[Tensor, " weights"], b: Float[Tensor, " weights"]) -> float:
     """The inner product of two vectors."""
-    return float(summed(lambda block: [torch.dot(doubled(a, block), doubled(b, block))], len(a)))
+    return float(summed(lambda block: [torch.dot(float64_block(a, block), float64_block(b, block))], len(a)))
 
 
 def summed(products: Made, size: int) -> Tensor:
@@ -63,4 +63,4 @@ def length_of(made: Callable[[slice], Tensor], size: int) -> Float[Tensor, ""]:
 
 def distance(a: Float[Tensor, " weights"], b: Float[Tensor, " weights"]) -> Float[Tensor, ""]:
     """How far two vectors are apart, from their differences in float64."""
-    return length_of(lambda block: doubled(b, block) - doubled(a, block), len(a))
+    return length_of(lambda block: float64_block(b, block) - float64_block(a, block), len(a))

@@ -28,7 +28,7 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def handled() -> Iterator[None]:
+def handle_signals() -> Iterator[None]:
     """Within, SIGINT, SIGTERM and SIGHUP end in one line and an exit code of 128 and the signal's number.
 
     A signal that was ignored (as under nohup) goes on being ignored; the handlers of before are put back at the end.
@@ -51,27 +51,27 @@ def handled() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def requested() -> bool:
+def interrupt_requested() -> bool:
     """Whether a signal waits for the state to be whole."""
     return _requested is not None
 
 
-def check() -> None:
+def check_interrupt() -> None:
     """Raise if a signal waits: for places where everything so far is kept."""
     if _requested is not None:
         _raise(_requested)
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Let a first signal wait until `check` is called, at the latest at the end."""
+def defer_interrupts() -> Iterator[None]:
+    """Let a first signal wait until `check_interrupt` is called, at the latest at the end."""
     global _waiting
     _waiting += 1
     try:
         yield
     finally:
         _waiting -= 1
-    check()
+    check_interrupt()
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder import tables
 from pathfinder.align import aligned
 from pathfinder.config import Config, Plan
 from pathfinder.curvature import curvature_table
@@ -27,6 +26,7 @@ from pathfinder.results import Results
 from pathfinder.scores import Scores
 from pathfinder.scoring import Align, Curvature, Planes, Scoring, Surface
 from pathfinder.storage.keys import code_of, key_of
+from pathfinder.tables import barriers, peaks
 from pathfinder.weights import WeightSpace
 
 _ALL = {"examples": None, "batch_norm_examples": None}
@@ -173,7 +173,7 @@ class Measurements:
                             end, ends = found.vector, [own[0], found.statistics]
                         line, evaluator = Line(a, end), self._evaluator(space, ends)
                         scores = evaluator.score(line, self.config.score.points, progress=progress)
-                        kept = {"distance": line.chord(), **tables.barriers(scores), **evaluator.counts()}
+                        kept = {"distance": line.chord(), **barriers(scores), **evaluator.counts()}
                         stage.save(kept)
                 row = {"a": first.name, "b": second.name, "method": method, **kept}
                 self.results.add("barriers", pd.DataFrame([row]), group=group)
@@ -227,7 +227,7 @@ class Measurements:
     def _rescore(self, pair: Pair, scored: dict[str, Scores]) -> None:
         """The ends, and where each path is worst, on all examples, if not all were scored before."""
         first = next(iter(pair.paths))
-        points = {"ends": [0.0, 1.0], **{name: tables.peaks(scores.table) for name, scores in scored.items()}}
+        points = {"ends": [0.0, 1.0], **{name: peaks(scores.table) for name, scores in scored.items()}}
         for name, t in points.items():
             path = pair.paths[name if name in pair.paths else first]
             evaluator, full = (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve, Geometry, at_least, weights_of
-from pathfinder.inner import blocks, doubled, gram, length_of, summed
+from pathfinder.inner import blocks, float64_block, gram, length_of, summed
 
 Span = float | Sequence[float | int]  # reach to both sides, or two ends
 
@@ -43,16 +43,16 @@ class Flat(Geometry):
         origin, *directions = self.rows()
 
         def offset(block: slice) -> Tensor:
-            return doubled(row, block) - doubled(origin, block)
+            return float64_block(row, block) - float64_block(origin, block)
 
         def along(block: slice) -> list[Tensor]:
             away = offset(block)
-            return [torch.dot(doubled(direction, block), away) for direction in directions]
+            return [torch.dot(float64_block(direction, block), away) for direction in directions]
 
         def left(block: slice) -> Tensor:
             away = offset(block)
             for x, direction in zip(at, directions, strict=True):
-                away = away - x * doubled(direction, block)
+                away = away - x * float64_block(direction, block)
             return away
 
         at = torch.linalg.solve(gram, summed(along, len(origin)))
@@ -229,7 +229,7 @@ def independent(directions: Sequence[Float[Tensor, " weights"]]) -> Float[Tensor
 
 def _difference(a: Tensor, b: Tensor, block: slice) -> Tensor:
     """A block of a - b, taken in their own precision, then in float64."""
-    return doubled(a[block] - b[block], slice(None))
+    return float64_block(a[block] - b[block], slice(None))
 
 
 def _two(name: str, given: Any) -> list[Any]:

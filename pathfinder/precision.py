@@ -66,7 +66,7 @@ def accumulator(device: torch.device) -> torch.dtype:
     return torch.float64 if has_float64(device) else torch.float32
 
 
-def doubled(tensor: Tensor) -> Tensor:
+def to_float64(tensor: Tensor) -> Tensor:
     """A tensor in float64: where it lies, or on the CPU if its device has no float64."""
     return (tensor if has_float64(tensor.device) else tensor.cpu()).double()
 
@@ -87,7 +87,7 @@ def fitting(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
 def length(tensors: Iterable[Tensor]) -> float:
     """The Euclidean norm of all numbers of some tensors, summed in float64 block by block and fetched at once."""
     blocks = (block for tensor in tensors for block in tensor.detach().reshape(-1).split(_BLOCK))
-    squares = [torch.dot(block, block) for block in map(doubled, blocks)]
+    squares = [torch.dot(block, block) for block in map(to_float64, blocks)]
     return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from pathfinder import tables
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry import Curve
 from pathfinder.plane import Plane
 from pathfinder.scores import Scores
+from pathfinder.tables import replicates, summarize, write_table
 
 _ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
 
@@ -41,7 +41,7 @@ class Results:
         """Add the scored paths of a pair, and what is read off them; the epochs of training behind each, if given."""
         for path, scored in scores.items():
             self.add("paths", _arranged(scored.table), pair=pair, path=path)
-        summary = tables.summarize(scores, pair)
+        summary = summarize(scores, pair)
         if epochs is not None:
             summary = summary.assign(epochs=summary["path"].map(epochs))
         self.add("summary", summary, group=group)
@@ -87,9 +87,9 @@ class Results:
     def write(self) -> None:
         """Write every table that has rows."""
         for name in self._frames:
-            tables.write_table(self.folder / f"{name}.csv", self.table(name))
+            write_table(self.folder / f"{name}.csv", self.table(name))
         if "summary" in self._frames:
-            tables.write_table(self.folder / "replicates.csv", tables.replicates(self.table("summary")))
+            write_table(self.folder / "replicates.csv", replicates(self.table("summary")))
 
     def remove_stale(self) -> None:
         """Remove the tables an earlier run left that this one has not."""

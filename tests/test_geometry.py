@@ -119,7 +119,7 @@ def test_saved_curves_come_back(make, tmp_path):
 
 
 def test_a_geometry_of_ones_own_is_found_by_its_name():
-    assert kinds()["arc"] is Arc and "curve" not in kinds() and "plane" not in kinds()
+    assert kinds(Curve)["arc"] is Arc and "curve" not in kinds(Curve) and "plane" not in kinds(Curve)
     middle = bent(Arc, 1)(torch.tensor([0.5], dtype=torch.float64))[0]
     assert torch.allclose(middle, bent(Arc, 1).bends[0], atol=1e-12)
 

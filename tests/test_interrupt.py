@@ -87,19 +87,19 @@ def test_a_signal_during_the_start_is_one_line_too(after, tmp_path):
 
 def test_a_signal_waits_while_a_piece_of_work_is_done_and_a_second_does_not(tmp_path):
     stage = Stage(tmp_path / "s.pt", "key")
-    with pytest.raises(SystemExit) as stop, interrupt.handled(), interrupt.deferred():
+    with pytest.raises(SystemExit) as stop, interrupt.handle_signals(), interrupt.defer_interrupts():
         signal.raise_signal(signal.SIGTERM)
         assert stage.due() and not stage.path.exists()
         stage.save({"rows": [1]})
         raise AssertionError("the save must not return")
     assert stop.value.code == 143 and stage.load() == {"rows": [1]}
-    with pytest.raises(SystemExit) as stop, interrupt.handled(), interrupt.deferred():
+    with pytest.raises(SystemExit) as stop, interrupt.handle_signals(), interrupt.defer_interrupts():
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("the second signal must not wait")
-    assert stop.value.code == 130 and not interrupt.requested()
-    with pytest.raises(SystemExit), interrupt.handled():
-        with interrupt.deferred():
+    assert stop.value.code == 130 and not interrupt.interrupt_requested()
+    with pytest.raises(SystemExit), interrupt.handle_signals():
+        with interrupt.defer_interrupts():
             signal.raise_signal(signal.SIGTERM)
         raise AssertionError("the signal must not outlast the work")
 
@@ -107,7 +107,7 @@ def test_a_signal_waits_while_a_piece_of_work_is_done_and_a_second_does_not(tmp_
 def test_handlers_are_put_back_and_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with interrupt.handled():
+        with interrupt.handle_signals():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

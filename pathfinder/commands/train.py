@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from pathfinder import interrupt
 from pathfinder.commands.opened import Asked
 from pathfinder.config import Data, Model
 from pathfinder.data import smallest
@@ -11,6 +10,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.evaluate import Evaluator, means
 from pathfinder.fit import fit_minimum
 from pathfinder.folder import Report, fingerprints
+from pathfinder.interrupt import defer_interrupts
 from pathfinder.networks import (
     last_good,
     may_replace,
@@ -84,7 +84,7 @@ def train(
             remove_scratch(path)
         if fresh:
             stage.path.unlink(missing_ok=True)
-        with interrupt.deferred(), last_good(good, lambda path: network.save(path, module.state_dict())):
+        with defer_interrupts(), last_good(good, lambda path: network.save(path, module.state_dict())):
             fit_minimum(
                 module, splits["train"], monitor=watcher and (lambda: scores(watcher)), checkpoint=keep, device=device,
                 precision=precision, progress=report(f"train {network.name}"), stage=stage, **settings.model_dump(),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathfinder import interrupt
+from pathfinder.interrupt import check_interrupt, interrupt_requested
 from pathfinder.storage.checkpoints import load_torch
 from pathfinder.storage.files import write
 from pathfinder.storage.keys import maker
@@ -61,11 +61,11 @@ class Stage:
         self.maker = self._own
         self._saved = time.monotonic()
         self._cost = self._saved - began
-        interrupt.check()
+        check_interrupt()
 
     def due(self) -> bool:
         """Whether the last save is long enough ago, or an interrupt waits for one."""
-        return interrupt.requested() or time.monotonic() - self._saved >= self.every * max(1.0, self._cost / _CHEAP)
+        return interrupt_requested() or time.monotonic() - self._saved >= self.every * max(1.0, self._cost / _CHEAP)
 
     def _read(self) -> dict[str, Any] | None:
         """The content of the file, if it is whole and was written under this key."""
