@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError, brief
-from pathfinder.geometry import weights_of
+from pathfinder.geometry.curves import weights_of
 from pathfinder.lookup import raised
 
 

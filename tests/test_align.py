@@ -5,8 +5,8 @@ from helpers import Frozen, data, network
 from test_units import MODELS, model
 
 from pathfinder import Evaluator, Line, PathfinderError, WeightSpace, build_model, fit_minimum, load_data, summarize
-from pathfinder.align import match_activations, match_weights, structure_of
-from pathfinder.units import Structure
+from pathfinder.symmetry.matching import match_activations, match_weights, structure_of
+from pathfinder.symmetry.structure import Structure
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -3,7 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pathfinder import PathfinderError, Split, augment
+from pathfinder import PathfinderError, Split
+from pathfinder.data import augment
 
 
 @pytest.mark.parametrize(("crop", "flip"), [(4, True), (2, False), (0, True)])

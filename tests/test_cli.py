@@ -15,7 +15,7 @@ from mistakes import MISTAKES
 
 from pathfinder import build_model, cli
 from pathfinder.storage import load_tensors, load_weights
-from pathfinder.tables import read_table
+from pathfinder.tables.summary import read_table
 
 
 def called(*arguments):
@@ -315,7 +315,7 @@ def test_a_killed_training_goes_on_bit_for_bit(at, tmp_path):
         "    count += 1\n"
         f"    if count == {at}: os.kill(os.getpid(), signal.SIGKILL)\n"
         "storage.Stage.save, storage.Stage.due = save, lambda self: True\n"
-        "from pathfinder.cli import main\n"
+        "from pathfinder.cli.app import main\n"
         "main()\n"
     )
     options = ["--data-arg", "crop=1", "--set", "micro_batch_size=50", "--precision", "bf16"]
@@ -455,7 +455,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing_half_written(work, 
     arguments = ["run", str(work / "tiny.toml"), "--out", str(tmp_path / "run"), "--set", "model.widths=[32, 32]"]
     done = subprocess.run(
         [sys.executable, "-c", "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-         "from pathfinder.cli import main; main()", *arguments],
+         "from pathfinder.cli.app import main; main()", *arguments],
         capture_output=True, text=True, preexec_fn=little_space,
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if " s left" not in line]

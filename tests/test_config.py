@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pathfinder import PathfinderError, build_model
-from pathfinder.configfile import load_config
+from pathfinder.experiment.config_file import load_config
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 

@@ -5,8 +5,8 @@ from helpers import NETWORKS, Frozen, bowl_loss, data, network
 from torch import nn
 
 from pathfinder import PathfinderError, Ray, WeightSpace
-from pathfinder.curvature import Hessian, curvature_table, hessian_extremes
-from pathfinder.losses import cross_entropy
+from pathfinder.landscape.hessian import Hessian, curvature_table, hessian_extremes
+from pathfinder.scoring.losses import cross_entropy
 
 X, Y = data(40)
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from pathfinder import PathfinderError, Split, load_data
-from pathfinder.data import as_source
-from pathfinder.tree import slices
+from pathfinder.data.split import as_source
+from pathfinder.data.trees import slices
 
 
 def test_digits_are_split_once_and_evenly():

@@ -28,24 +28,24 @@ from pathfinder import (
     Split,
     WeightSpace,
     build_model,
-    commands,
     fit_curve,
     fit_minimum,
 )
-from pathfinder.align import match_activations, match_weights
-from pathfinder.cli import app
-from pathfinder.curvature import Hessian, curvature_table
+from pathfinder.cli import commands
+from pathfinder.cli.app import app
+from pathfinder.data.stream import Stream
+from pathfinder.data.trees import _summed
 from pathfinder.determinism import compute_settings, reproducible
 from pathfinder.draws import own_draws
+from pathfinder.experiment.provenance import provenance
+from pathfinder.geometry.planes import Ray
 from pathfinder.kernels import plain_kernels
+from pathfinder.landscape.hessian import Hessian, curvature_table
 from pathfinder.placement import lent, placed
-from pathfinder.plane import Ray
 from pathfinder.precision import all_finite, device_named, indexed, length
-from pathfinder.provenance import provenance
-from pathfinder.repair import Repair
-from pathfinder.stream import Stream
-from pathfinder.tree import _summed
-from pathfinder.units import Structure
+from pathfinder.symmetry.matching import match_activations, match_weights
+from pathfinder.symmetry.repair import Repair
+from pathfinder.symmetry.structure import Structure
 
 X, Y = data(50)
 SPLIT = Split(X, Y, classes=3)

@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from pathfinder import Bezier, Evaluator, Geometry, PathfinderError, Plane, Ray, WeightSpace
 from pathfinder import principal_directions as principal
 from pathfinder import random_directions as drawn
-from pathfinder.directions import NORMALIZATIONS
+from pathfinder.landscape.directions import NORMALIZATIONS
 
 with_filters = pytest.mark.parametrize("name", [name for name in NETWORKS if name != "mixed-dtypes"])
 
@@ -116,7 +116,7 @@ def test_directions_made_piece_by_piece_are_those_made_at_once(normalize, orthog
     theta = space.vector(space.network)
     settings = {"normalize": normalize, "orthogonal": orthogonal, "keep_1d": True, "seed": 3}
     whole = drawn(space, theta, 2, **settings)
-    monkeypatch.setattr("pathfinder.directions.BLOCK", 1)
+    monkeypatch.setattr("pathfinder.landscape.directions.BLOCK", 1)
     assert all(torch.equal(a, b) for a, b in zip(drawn(space, theta, 2, **settings), whole, strict=True))
     if normalize == "none":
         numbers = np.random.default_rng([3, 0]).standard_normal(space.size, dtype=np.float32)
@@ -141,7 +141,7 @@ def test_weights_and_curves_stay_as_they_were():
 def test_principal_directions_in_blocks_are_those_of_whole_vectors(monkeypatch):
     rows = list(torch.randn(5, 21, dtype=torch.float64))
     whole = principal(rows)
-    monkeypatch.setattr("pathfinder.inner.BLOCK", 4)
+    monkeypatch.setattr("pathfinder.geometry.inner.BLOCK", 4)
     found = principal(rows)
     assert found.explained == pytest.approx(whole.explained, rel=1e-12)
     for mine, theirs in zip(found.directions, whole.directions, strict=True):

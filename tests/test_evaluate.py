@@ -19,9 +19,9 @@ from pathfinder import (
     Split,
     Stream,
     WeightSpace,
-    augment,
     build_model,
 )
+from pathfinder.data import augment
 from pathfinder.storage import Stage
 
 networks = pytest.mark.parametrize("name", NETWORKS)

@@ -22,11 +22,11 @@ from pathfinder import (
     load_data,
     random_directions,
 )
-from pathfinder.configfile import load_config
 from pathfinder.errors import PathfinderWarning
-from pathfinder.experiment import Experiment
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.run import Experiment
 from pathfinder.storage import load_weights
-from pathfinder.tables import read_table
+from pathfinder.tables.summary import read_table
 
 TABLES = ["minima", "weights", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
 
@@ -326,8 +326,8 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 import pathfinder.storage as storage
-from pathfinder.configfile import load_config
-from pathfinder.experiment import Experiment
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.run import Experiment
 
 stage_name, saves = sys.argv[3], int(sys.argv[4])
 original, count = storage.Stage.save, 0

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from pathfinder import PathfinderError
-from pathfinder.figures import draw, draw_together
 from pathfinder.figures.contours import Scale
+from pathfinder.figures.draw import draw, draw_together
 from pathfinder.figures.style import CLIP
 from pathfinder.figures.surfaces import surface_figures
-from pathfinder.tables import read_table, write_table
+from pathfinder.tables.summary import read_table, write_table
 
 T = np.linspace(0, 1, 11)
 

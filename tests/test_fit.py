@@ -20,9 +20,9 @@ from pathfinder import (
     fit_curve,
     fit_minimum,
 )
-from pathfinder.descent import DivergedError
-from pathfinder.recipe import Recipe
 from pathfinder.storage import Stage
+from pathfinder.training.loop import DivergedError
+from pathfinder.training.recipe import Recipe
 
 EPOCHS, BATCH, LR, DECAY = 4, 16, 0.05, 1e-3
 X, Y = data(50)

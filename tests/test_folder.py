@@ -10,7 +10,7 @@ import torch
 
 from pathfinder import PathfinderError
 from pathfinder.errors import PathfinderWarning
-from pathfinder.folder import RunFolder
+from pathfinder.experiment.folder import RunFolder
 from pathfinder.storage import Stage, locked, write, write_text
 
 

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from pathfinder import Geometry, PathfinderError, build_model, load_data
-from pathfinder.config import Config
-from pathfinder.configfile import load_config, setting
-from pathfinder.folder import RunFolder
-from pathfinder.networks import data_in, network_in
+from pathfinder.experiment.config import Config
+from pathfinder.experiment.config_file import load_config, setting
+from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.model_spec import data_in, network_in
 from pathfinder.storage import Stage, load_weights
-from pathfinder.tables import read_table
+from pathfinder.tables.summary import read_table
 
 MLP = {"name": "mlp", "arguments": {"widths": [4], "num_classes": 10, "input_shape": [1, 8, 8]}}
 SAYS = {"model": MLP, "data": {"name": "npz:x.npz", "crop": 1}}
@@ -171,7 +171,7 @@ def nothing_imported(monkeypatch, without_shapes):
     def refuse(path: str) -> None:
         raise AssertionError(f"{path} was imported")
 
-    monkeypatch.setattr("pathfinder.models.by_import_path", refuse)
+    monkeypatch.setattr("pathfinder.models.build.by_import_path", refuse)
 
 
 @pytest.mark.parametrize("kind", READERS)

@@ -6,8 +6,8 @@ import torch
 from helpers import CURVES, WEIGHTS, Arc, bent, plane
 
 from pathfinder import Bezier, Curve, Geometry, Line, PathfinderError, Plane, PolyChain, Ray
-from pathfinder.geometry import kinds
-from pathfinder.inner import blocks, distance, gram, inner
+from pathfinder.geometry.curves import kinds
+from pathfinder.geometry.inner import blocks, distance, gram, inner
 
 curves = pytest.mark.parametrize("make", CURVES.values(), ids=CURVES)
 exact = pytest.mark.parametrize("make", [make for name, make in CURVES.items() if name != "arc"])  # cos(pi) is rounded
@@ -201,7 +201,7 @@ def test_blocks_give_what_whole_vectors_give(size, monkeypatch):
 
     whole = found()
     assert torch.allclose(gram(rows), torch.stack(rows) @ torch.stack(rows).T, rtol=1e-13, atol=1e-13)
-    monkeypatch.setattr("pathfinder.inner.BLOCK", 4)
+    monkeypatch.setattr("pathfinder.geometry.inner.BLOCK", 4)
     assert [part.stop - part.start for part in blocks(size)] == [4] * (size // 4) + [size % 4] * (size % 4 > 0)
     assert torch.allclose(found(), whole, rtol=1e-12, atol=1e-12)
 

@@ -12,13 +12,13 @@ import torch
 from helpers import TINY, Frozen, data, network
 
 from pathfinder import Bezier, Evaluator, Line, Plane, Split, WeightSpace, build_model, fit_curve, fit_minimum
-from pathfinder.align import match_activations, match_weights
-from pathfinder.curvature import Hessian
+from pathfinder.data.stream import Stream
 from pathfinder.determinism import reproducible
-from pathfinder.repair import Repair
+from pathfinder.landscape.hessian import Hessian
 from pathfinder.storage import Stage, load_tensors
-from pathfinder.stream import Stream
-from pathfinder.units import Structure
+from pathfinder.symmetry.matching import match_activations, match_weights
+from pathfinder.symmetry.repair import Repair
+from pathfinder.symmetry.structure import Structure
 
 HERE = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 X, Y = data(50)

@@ -7,7 +7,7 @@ import pytest
 
 from pathfinder.lookup import by_import_path
 from pathfinder.storage.keys import code_of, is_import_path
-from pathfinder.tables import read_table
+from pathfinder.tables.summary import read_table
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from pathfinder import Evaluator, Line, PathfinderError, Plane, WeightSpace, build_model, fit_minimum, load_data
-from pathfinder.align import match_weights, structure_of
-from pathfinder.repair import Repair
+from pathfinder.symmetry.matching import match_weights, structure_of
+from pathfinder.symmetry.repair import Repair
 
 
 @pytest.fixture(scope="module")

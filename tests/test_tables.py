@@ -7,7 +7,15 @@ import torch
 from helpers import Bowl, bowl_loss
 
 from pathfinder import Evaluator, Line, PathfinderError, PolyChain, WeightSpace, summarize
-from pathfinder.tables import barrier_interval, peaks, read_off, read_table, replicates, weight_histogram, write_table
+from pathfinder.tables.summary import (
+    barrier_interval,
+    peaks,
+    read_off,
+    read_table,
+    replicates,
+    weight_histogram,
+    write_table,
+)
 
 T = np.linspace(0, 1, 5)
 

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pathfinder import PathfinderError, figures
-from pathfinder.commands.lists import compare
-from pathfinder.commands.shown import show
-from pathfinder.figures import draw, draw_together
-from pathfinder.tables import write_table
-from pathfinder.vtk import export_surfaces
+from pathfinder import PathfinderError
+from pathfinder.cli.commands.lists import compare
+from pathfinder.cli.commands.shown import show
+from pathfinder.figures import draw as figures
+from pathfinder.figures.draw import draw, draw_together
+from pathfinder.figures.vtk import export_surfaces
+from pathfinder.tables.summary import write_table
 
 T = np.linspace(0, 1, 4)
 CELLS = [

@@ -5,9 +5,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from pathfinder import PathfinderError, WeightSpace, build_model
-from pathfinder.align import match_weights, structure_of
-from pathfinder.units import Structure
-from pathfinder.units.proof import disturb, orders
+from pathfinder.symmetry.matching import match_weights, structure_of
+from pathfinder.symmetry.proof import disturb, orders
+from pathfinder.symmetry.structure import Structure
 
 X, _ = data(3)
 MODELS = {

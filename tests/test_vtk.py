@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pathfinder import PathfinderError
-from pathfinder.vtk import export_surfaces
+from pathfinder.figures.vtk import export_surfaces
 
 X, Y = [-1.0, 0.0, 1.0], [0.0, 0.5]
 

@@ -6,7 +6,7 @@ from helpers import NETWORKS, Frozen, Tied, Unused, data, network, plain_loss
 from torch import nn
 
 from pathfinder import PathfinderError, WeightSpace
-from pathfinder.losses import as_logits
+from pathfinder.scoring.losses import as_logits
 
 networks = pytest.mark.parametrize("name", NETWORKS)
 X, Y = data(20)

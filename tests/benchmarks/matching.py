@@ -15,10 +15,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from pathfinder import WeightSpace, match_weights
-from pathfinder.align import structure_of
-from pathfinder.networks import network_in
+from pathfinder.experiment.model_spec import network_in
 from pathfinder.storage import load_weights
-from pathfinder.tables import write_table
+from pathfinder.symmetry.matching import structure_of
+from pathfinder.tables.summary import write_table
 
 ORDERS = 5
 

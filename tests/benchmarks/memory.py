@@ -25,10 +25,10 @@ from torch import nn
 from pathfinder import Bezier, Evaluator, Line, Plane, Split, WeightSpace, fit_curve, fit_minimum
 from pathfinder import principal_directions as principal
 from pathfinder import random_directions as drawn
-from pathfinder.align import match_weights
-from pathfinder.curvature import Hessian
+from pathfinder.landscape.hessian import Hessian
 from pathfinder.storage import save_tensors
-from pathfinder.tables import write_table
+from pathfinder.symmetry.matching import match_weights
+from pathfinder.tables.summary import write_table
 
 BATCH, CLASSES, INPUTS = 64, 10, 64
 _MAP_LARGE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "OMP_NUM_THREADS": "1"}

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 
 from pathfinder import Evaluator, Line, WeightSpace
-from pathfinder.config import Data
-from pathfinder.data import Source
-from pathfinder.losses import as_logits, classification_error
-from pathfinder.networks import network_in
-from pathfinder.tables import write_table
+from pathfinder.data.split import Source
+from pathfinder.experiment.config import Data
+from pathfinder.experiment.model_spec import network_in
+from pathfinder.scoring.losses import as_logits, classification_error
+from pathfinder.tables.summary import write_table
 
 
 def predicted(output: object, target: torch.Tensor) -> torch.Tensor:

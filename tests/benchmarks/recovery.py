@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 
 from pathfinder import WeightSpace, build_model, match_weights
-from pathfinder.align import structure_of
-from pathfinder.tables import write_table
+from pathfinder.symmetry.matching import structure_of
+from pathfinder.tables.summary import write_table
 
 NAMES = [
     "mlp", "convnet", "convnet-bn", "vgg9", "vgg16", "vgg16-bn", "resnet20", "resnet56", "resnet110", "wrn56-2",

@@ -1,0 +1,71 @@
+"""What commands are given: files of weights and curves, with the network and the data they are for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pathfinder.errors import PathfinderError
+from pathfinder.experiment.config import Minimum, Model
+from pathfinder.experiment.model_spec import (
+    data_of,
+    load_curve_state,
+    network_of,
+    probe,
+)
+from pathfinder.geometry.curves import Curve, Geometry, Line, PolyChain
+from pathfinder.storage import digest, load_weights
+from pathfinder.storage.keys import code_of
+from pathfinder.weights.space import WeightSpace
+from pathfinder.weights.tensors import load_state
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Data and network as the user gave them to a command.
+
+    What is not given, the files say themselves, but never by import path.
+    """
+
+    data: str | None = None
+    data_arguments: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    model_arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Opened:
+    """Files of weights, or the file of a curve, with the network and the data they are for."""
+
+    def __init__(self, files: list[Path], asked: Asked, weights: bool = False) -> None:
+        data = data_of(asked.data, asked.data_arguments, files[0])
+        self.data = data.load()
+        named = Model.parse({"name": asked.model, **asked.model_arguments}) if asked.model else None
+        self.network = network_of(Minimum(checkpoint=str(files[0]), model=named), data, self.data["train"])
+        module = self.network.build(seed=0)
+        probe(module, self.data, self.network.name)
+        self.identity = {"network": self.network.identity, "data": code_of(data.name)}
+        self.digests = [digest(file) for file in files]
+        self.statistics: list[Tensor] | None = None
+        if len(files) == 1 and not weights:
+            self.curve: Curve = _curve_in(files[0])
+            load_curve_state(module, self.curve, files[0])
+            self.space = WeightSpace(module)
+            return
+        states = [load_weights(file) for file in files]
+        load_state(module, states[0])
+        self.space = WeightSpace(module)
+        self.statistics = [self.space.statistics(states[0]), self.space.statistics(states[-1])]
+        self.theta, *others = [self.space.vector(state) for state in states]
+        if others:
+            *between, last = others
+            self.curve = PolyChain(self.theta, last, bends=torch.stack(between)) if between else Line(self.theta, last)
+
+
+def _curve_in(file: Path) -> Curve:
+    curve = Geometry.load(file)
+    if not isinstance(curve, Curve):
+        raise PathfinderError(f"{file} holds a {curve.kind()}, not a curve; give a file from the `curves` folder.")
+    return curve

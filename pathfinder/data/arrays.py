@@ -1,0 +1,128 @@
+"""Data sets made of arrays: the embedded digits, and npz files of anybody's."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pathfinder.data.split import Split
+from pathfinder.errors import PathfinderError, listed, reason
+from pathfinder.storage import check_unpacked, existing_file
+
+
+def digits() -> dict[str, Split]:
+    """The digits of scikit-learn, a fifth of them kept for testing."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    parts = train_test_split(images, labels, test_size=360, random_state=0, stratify=labels)
+    x_train, x_test = (torch.from_numpy(part).float().view(-1, 1, 8, 8) / 16 for part in parts[:2])
+    y_train, y_test = (torch.from_numpy(part).long() for part in parts[2:])
+    mean, std = x_train.mean(), x_train.std()
+    return {
+        "train": Split((x_train - mean) / std, y_train, 10),
+        "test": Split((x_test - mean) / std, y_test, 10),
+    }
+
+
+def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
+    """The arrays x_train, y_train, x_test and y_test of a file, images scaled to a side if one is given.
+
+    Raises:
+        PathfinderError: if the file is missing or damaged, holds objects, or lacks an array.
+    """
+    file = existing_file(path, "data")
+    needed = [f"{axis}_{split}" for split in ("train", "test") for axis in ("x", "y")]
+    try:
+        check_unpacked(file)
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
+            missing = [name for name in needed if name not in content]
+            if missing:
+                raise PathfinderError(f"{path} lacks {listed(missing)}; it holds {listed(content) or 'nothing'}.")
+            arrays = {split: (content[f"x_{split}"], content[f"y_{split}"]) for split in ("train", "test")}
+            splits = from_arrays(arrays, image_size)
+    except PathfinderError:
+        raise
+    except Exception as error:  # whatever a damaged file makes the reader raise, MemoryError among it
+        raise PathfinderError(
+            f"{path} is no readable npz of plain arrays ({reason(error)}); write it with np.savez."
+        ) from error
+    shapes = [split.x.shape[1:] for split in splits.values()]
+    if shapes[0] != shapes[1]:
+        both = f"{tuple(shapes[0])} and {tuple(shapes[1])}"
+        raise PathfinderError(f"{path}: x_train and x_test need inputs of one shape, got {both}.")
+    return splits
+
+
+def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], image_size: int | None = None) -> dict[str, Split]:
+    """Splits of arrays by name, the classes and the normalisation those of `train`.
+
+    `uint8` inputs are images, channels first or last or none, and stay so; others become float32. Whole numbers as
+    targets are labels.
+
+    Raises:
+        PathfinderError: if splits are of different types or no real numbers, or images are to be scaled and there are
+            none.
+    """
+    for name, pair in arrays.items():
+        for axis, array in zip("xy", pair, strict=True):
+            if array.dtype.kind not in "biuf":
+                raise PathfinderError(f"{axis} of the split {name} must hold real numbers, got {array.dtype}.")
+    kinds = {name: str(x.dtype) for name, (x, _) in arrays.items() if np.uint8 in [a.dtype for a, _ in arrays.values()]}
+    if len(set(kinds.values())) > 1:
+        raise PathfinderError(f"inputs of all splits must be uint8 or none, got {kinds}; convert them alike.")
+    tensors = {name: (_inputs(x), _targets(y)) for name, (x, y) in arrays.items()}
+    if image_size is not None:
+        tensors = {name: (_resized(x, image_size), y) for name, (x, y) in tensors.items()}
+    x, y = tensors["train"]
+    classes = int(y.max()) + 1 if y.ndim == 1 and y.dtype == torch.int64 and len(y) else None
+    mean, std = _moments(x) if x.dtype == torch.uint8 and len(x) else (None, None)
+    return {name: Split(*pair, classes, mean, std) for name, pair in tensors.items()}
+
+
+def _inputs(x: np.ndarray) -> Tensor:
+    """Inputs as torch wants them: channels first, float32 unless uint8."""
+    if x.dtype == np.uint8:
+        x = x[..., None] if x.ndim == 3 else x
+        x = np.moveaxis(x, -1, 1) if x.ndim == 4 and x.shape[-1] in (1, 3, 4) else x
+        return torch.from_numpy(np.ascontiguousarray(x))
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes inf, which splits refuse
+        return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+
+
+def _resized(x: Tensor, size: int) -> Tensor:
+    if x.dtype != torch.uint8 or x.ndim != 4:
+        raise PathfinderError(
+            f"image_size scales images of uint8, got {x.dtype} of shape {tuple(x.shape)}; drop image_size."
+        )
+    return scaled(size)(x)
+
+
+def scaled(size: int) -> Callable[[Any], Any]:
+    """What scales images, a tensor of them or one of PIL's, so that the shorter side fits, and crops the middle."""
+    from torchvision import transforms
+
+    return transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size)])
+
+
+def _targets(y: np.ndarray) -> Tensor:
+    """Integers as class labels, anything else as float32 values."""
+    whole = np.issubdtype(y.dtype, np.integer)
+    return torch.from_numpy(np.ascontiguousarray(y, dtype=np.int64 if whole else np.float32))
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of uint8 values scaled to [0, 1], from exact counts of each.
+
+    Per channel of images; one of each for inputs of fewer axes. Where all values are equal, the deviation is 1.
+    """
+    channels = x.transpose(0, 1).flatten(1) if x.ndim == 4 else x.reshape(1, -1)
+    counts = torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in channels]).double()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = counts @ values / counts.sum(1)
+    variance = counts @ values**2 / counts.sum(1) - mean**2
+    return mean.float(), torch.where(variance > 1e-12, variance, 1.0).sqrt().float()

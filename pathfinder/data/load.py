@@ -1,0 +1,136 @@
+"""Data sets by name: each a function that returns its splits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pathfinder.checks import came, whole
+from pathfinder.data.arrays import digits, npz
+from pathfinder.data.images import PUBLISHED, folder, published
+from pathfinder.data.split import Source, Split, as_source
+from pathfinder.errors import PathfinderError, listed
+from pathfinder.lookup import by_import_path, unknown, users_code
+
+DATASETS = {
+    "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes, embedded in scikit-learn",
+    "cifar10": "60,000 photographs, 32 x 32 pixels, 10 classes; downloaded on first use",
+    "cifar100": "the same size, 100 classes; downloaded on first use",
+    "mnist": "70,000 handwritten digits, 28 x 28 pixels; downloaded on first use",
+    "fashion-mnist": "70,000 pieces of clothing, 28 x 28 pixels; downloaded on first use",
+    "folder:PATH": "your images in PATH/train/CLASS and PATH/test/CLASS",
+    "npz:PATH": "your arrays x_train, y_train, x_test, y_test",
+    "module:function": "a function of yours that returns the splits by name",
+}
+
+
+def load_data(
+    name: str,
+    *,
+    crop: int = 0,
+    flip: bool = False,
+    validation: int | None = None,
+    examples: int | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> dict[str, Source]:
+    """The splits of a data set by name: `{"train": ..., "test": ...}`, and `validation` where it is asked for.
+
+    Args:
+        name: one of `DATASETS`. `cifar10`, `cifar100`, `mnist` and `fashion-mnist` lie in the folder that the
+            environment variable PATHFINDER_DATA names (as NAME.npz or as torchvision keeps them), or else in
+            ~/.cache/pathfinder, and are downloaded there on first use.
+        crop: pixels by which training images are padded and cropped at random, only while fitting.
+        flip: whether training images are mirrored at random, likewise.
+        validation: how many training examples become the split `validation`, drawn by seed. Images are still normalised
+            by the mean and deviation of all training examples.
+        examples: how many of the other training examples are kept, drawn by seed.
+        image_size: the side to which images in files are scaled, and cropped in the middle.
+        seed: draws the validation split and the examples.
+
+    Raises:
+        PathfinderError: if the name is unknown, a file is missing, the values cannot be trained on, or there are too
+            few examples.
+    """
+    if not isinstance(name, str):
+        raise PathfinderError(f"data must be named by a text such as `digits`, got {came(name)}.")
+    whole(seed, "the seed of the data", 0)
+    whole(crop, "crop", 0)
+    for what, value in (("validation", validation), ("examples", examples)):
+        if value is not None:
+            whole(value, what, 0)
+    if image_size is not None:
+        whole(image_size, "image_size", 1)
+    splits = {key: as_source(split, key) for key, split in _named(name, image_size).items()}
+    wanted = {"crop": crop, "flip": flip, "validation": validation, "examples": examples}
+    if not any(wanted.values()):
+        return splits
+    train = splits.get("train")
+    if not isinstance(train, Split):
+        asked = listed(key for key, value in wanted.items() if value)
+        raise PathfinderError(f"data `{name}` has no split train in memory, which {asked} need; drop them.")
+    if validation:
+        if "validation" in splits:
+            raise PathfinderError(f"data `{name}` has a validation split of its own; drop validation = {validation}.")
+        train, splits["validation"] = train.divided(validation, seed)
+    if examples and examples > len(train):
+        raise PathfinderError(f"examples must be at most the {len(train)} of the split train, got {examples}.")
+    splits["train"] = train.subset(examples, seed)
+    if crop or flip:
+        splits["train"] = splits["train"].augmented(crop or train.crop, flip or train.flip)
+    return splits
+
+
+def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
+    """`load_data` for the commands, which train classifiers: a split `train` with labels must be there."""
+    splits = load_data(name, **settings)
+    if "train" not in splits:
+        raise PathfinderError(f"data `{name}` needs a split called train, got {listed(splits)}.")
+    train = splits["train"]
+    if train.classes is None:
+        y = getattr(train, "y", None)
+        came = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+        raise PathfinderError(
+            f"data `{name}` has no classes: y must hold whole-number labels, shape (examples,), got {came}; for other "
+            "losses use the Python interface."
+        )
+    if train.classes < 2:
+        raise PathfinderError(
+            f"data `{name}` has {train.classes} class in the split train; a classifier needs 2 or more."
+        )
+    return splits
+
+
+def _named(name: str, image_size: int | None) -> dict[str, Any]:
+    if name.startswith("folder:"):
+        return folder(name.removeprefix("folder:"), image_size)
+    if name.startswith("npz:"):
+        return npz(name.removeprefix("npz:"), image_size)
+    if name in PUBLISHED:
+        return published(name, image_size)
+    if image_size is not None and (name == "digits" or ":" in name):
+        raise PathfinderError(f"image_size scales images in files, not data `{name}`; drop it.")
+    if name == "digits":
+        return digits()
+    if ":" in name:
+        return _own(name)
+    raise unknown("data", name, DATASETS)
+
+
+def _own(spec: str) -> dict[str, Any]:
+    make = by_import_path(spec)
+    with users_code(f"data `{spec}` cannot be made", "it must be a function without arguments that returns splits"):
+        splits = make()
+    if not isinstance(splits, Mapping) or not splits:
+        raise PathfinderError(f"data `{spec}` must return splits by name, got {type(splits).__name__}.")
+    with users_code(f"data `{spec}` cannot be used", "return tensors or arrays of numbers"):
+        return {key: _tensors(value) for key, value in splits.items()}
+
+
+def _tensors(split: Any) -> Any:
+    """A pair of NumPy arrays as tensors; anything else as it is."""
+    if isinstance(split, tuple) and len(split) == 2 and all(isinstance(part, np.ndarray) for part in split):
+        return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in split)
+    return split

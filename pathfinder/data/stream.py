@@ -1,0 +1,143 @@
+"""Stream: batches that do not fit in memory together, in an order that repeats."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pathfinder.data.trees import Tree, checksum, count, leaves, mapped, tensors_from
+from pathfinder.errors import PathfinderError
+from pathfinder.precision import fitting, indexed
+
+_REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
+
+
+class Stream:
+    """An iterable of batches (inputs, targets) that do not fit in memory together, such as a DataLoader.
+
+    Scores compare points over the same examples, so every pass must bring the same batches; the first pass is
+    remembered by a checksum per batch, and `batches` raises where a later one differs.
+    """
+
+    classes = None
+    input_shape = None
+    crop, flip = 0, False
+
+    def __init__(self, source: Iterable, limit: int | None = None, device: str | torch.device = "cpu") -> None:
+        if isinstance(source, str | bytes | Mapping | Tensor | np.ndarray) or not (
+            hasattr(source, "__iter__") or hasattr(source, "__getitem__")
+        ):
+            raise PathfinderError(
+                f"data must be a pair (x, y) of tensors, a Split, or batches of such, got {type(source).__name__}."
+            )
+        self.source, self.limit, self.device = source, limit, indexed(device)
+        self._sums: list[int] = []
+        self._examples: int | None = None  # known after the first whole pass
+
+    def __len__(self) -> int:
+        if self._examples is None:
+            for _ in self.batches():
+                pass
+        return self._examples
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits of the batches seen on the first pass; one is made where there was none."""
+        len(self)
+        return hashlib.sha256(repr(self._sums).encode()).hexdigest()[:16]
+
+    def batches(self, size: int | None = None) -> Iterator[tuple[Tree, Tree]]:
+        """The source's own batches, up to `limit` examples; their size is the source's."""
+        passed, seen = 0, 0
+        for x, y in self._cut():
+            batch = self._moved((x, y))  # underway while the checksum of what the source gave is made
+            self._check(passed, checksum((x, y)))
+            passed, seen = passed + 1, seen + count(x)
+            yield batch
+        if seen == 0:
+            raise PathfinderError("a stream of batches gave no example; pass a list or a DataLoader, not a generator.")
+        if self._examples is not None and passed != len(self._sums):
+            raise PathfinderError(f"a stream gave {len(self._sums)} batches at first and now {passed}; {_REPEAT}")
+        self._examples = seen
+
+    def steps(self, size: int) -> int:
+        """How many batches an epoch has."""
+        if not hasattr(self.source, "__len__"):
+            raise PathfinderError(
+                "a stream to fit on must have a length (number of batches); pass a DataLoader or list."
+            )
+        return len(self.source)
+
+    def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
+        """The source's own batches in its own order, from batch `start` on."""
+        return (self._moved(_pair(batch)) for index, batch in enumerate(self.source) if index >= start)
+
+    def subset(self, examples: int | None, seed: int) -> "Stream":
+        """The first `examples` of the stream: it cannot be drawn from without reading it whole."""
+        return self if examples is None else Stream(self.source, examples, self.device)
+
+    def moved(self, seed: int) -> "Stream":
+        """The stream itself: its source prepares what it gives."""
+        return self
+
+    def to(self, device: str | torch.device) -> "Stream":
+        """The stream with its batches moved to a device as they come."""
+        return Stream(self.source, self.limit, device)
+
+    def _cut(self) -> Iterator[tuple[Tree, Tree]]:
+        left = self.limit
+        for batch in self.source:
+            x, y = _pair(batch)
+            if left is not None:
+                x, y = (mapped(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
+                left -= count(x)
+            yield x, y
+            if left is not None and left <= 0:
+                return
+
+    def _moved(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+        x, y = batch
+        return mapped(self._placed, x), mapped(self._placed, y)
+
+    def _placed(self, leaf: Tensor) -> Tensor:
+        """A tensor on the device; to CUDA from pinned memory, so that nothing waits for the copy."""
+        if self.device.type == "cpu" or leaf.device == self.device:
+            return leaf.to(self.device)
+        fitting(self.device, "the data", [leaf])
+        if self.device.type == "cuda" and leaf.device.type == "cpu":
+            return leaf.pin_memory().to(self.device, non_blocking=True)
+        return leaf.to(self.device)
+
+    def _check(self, index: int, checksum: int) -> None:
+        if self._examples is None and index == len(self._sums):
+            self._sums.append(checksum)
+        elif index >= len(self._sums) or self._sums[index] != checksum:
+            raise PathfinderError(f"batch {index} of a stream differs from the first pass; {_REPEAT}")
+
+
+def _pair(batch: Any) -> tuple[Tree, Tree]:
+    """The inputs and targets of a batch, NumPy arrays as tensors.
+
+    Raises:
+        PathfinderError: if it holds anything but these two, a row per example.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        came = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise PathfinderError(
+            f"each batch of a stream must be a pair (inputs, targets), got {came}; pass batches of two, their inputs a "
+            "tuple or dict where there are several."
+        )
+    x, y = (tensors_from(part) for part in batch)
+    lengths = [len(leaf) if isinstance(leaf, Tensor) and leaf.ndim else None for leaf in leaves((x, y))]
+    if None in lengths or len(set(lengths)) != 1:
+        kinds = " and ".join(
+            f"{type(part).__name__}{f' {tuple(part.shape)}' if isinstance(part, Tensor) else ''}" for part in (x, y)
+        )
+        raise PathfinderError(
+            f"each batch of a stream must hold tensors of as many inputs as targets, got {kinds}; of single examples "
+            "make batches, by a DataLoader."
+        )
+    return x, y

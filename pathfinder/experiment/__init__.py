@@ -1,0 +1,1 @@
+"""An experiment: its config, and its run."""

@@ -1,0 +1,277 @@
+"""An experiment as TOML: data, minima in pairs, curves between them, what is scored."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from pathfinder.data.load import load_labelled
+from pathfinder.data.split import Source
+from pathfinder.errors import brief
+from pathfinder.scoring.settings import LONGEST, Align, Curvature, Name, Planes, Scoring, Surface, few_enough
+from pathfinder.training.recipe import Checked, Count, CurveRecipe, Recipe, Seed
+
+Table = TypeVar("Table", bound=Checked)
+
+
+class Data(Checked):
+    """What `load_data` takes: the name, and how the training examples are split, drawn and augmented."""
+
+    name: str
+    crop: Annotated[int, Field(ge=0)] = 0
+    flip: bool = False
+    validation: Count | None = None
+    examples: Count | None = None
+    image_size: Count | None = None
+    seed: Seed = 0
+
+    def load(self) -> dict[str, Source]:
+        """The splits, checked to be what a classifier can be trained on."""
+        return load_labelled(**self.model_dump())
+
+
+class Model(Checked):
+    """`name` as for `build_model`; further keys go to the builder."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @model_validator(mode="after")
+    def _keeps_seeds_apart(self) -> "Model":
+        if "seed" in self.arguments:
+            raise ValueError("a model takes no seed; set init_seed of the minimum")
+        return self
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys beside the name."""
+        return dict(self.model_extra or {})
+
+
+class Minimum(Recipe):
+    """How one minimum is trained, or the checkpoint that holds it.
+
+    Attributes:
+        model: its network.
+        checkpoint: a file of weights; then nothing is trained.
+        init_seed: draws the initial weights; the seed if not given.
+        checkpoint_every: epochs between two weights kept of the training, in `trajectories`; none if not given.
+    """
+
+    model: Model | None = None
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    init_seed: Seed | None = None
+    checkpoint_every: Count | None = None
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The fields that `fit_minimum` takes."""
+        return self.model_dump(include=set(Recipe.model_fields))
+
+
+class CurveSettings(CurveRecipe):
+    """One curve of each pair and how it is trained.
+
+    Attributes:
+        kind: `polychain`, `bezier` or an imported kind of your own.
+        name: what tables call it; the kind if not given.
+        bends: anchors between the ends; 0 is the straight line, and nothing is trained.
+        fixed_ends: whether the minima stay where they are.
+    """
+
+    kind: str = "bezier"
+    name: Name | None = None
+    bends: Annotated[int, Field(ge=0, le=1000)] = 1
+    fixed_ends: bool = True
+
+    @property
+    def title(self) -> str:
+        """What tables call the curve."""
+        return self.name or self.kind
+
+
+class Pairs(Checked):
+    """A group of pairs of minima that differ in their seeds only.
+
+    Attributes:
+        name: of the group; the model's if not given.
+        replicates: how many pairs.
+        same_init: whether both ends start from the same weights and differ in the order of examples only.
+        minimum, a, b: what differs from `[minimum]`, for both ends or for one.
+        curves: instead of the experiment's.
+    """
+
+    name: Name | None = None
+    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
+    same_init: bool = False
+    minimum: Minimum = Minimum()
+    a: Minimum = Minimum()
+    b: Minimum = Minimum()
+    curves: list[CurveSettings] | None = None
+
+
+class Config(Checked):
+    """A whole experiment. `[minimum]` and `[curve]` are what all minima and curves share."""
+
+    name: Name = "experiment"
+    seed: Seed = 0
+    device: str = "cpu"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    data: Data
+    model: Model | None = None
+    minimum: Minimum = Minimum()
+    pairs: tuple[Pairs, ...] = (Pairs(),)
+    curve: CurveSettings = CurveSettings()
+    curves: tuple[CurveSettings, ...] = ()
+    score: Scoring = Scoring()
+    planes: Planes | None = None
+    surfaces: tuple[Surface, ...] = ()
+    curvature: tuple[Curvature, ...] = ()
+    align: Align | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        if not self.pairs:
+            raise ValueError("pairs is empty; give it an entry, or leave it out for one pair")
+        plans = self.plan()
+        _unlike([plan.name for plan in plans], "pairs", "pairs")
+        _unlike([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
+        _unlike([surface.title for surface in self.surfaces], "surfaces", "surfaces")
+        if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
+            raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
+        for plan in plans:
+            _called(plan.name, "pair", "pairs")
+            for curve in plan.curves:
+                _called(curve.title, "curve", "curves")
+            if plan.a.model_dump() == plan.b.model_dump():
+                raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
+            if not plan.paths(self):
+                raise ValueError(
+                    f"nothing is to be scored between the minima of `{plan.name}`; add a curve or the line"
+                )
+            titles = [curve.title for curve in plan.curves]
+            if minimum := {"a", "b"}.intersection(titles):
+                raise ValueError(
+                    f"a curve is called `{min(minimum)}`, as a minimum of its pair is; give it another name"
+                )
+            both = ["", "aligned-"] if self.align else [""]
+            _unlike([*(f"{how}{t}" for t in [*titles, "line"] for how in both), "ends"], "paths", "curves")
+            _unlike([*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces")
+            self._can_draw(plan)
+        if twice := _repeated([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
+            raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
+        return self
+
+    def _can_draw(self, plan: "Plan") -> None:
+        """Check that the pair has what surfaces, planes and curvature are drawn of."""
+        for surface in self.surfaces:
+            kept = [_kept(plan, side) for side in surface.minima if surface.directions == "trajectory"]
+            if 0 in kept:
+                raise ValueError(
+                    f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
+                    "minimum.checkpoint_every"
+                )
+            if kept and min(kept) <= surface.axes:
+                raise ValueError(
+                    f"surface `{surface.title}` needs {surface.axes + 1} checkpoints or more of the training of "
+                    f"`{plan.name}`, which keeps {min(kept)}; raise minimum.epochs or lower minimum.checkpoint_every"
+                )
+        titles, straight = plan.paths(self), [curve.title for curve in plan.curves if curve.bends == 0] + ["line"]
+        bent = [title for title in titles if title.removeprefix("aligned-") not in straight]
+        if self.planes:
+            if any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
+                raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
+            for title in self.planes.curves or []:
+                if title not in titles:
+                    raise ValueError(f"planes.curves names `{title}`, but the curves are {titles}; name one of them")
+                if title not in bent:
+                    raise ValueError(
+                        f"a plane needs a bend, but `{title}` has bends = 0; give it one or name another curve"
+                    )
+            if not bent:
+                raise ValueError("a plane needs a bend, but no curve has one; add a curve with bends or drop [planes]")
+        axes = dict.fromkeys(plan.paths(self), 1) | {surface.title: surface.axes for surface in self.surfaces}
+        _unlike([one.along for one in self.curvature], "entries of curvature", "curvature", "along")
+        for one in self.curvature:
+            if one.along not in axes:
+                raise ValueError(f"curvature names `{one.along}`, but there are {list(axes)}; name one of them")
+            if axes[one.along] == 1 and not isinstance(one.points, int):
+                raise ValueError(f"`{one.along}` has one axis, so curvature.points must be one number")
+            few_enough("curvature.points", one.points, axes[one.along])
+
+    def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
+        """All tables that say what is scored."""
+        return [self.score, *filter(None, [self.planes]), *self.surfaces, *self.curvature]
+
+    def plan(self) -> list["Plan"]:
+        """Every pair with its recipes filled in: defaults, then the group's, then the end's."""
+        return [self._plan(group, r) for group in self.pairs for r in range(group.replicates)]
+
+    def _plan(self, group: Pairs, replicate: int) -> "Plan":
+        model = Minimum(model=self.model) if self.model else Minimum()
+        ends = [_merged(model, self.minimum, group.minimum, end) for end in (group.a, group.b)]
+        for i, end in enumerate(ends):
+            if end.model is None and end.checkpoint is None:
+                raise ValueError("a minimum needs a network; give [model] a name, or a checkpoint to each end")
+            own = (group.a, group.b)[i]
+            shared = end.seed if "seed" in end.model_fields_set else self.seed
+            seed = (own.seed if "seed" in own.model_fields_set else shared + i) + 2 * replicate
+            init = seed if end.init_seed is None else end.init_seed + 2 * replicate
+            ends[i] = end.model_copy(update={"seed": seed, "init_seed": init})
+        if group.same_init:
+            ends[1] = ends[1].model_copy(update={"init_seed": ends[0].init_seed})
+        curves = [_merged(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]
+        seeded = [c.model_copy(update={"seed": c.seed + self.seed + replicate}) for c in curves]
+        name = group.name or (ends[0].model.name if ends[0].model else "pair").replace(":", "-")
+        full = f"{name}-{replicate + 1}" if group.replicates > 1 else name
+        return Plan(name, full, ends[0], ends[1], seeded)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One pair to be made: its group, its name, its ends and its curves."""
+
+    group: str
+    name: str
+    a: Minimum
+    b: Minimum
+    curves: list[CurveSettings]
+
+    def paths(self, config: Config) -> list[str]:
+        """The names of all that is scored between the two, and again with b aligned."""
+        names = [*(["line"] if config.score.line else []), *(curve.title for curve in self.curves)]
+        return names + [f"aligned-{name}" for name in names if config.align]
+
+
+def _kept(plan: Plan, side: str) -> int:
+    """How many weights on the way to an end are kept: the first ones, every few epochs' and the last."""
+    end = getattr(plan, side)
+    if end.checkpoint is not None or end.checkpoint_every is None:
+        return 0
+    return 1 + math.ceil(end.epochs / end.checkpoint_every)
+
+
+def _called(name: str, what: str, table: str) -> None:
+    """Check a name that was made of others, such as a model's, as if it were the user's."""
+    if len(name) > LONGEST + 5 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
+        raise ValueError(
+            f"a {what} would be called `{brief(name, LONGEST)}`, which is no name for files ({LONGEST} letters A to z, "
+            f"digits and . _ + - at most); give its entry of [[{table}]] a name"
+        )
+
+
+def _merged(*parts: Table) -> Table:
+    """One table with what each part sets itself, later parts winning."""
+    values = {key: getattr(part, key) for part in parts for key in part.model_fields_set}
+    return type(parts[0])(**values)
+
+
+def _unlike(names: list[str], what: str, table: str, key: str = "name") -> None:
+    if twice := _repeated(names):
+        raise ValueError(f"two {what} are called `{twice}`; give each entry of [[{table}]] its own {key}")
+
+
+def _repeated(names: list[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)

@@ -1,0 +1,162 @@
+"""The folder of a run: what may be in it, the work kept in it, and its record, run.json."""
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pathfinder.data.split import Source
+from pathfinder.errors import PathfinderError, PathfinderWarning, brief, listed
+from pathfinder.experiment.provenance import provenance
+from pathfinder.interrupt import defer_interrupts
+from pathfinder.progress import Progress, silent
+from pathfinder.storage import Stage, is_scratch, locked, write_json
+
+Report = Callable[[str], Progress]
+
+_WORK, _LOCK = ".work", ".lock"
+_OWN = (_WORK, "minima", "curves", "trajectories", "figures", "vtk")  # the folders that runs write into
+
+
+def quiet(name: str) -> Progress:
+    """The report of a caller who wants none."""
+    return silent
+
+
+class RunFolder:
+    """The folder of one experiment. Work in it is done within `with folder:`, by one process at a time.
+
+    Args:
+        path: the folder; it may hold an earlier, even interrupted run of the same experiment.
+        name: the experiment's.
+        report: gives the progress function of each piece of work by its name.
+        fresh: whether nothing that an earlier run kept is used.
+
+    Raises:
+        PathfinderError: if the folder is a file, or holds anything else; nothing is changed then. On entering, if
+            another process works in it.
+    """
+
+    def __init__(self, path: str | Path, name: str, report: Report = quiet, fresh: bool = False) -> None:
+        self.path, self.name, self._report, self._fresh = Path(path), name, report, fresh
+        self._seconds = _seconds_in(_record(self.path, name))
+        self._makers: dict[str, dict[str, Any]] = {}
+        self._reused: list[str] = []
+        self._held = ExitStack()
+
+    def __enter__(self) -> "RunFolder":
+        self._held.enter_context(locked(self.path / _LOCK, f"{self.path} is in use"))
+        for leftover in _leftovers(self.path):  # of a write that was killed
+            leftover.unlink(missing_ok=True)
+        if self._fresh:
+            for kept in (self.path / _WORK).glob("*.pt"):
+                kept.unlink(missing_ok=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._held.close()
+        if self._reused and kind is None:
+            warnings.warn(
+                f"{listed(self._reused)} made by another version of pathfinder or torch, or with another number of "
+                "threads, used as found; run.json names the makers, --fresh trains again.",
+                PathfinderWarning,
+                stacklevel=2,
+            )
+
+    @contextmanager
+    def stage(self, name: str, key: str, lasting: bool = False) -> Iterator[tuple[Stage, Progress]]:
+        """A piece of work that is kept as it is done, with its progress; its seconds and maker go into the record.
+
+        Args:
+            name: what the record and the progress call it.
+            key: what it depends on.
+            lasting: whether it is used whatever made it, once it is finished, as a training is.
+        """
+        stage = Stage(self.path / _WORK / f"{name.replace(' ', '-')}.pt", key, lasting=lasting)
+        before = self._seconds.get(name, 0.0) if stage.load() else 0.0
+        began = time.monotonic()
+        with defer_interrupts():
+            yield stage, self._report(name)
+        self._seconds[name] = round(before + time.monotonic() - began, 2)
+        self._makers[name] = stage.maker
+        if stage.reused:
+            self._reused.append(name)
+
+    def write_record(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
+        """Write run.json: what was asked for, with what it was made, and how long each stage took."""
+        described = {name: {"examples": len(split), "fingerprint": split.fingerprint} for name, split in data.items()}
+        record = {
+            "name": self.name,
+            **entries,
+            **provenance(device),
+            "data": described,
+            "seconds": self._seconds,
+            "made_by": self._made_by(),
+        }
+        write_json(self.path / "run.json", record)
+
+    def _made_by(self) -> list[dict[str, Any]]:
+        """What made the stages: each maker once, with the names of its stages."""
+        found: list[dict[str, Any]] = []
+        for name, maker in self._makers.items():
+            entry = next((one for one in found if one["maker"] == maker), None)
+            if entry is None:
+                found.append(entry := {"maker": maker, "stages": []})
+            entry["stages"].append(name)
+        return [{**one["maker"], "stages": one["stages"]} for one in found]
+
+
+def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
+    """The fingerprint of each split."""
+    return {name: split.fingerprint for name, split in data.items()}
+
+
+def _record(folder: Path, name: str) -> dict[str, Any]:
+    """The record of the earlier run in a folder; nothing if the folder is new.
+
+    Raises:
+        PathfinderError: if the folder holds anything but a run of this name, or leads elsewhere.
+    """
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:  # a name too long, or below a file
+        raise PathfinderError(f"cannot write {brief(folder)}: {error.strerror}; choose another --out.") from error
+    if folder.exists() and not folder.is_dir():
+        raise PathfinderError(f"the output folder {folder} is a file; choose another with --out.")
+    if not folder.exists() or all(entry.name == _LOCK or is_scratch(entry) for entry in folder.iterdir()):
+        return {}
+    for own in _OWN:
+        if (folder / own).is_symlink():
+            raise PathfinderError(
+                f"{folder / own} is a link to another place; make it a folder, or choose another --out."
+            )
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if record["name"] == name:
+            return record
+        found = f"the experiment `{str(record['name'])[:100]}`"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = "other files"
+    raise PathfinderError(f"{folder} holds {found}, not `{name}`; choose another folder with --out.")
+
+
+def _seconds_in(record: Mapping[str, Any]) -> dict[str, float]:
+    """The seconds of each stage as a record says; those that are no numbers are left out."""
+    found = record.get("seconds", {})
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in pairs if isinstance(value, int | float) and math.isfinite(value)}
+
+
+def _leftovers(folder: Path) -> Iterator[Path]:
+    """The temporary files of writes that were killed, where runs write."""
+    places = [folder, *(folder / own for own in _OWN), *(folder / "trajectories").glob("*")]
+    for place in places:
+        if place.is_dir() and (place == folder or not place.is_symlink()):
+            yield from [entry for entry in place.iterdir() if is_scratch(entry)]

@@ -1,0 +1,57 @@
+"""Provenance: the versions, commit, device, threads and settings of torch a run was made with."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pathfinder.determinism import compute_settings
+from pathfinder.precision import device_named
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """What a reader needs to make the same run again."""
+    packages = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
+    versions = {"pathfinder": version("pathfinder"), "python": platform.python_version()}
+    return {
+        "versions": versions | {package: version(package) for package in packages},
+        "commit": _commit(),
+        "device": _device(device_named(device)),
+        "threads": torch.get_num_threads(),
+        "compute": compute_settings(),
+    }
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    if device.type == "mps":
+        return "mps"
+    return f"cpu: {_processor()}"
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit of the code that runs, where it runs from a checkout; `+` marks changes since."""
+    folder = Path(__file__).parents[1]
+    try:
+        name = _git(folder, "rev-parse", "--short=12", "HEAD")
+        return name + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

@@ -1,0 +1,277 @@
+"""Experiment: runs a config. Minima, curves between them, scores, tables, figures; each step kept as it is done."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from pathfinder.data.split import smallest
+from pathfinder.errors import PathfinderError
+from pathfinder.experiment.config import Config, CurveSettings, Minimum, Plan
+from pathfinder.experiment.folder import Report, RunFolder, quiet
+from pathfinder.experiment.measurements import Measurements, Pair, PairPath, Trained
+from pathfinder.experiment.model_spec import (
+    Network,
+    beside_curve,
+    last_good,
+    network_of,
+    probe,
+    remove_trajectory,
+    trajectory,
+    trajectory_folder,
+)
+from pathfinder.geometry.curves import Curve, Line, kind_named
+from pathfinder.precision import device_named
+from pathfinder.scoring.settings import Align, Curvature, Planes, Scoring, Surface
+from pathfinder.storage import digest
+from pathfinder.storage.keys import key_of
+from pathfinder.symmetry.matching import aligned, alignment_row, first_inputs, structure_of
+from pathfinder.symmetry.repair import Repair
+from pathfinder.symmetry.structure import Structure
+from pathfinder.tables.results import Results
+from pathfinder.tables.summary import weight_histogram
+from pathfinder.training.fit import fit_curve, fit_minimum
+from pathfinder.weights.space import WeightSpace
+from pathfinder.weights.tensors import same_network
+
+
+class Experiment:
+    """One run of a config in a folder.
+
+    Args:
+        config: what to do.
+        folder: where to write; it may hold an earlier, even interrupted run of the experiment of this name.
+        report: gives the progress function of each piece of work by its name.
+        fresh: whether everything is done again, whatever an earlier run kept.
+
+    Raises:
+        PathfinderError: if the folder holds something else, or the data cannot be used.
+    """
+
+    def __init__(self, config: Config, folder: str | Path, report: Report = quiet, fresh: bool = False) -> None:
+        self.config = config
+        device_named(config.device)  # a wrong name shows before anything is written
+        self.folder = RunFolder(folder, config.name, report, fresh)
+        self.data = config.data.load()
+        self.results = Results(self.folder.path)
+        self.measure = Measurements(config, self.data, self.folder, self.results)
+        self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
+        self._groups: dict[str, dict[str, Trained]] = {}  # the minima of each group by their keys
+
+    def run(self) -> pd.DataFrame:
+        """Do all that is missing, write the tables and figures, and give the summary."""
+        plans = self.config.plan()
+        networks = {plan.name: self._networks(plan) for plan in plans}  # every mistake shows before anything is written
+        with self.folder:
+            return self._run(plans, networks)
+
+    def _run(self, plans: list[Plan], networks: dict[str, tuple[Network, Network]]) -> pd.DataFrame:
+        from pathfinder.figures.draw import draw
+
+        self._write_record()
+        for plan in plans:
+            self._pair(plan, *networks[plan.name])
+            self.results.write()
+        if self.config.align and self.config.align.every_pair:
+            for group, minima in self._groups.items():
+                self.measure.every_pair(group, list(minima.values()), self.config.align)
+            self.results.write()
+        self.results.remove_stale()
+        draw(self.folder.path)
+        self._write_record()
+        return self.results.table("summary")
+
+    def _networks(self, plan: Plan) -> tuple[Network, Network]:
+        """The networks of both ends, checked against the data and each other."""
+        networks = [network_of(end, self.config.data, self.data["train"]) for end in (plan.a, plan.b)]
+        modules = []
+        for end, network in zip((plan.a, plan.b), networks, strict=True):
+            modules.append(network.build(end.init_seed, end.checkpoint))
+            sizes = [smallest(self.data["train"], end.batch_size, end.micro_batch_size)] if not end.checkpoint else []
+            sizes += [self._together(counted) for counted in self.config.scored()]
+            probe(modules[-1], self.data, network.name, sizes)
+        space = WeightSpace(modules[0])
+        if plan.a.checkpoint and plan.b.checkpoint:
+            ends = [space.vector(module) for module in modules]
+            if torch.equal(*ends):
+                raise PathfinderError(
+                    f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
+                )
+        same_network(*modules)
+        if self.config.align:
+            self._structure(space, self.config.align)
+            if self.config.align.repair and not space.has_statistics and self._together(self.config.score) < 2:
+                raise PathfinderError(
+                    "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
+                )
+        if space.has_statistics and self.config.score.batch_norm == "augmented":
+            self.data["train"].subset(1, 0).moved(0)  # a split that cannot be augmented shows now
+        for curve in plan.curves:
+            empty = torch.zeros(1)
+            kind_named(curve.kind, Curve)(empty, empty, bends=curve.bends)
+        if space.has_statistics and self.config.score.batch_norm == "interpolate":
+            for table, asked in (
+                ("[planes]", self.config.planes),
+                ("[[surfaces]]", self.config.surfaces),
+                ("[[curvature]]", self.config.curvature),
+            ):
+                if asked:
+                    raise PathfinderError(
+                        f"score.batch_norm = interpolate has no meaning for {table}; re-estimate, or drop it."
+                    )
+        return networks[0], networks[1]
+
+    def _together(self, counted: Scoring | Planes | Surface | Curvature) -> int:
+        """The smallest number of training examples that pass together for what is scored so."""
+        examples = self.measure.counts(counted)["batch_norm_examples"]
+        return smallest(self.data["train"], self.config.score.batch_size, examples=examples)
+
+    def _pair(self, plan: Plan, network_a: Network, network_b: Network) -> None:
+        module_a, key_a = self._minimum(plan, "a", plan.a, network_a)
+        module_b, key_b = self._minimum(plan, "b", plan.b, network_b)
+        space = WeightSpace(module_a)
+        a, b = space.vector(module_a), space.vector(module_b)
+        if torch.equal(a, b):
+            raise PathfinderError(f"both minima of `{plan.name}` are the same; give a and b seeds of their own.")
+        ends = _Ends(a, b, [space.statistics(module_a), space.statistics(module_b)], [key_a, key_b])
+        paths = self._paths(plan, space, ends, network_a)
+        if self.config.align:
+            moved = self._aligned(plan, self.config.align, space, ends, network_b)
+            paths |= self._paths(plan, space, moved, network_a, "aligned-")
+            if self.config.align.repair and self.config.score.line and not space.has_statistics:
+                line = paths["aligned-line"]
+                repair = Repair(space.network, self._structure(space, self.config.align))
+                paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
+        self.measure.between(Pair(plan, space, paths))
+
+    def _paths(
+        self, plan: Plan, space: WeightSpace, ends: "_Ends", network: Network, prefix: str = ""
+    ) -> dict[str, PairPath]:
+        """The line and the trained curves between two ends."""
+        paths = {}
+        if self.config.score.line:
+            paths[f"{prefix}line"] = PairPath(Line(ends.a, ends.b), ends.statistics, key_of(*ends.keys))
+        for settings in plan.curves:
+            curve, key = self._curve(plan, settings, space, ends, network, f"{prefix}{settings.title}")
+            paths[f"{prefix}{settings.title}"] = PairPath(curve, ends.statistics, key, settings.epochs)
+        return paths
+
+    def _aligned(self, plan: Plan, settings: Align, space: WeightSpace, ends: "_Ends", network: Network) -> "_Ends":
+        """The ends with the units of b in the order of a's, as one more minimum `NAME-b-aligned`."""
+        name = f"{plan.name}-b-aligned"
+        key = self.measure.key("align", self.config.seed, settings.matching, ends.keys)
+        with self.folder.stage(f"align {plan.name}", key) as (stage, progress):
+            if (kept := stage.load()) is None:
+                found = aligned(
+                    space, ends.a, ends.b, self.data["train"], statistics=ends.statistics, seed=self.config.seed,
+                    progress=progress, **settings.matching,
+                )  # fmt: skip
+                kept = {"b": found.vector, "statistics": found.statistics, "row": alignment_row(ends.a, ends.b, found)}
+                stage.save(kept)
+        b, statistics = kept["b"], kept["statistics"]
+        module = space.module(b, statistics)
+        path = self.folder.path / "minima" / f"{name}.safetensors"
+        network.save(path, space.state_dict(b, statistics), aligned={"to": f"{plan.name}-a", "method": settings.method})
+        row = {"pair": plan.name, "model": network.name, "aligned": settings.method}
+        self.results.add("minima", pd.DataFrame([row | self.measure.own_scores(name, key, module)]), name=name)
+        self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)
+        return _Ends(ends.a, b, [ends.statistics[0], statistics], [ends.keys[0], key])
+
+    def _structure(self, space: WeightSpace, settings: Align) -> Structure:
+        return structure_of(space, first_inputs(self.data["train"]), settings.structure)
+
+    def _minimum(self, plan: Plan, side: str, end: Minimum, network: Network) -> tuple[nn.Module, str]:
+        name = f"{plan.name}-{side}"
+        if end.checkpoint:
+            module = network.build(end.init_seed, end.checkpoint)
+            key = key_of(digest(end.checkpoint), network.identity)
+        else:
+            key = self._fit_key("minimum", network.identity, end.recipe, end.init_seed, end.checkpoint_every)
+            module, history = self._train(name, key, network, end)
+            self.results.add_training(plan.name, side, history)
+        row = {"pair": plan.name, "model": network.name, "checkpoint": end.checkpoint or ""}
+        row |= {} if end.checkpoint else {**end.recipe, "init_seed": end.init_seed}
+        row |= self.measure.own_scores(name, key, module)
+        self.results.add("minima", pd.DataFrame([row]), name=name)
+        self.results.add("weights", weight_histogram(module), pair=plan.name, name=name)
+        self.measure.around(plan, side, module, key)
+        self._groups.setdefault(plan.group, {}).setdefault(key, Trained(name, module, key))
+        return module, key
+
+    def _train(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:
+        kept = self.folder.path / "trajectories" / name
+        if key not in self._trained:
+            module = network.build(end.init_seed)
+            with (
+                self.folder.stage(f"minimum {name}", key, lasting=True) as (stage, progress),
+                self._last_good(name, lambda path: network.save(path, module.state_dict())),
+            ):
+                if not end.checkpoint_every:
+                    remove_trajectory(kept)
+                elif not trajectory_folder(kept).is_dir():
+                    stage.path.unlink(missing_ok=True)  # a finished fit would not pass the checkpoints again
+                history = fit_minimum(
+                    module, self.data["train"], monitor=self.measure.watched(module), progress=progress, stage=stage,
+                    checkpoint=end.checkpoint_every
+                    and trajectory(kept, network, module, end.checkpoint_every, end.epochs),
+                    device=self.config.device, precision=self.config.precision, **end.recipe,
+                )  # fmt: skip
+            self._trained[key] = module, history, kept
+        module, history, first = self._trained[key]
+        if first != kept and first.is_dir():
+            shutil.copytree(first, kept, dirs_exist_ok=True)  # of a minimum that two pairs share
+        path = self.folder.path / "minima" / f"{name}.safetensors"
+        network.save(path, module.state_dict(), recipe=end.recipe, key=key)
+        return module, history
+
+    def _curve(
+        self, plan: Plan, settings: CurveSettings, space: WeightSpace, ends: "_Ends", network: Network, title: str
+    ) -> tuple[Curve, str]:
+        name = f"{plan.name}-{title}"
+        recipe = settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
+        key = self._fit_key("curve", ends.keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
+        curve = kind_named(settings.kind, Curve)(ends.a, ends.b, bends=settings.bends, fixed_ends=settings.fixed_ends)
+        if curve.free():
+            with (
+                self.folder.stage(f"curve {name}", key, lasting=True) as (stage, progress),
+                self._last_good(name, lambda path: curve.save(path, beside_curve(space), **network.metadata())),
+            ):
+                history = fit_curve(
+                    curve, space, self.data["train"], monitor=self.measure.watched_middle(curve, space),
+                    progress=progress, stage=stage, device=self.config.device, precision=self.config.precision,
+                    **recipe,
+                )  # fmt: skip
+            self.results.add_training(plan.name, title, history)
+        path = self.folder.path / "curves" / f"{name}.safetensors"
+        curve.save(path, beside_curve(space), **network.metadata(), recipe=recipe, key=key)
+        return curve, key
+
+    def _last_good(self, name: str, save: Callable[[Path], None]) -> AbstractContextManager:
+        return last_good(self.folder.path / f"{name}.last-good.safetensors", save)
+
+    def _fit_key(self, *parts: Any) -> str:
+        return self.measure.key(*parts, self.data["train"].crop, self.data["train"].flip)
+
+    def _write_record(self) -> None:
+        measured: dict[str, Any] = {"scored": self.config.score.model_dump()}
+        for name in ("surfaces", "curvature"):
+            asked = [settings.model_dump() for settings in getattr(self.config, name)]
+            measured |= {name: asked} if asked else {}
+        config = self.config.model_dump(exclude_unset=True)
+        self.folder.write_record(self.config.device, self.data, seed=self.config.seed, config=config, **measured)
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Two minima to be joined, b as it was trained or aligned."""
+
+    a: Tensor
+    b: Tensor
+    statistics: list[Tensor]
+    keys: list[str]

@@ -1,0 +1,381 @@
+"""Geometry: maps from coordinates t to coefficients C(t), so that theta = C(t) @ W.
+
+t: (points, coordinates), C: (points, anchors), W: (anchors, weights), theta: (points, weights). A new geometry is a
+subclass with a table of coefficients; nothing else in the package changes. No modules and no data here: pure tensors.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from inspect import isabstract
+from itertools import pairwise
+from numbers import Integral
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pathfinder.errors import PathfinderError, reason
+from pathfinder.geometry.inner import distance, float64_block, gram, gram_of
+from pathfinder.lookup import unknown
+from pathfinder.precision import all_finite
+from pathfinder.storage import load_tensors, save_tensors
+
+_KINDS: dict[str, type["Geometry"]] = {}  # every class by its kind: the name in lower case
+
+
+class Geometry(nn.Module, ABC):
+    """Weight vectors (anchors) combined by coefficients that depend on coordinates.
+
+    Attributes:
+        axes: the names of the coordinates.
+    """
+
+    axes: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        _KINDS[cls.kind()] = cls
+
+    @classmethod
+    def kind(cls) -> str:
+        """The name of this geometry in configs, tables and files."""
+        return cls.__name__.lower()
+
+    @abstractmethod
+    def coefficients(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, "points anchors"]:
+        """C(t), computed elementwise so that no point depends on its neighbours."""
+
+    @abstractmethod
+    def rows(self) -> list[Float[Tensor, " weights"]]:
+        """The anchors one by one."""
+
+    @property
+    def anchors(self) -> Float[Tensor, "anchors weights"]:
+        """W, the anchors as one matrix (a copy)."""
+        return torch.stack(self.rows())
+
+    def forward(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, "points weights"]:
+        """theta(t): a sum in fixed order, not a matrix product, so that a row is the same in any company."""
+        rows = self.rows()
+        C = self.coefficients(t).to(rows[0])
+        theta = C[:, :1] * rows[0]
+        for i, row in enumerate(rows[1:], start=1):
+            theta = theta.add_(C[:, i : i + 1] * row)  # in place: no third copy
+        return theta
+
+    def gram(self) -> Float[Tensor, "anchors anchors"]:
+        """Inner products of the anchors in float64: norms follow from it, without any theta."""
+        return gram(self.rows())
+
+    def norm(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, " points"]:
+        """The Euclidean norm of theta(t), from the Gram matrix in float64."""
+        return _quadratic(self.coefficients(t.double()), self.gram()).clamp_min(0).sqrt()
+
+    @abstractmethod
+    def grid(self, points: int) -> Float[Tensor, "points *coordinates"]:
+        """Evenly spaced coordinates, both ends included, float64."""
+
+    def save(self, path: str | Path, beside: Mapping[str, Tensor] | None = None, **metadata: object) -> None:
+        """Write the anchors as safetensors, with the kind, other tensors and any metadata (JSON values) beside them."""
+        tensors = {name: tensor.detach() for name, tensor in self.state_dict().items()}
+        save_tensors(path, {**tensors, **(beside or {})}, {"kind": self.kind(), **metadata})
+
+    @classmethod
+    @abstractmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "Geometry":
+        """The geometry whose `state_dict` these tensors are."""
+
+    @staticmethod
+    def load(path: str | Path) -> "Geometry":
+        """Read what `save` wrote. A kind of your own must be imported before.
+
+        Raises:
+            PathfinderError: if the file is missing or damaged, or of no known kind, or its anchors are no weights.
+        """
+        tensors, metadata = load_tensors(path, "curve")
+        if "kind" not in metadata:
+            raise PathfinderError(f"curve {path} holds weights but no geometry; give a file from the `curves` folder.")
+        kind = kind_named(str(metadata["kind"]), Geometry)
+        try:
+            geometry = kind.from_tensors(tensors)
+            rows = geometry.rows()
+        except Exception as error:  # whatever tensors that are missing, or of other shapes, make it raise
+            raise PathfinderError(
+                f"curve {path} holds no whole {kind.kind()} ({reason(error).rstrip('.')}); make it anew."
+            ) from error
+        if not all(row.ndim == 1 and row.is_floating_point() and row.isfinite().all() for row in rows) or (
+            len({(row.shape, row.dtype) for row in rows}) > 1
+        ):
+            raise PathfinderError(
+                f"curve {path} must hold anchors of one length, real and finite numbers, got "
+                f"{', '.join(f'{row.dtype} {tuple(row.shape)}' for row in rows[:3])}; make it anew."
+            )
+        return geometry
+
+
+class Curve(Geometry):
+    """A path from a to b over t in [0, 1], held by its ends and bends; the bends start on the straight line.
+
+    Args:
+        a: weights at t = 0.
+        b: weights at t = 1.
+        bends: how many anchors lie between (the ends do not count), or the bends themselves, (bends, weights).
+        fixed_ends: whether only the bends can be trained.
+
+    Attributes:
+        start, end: the ends; buffers where they are fixed, else Parameters.
+        bends: (bends, weights), a Parameter.
+
+    Raises:
+        PathfinderError: if ends or bends are no vectors of equally many finite real weights, or bends is negative.
+    """
+
+    axes = ("t",)
+
+    def __init__(
+        self,
+        a: Float[Tensor, " weights"],
+        b: Float[Tensor, " weights"],
+        bends: int | Float[Tensor, "bends weights"] = 1,
+        fixed_ends: bool = True,
+    ) -> None:
+        super().__init__()
+        a, b = weights_of(a, "an end"), weights_of(b, "an end")
+        if a.shape != b.shape:
+            raise PathfinderError(f"both ends need the same number of weights, got {len(a)} and {len(b)}.")
+        if isinstance(bends, Integral):
+            if bends < 0:
+                raise PathfinderError(f"bends must be 0 or more, got {bends}.")
+            share = torch.arange(1, bends + 1, dtype=a.dtype, device=a.device)[:, None] / (bends + 1)
+            bends = share * b + (1 - share) * a
+        else:
+            bends = _bends_of(bends, len(a))
+        for name, end in (("start", a), ("end", b)):
+            own = end.detach().clone()
+            if fixed_ends:
+                self.register_buffer(name, own)
+            else:
+                self.register_parameter(name, nn.Parameter(own))
+        self.bends = nn.Parameter(bends.detach().clone())
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "Geometry":
+        """The curve with these `start`, `bends` and `end`; its ends are fixed."""
+        return cls(tensors["start"], tensors["end"], bends=tensors["bends"])
+
+    def extra_repr(self) -> str:
+        """What `print(curve)` shows."""
+        return f"bends={len(self.bends)}, weights={len(self.start)}"
+
+    def rows(self) -> list[Float[Tensor, " weights"]]:
+        """Start, bends, end."""
+        return [self.start, *self.bends, self.end]
+
+    def free(self) -> list[nn.Parameter]:
+        """The anchors that can be trained."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad and parameter.numel()]
+
+    def grid(self, points: int) -> Float[Tensor, " points"]:
+        """`points` values of t from 0 to 1."""
+        return torch.linspace(0, 1, at_least(points, 2), dtype=torch.float64)
+
+    def backward(self, t: Float[Tensor, "1"], gradient: Float[Tensor, " weights"]) -> None:
+        """Add dL/dW = outer(C(t), dL/dtheta) to `.grad` of the free anchors."""
+        C = self.coefficients(t)[0].to(gradient)
+        for anchors, c in ((self.start, C[0]), (self.bends, C[1:-1, None]), (self.end, C[-1])):
+            if anchors.requires_grad and anchors.numel():
+                step = c * gradient
+                anchors.grad = step if anchors.grad is None else anchors.grad.add_(step)
+
+    def arc_length(self, t: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
+        """The distance walked from t = 0, float64: Gauss-Legendre quadrature of the speed over 32 panels.
+
+        The speed |dtheta/dt| comes from the Gram matrix of the anchors seen from the start, so it does not depend on
+        which points are scored, and a short path far from zero is as exact as a long one.
+        """
+        gram, panels = self._seen_from_start(), 32
+        t = t.double()
+        knots = torch.arange(panels, dtype=torch.float64) / panels
+        whole = torch.cat(
+            [torch.zeros(1, dtype=torch.float64), self._walked(knots, knots + 1 / panels, gram).cumsum(0)]
+        )
+        below = (t * panels).floor().clamp(0, panels - 1).long()
+        return whole[below] + self._walked(knots[below], t, gram)
+
+    def length(self) -> float:
+        """The length of the whole curve."""
+        return float(self.arc_length(torch.ones(1, dtype=torch.float64)))
+
+    def chord(self) -> float:
+        """The distance between the ends in a straight line."""
+        return float(distance(self.start, self.end))
+
+    def _seen_from_start(self) -> Tensor:
+        """The Gram matrix of start, bends - start and end - start."""
+        start, *others = self.rows()
+
+        def made(block: slice) -> list[Tensor]:
+            origin = float64_block(start, block)
+            return [origin, *(float64_block(row, block) - origin for row in others)]
+
+        return gram_of(made, len(start))
+
+    def _slopes(self, t: Tensor) -> Tensor:
+        """dC/dt, (points, anchors): each row of C depends on its own t only."""
+        with torch.enable_grad():
+            t = t.detach().requires_grad_()
+            columns = self.coefficients(t).unbind(1)
+            slopes = [torch.autograd.grad(c.sum(), t, retain_graph=True, allow_unused=True)[0] for c in columns]
+        return torch.stack([torch.zeros_like(t) if slope is None else slope for slope in slopes], dim=1).detach()
+
+    def _walked(self, a: Tensor, b: Tensor, gram: Tensor) -> Tensor:
+        nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(16))
+        t = a[:, None] + (b - a)[:, None] * (nodes + 1) / 2
+        flat = t.reshape(-1)
+        slopes = self._slopes(flat)
+        moved = slopes.sum(1)  # the share of the start in all rows: zero where coefficients sum to one
+        rounding = 1e-12 * slopes.abs().sum(1)
+        slopes = torch.cat([torch.where(moved.abs() <= rounding, 0.0, moved)[:, None], slopes[:, 1:]], dim=1)
+        speed = _quadratic(slopes, gram).clamp_min(0).sqrt().view_as(t)
+        return (speed * weights).sum(1) * (b - a) / 2
+
+
+class Line(Curve):
+    """The straight segment (1 - t) a + t b."""
+
+    def __init__(
+        self,
+        a: Float[Tensor, " weights"],
+        b: Float[Tensor, " weights"],
+        bends: int | Float[Tensor, "bends weights"] = 0,
+        fixed_ends: bool = True,
+    ) -> None:
+        count = bends if isinstance(bends, Integral) else len(bends)
+        if count != 0:
+            raise PathfinderError(f"a line has 0 bends, got {count}; use PolyChain or Bezier.")
+        super().__init__(a, b, bends, fixed_ends)
+
+    def coefficients(self, t: Float[Tensor, " points"]) -> Float[Tensor, "points 2"]:
+        """[1 - t, t]."""
+        return torch.stack([1 - t, t], dim=1)
+
+    def grid(self, points: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, " points"]:
+        """`points` values of t from low to high, and the ends 0 and 1 wherever that leaves them out."""
+        if not low <= 0 <= 1 <= high:
+            raise PathfinderError(f"the line must run from 0 or less to 1 or more, got {low} to {high}.")
+        t = torch.linspace(low, high, at_least(points, 2), dtype=torch.float64)
+        for exact in (0.0, 0.5, 1.0):  # rounding must not hide the ends and the middle
+            t = torch.where((t - exact).abs() < 1e-9, exact, t)
+        return torch.cat([t, torch.tensor([0.0, 1.0], dtype=torch.float64)]).unique()
+
+    def arc_length(self, t: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
+        """t times the distance of the ends, exactly."""
+        return t.double() * self.chord()
+
+
+class PolyChain(Curve):
+    """Straight segments through the anchors, an equal share of [0, 1] each (Garipov et al. 2018, section 3.2)."""
+
+    def coefficients(self, t: Float[Tensor, " points"]) -> Float[Tensor, "points anchors"]:
+        """C_i(t) = max(0, 1 - |t (n - 1) - i|)."""
+        last = len(self.bends) + 1
+        knots = torch.arange(last + 1, dtype=t.dtype, device=t.device)
+        return (1 - (last * t[:, None] - knots).abs()).clamp_min(0)
+
+    def arc_length(self, t: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
+        """The segments' lengths up to t, exactly."""
+        segments = torch.stack([distance(a, b) for a, b in pairwise(self.rows())])
+        share = (len(segments) * t.double()[:, None] - torch.arange(len(segments))).clamp(0, 1)
+        walked = torch.zeros(len(t), dtype=torch.float64)
+        for i, segment in enumerate(segments):
+            walked = walked + share[:, i] * segment
+        return walked
+
+
+class Bezier(Curve):
+    """The Bezier curve with the anchors as control points (Garipov et al. 2018, section 3.2)."""
+
+    def coefficients(self, t: Float[Tensor, " points"]) -> Float[Tensor, "points anchors"]:
+        """C_i(t) = binom(n - 1, i) t^i (1 - t)^(n - 1 - i); powers by multiplication, exact at 0 and 1."""
+        degree = len(self.bends) + 1
+        up, down = [torch.ones_like(t)], [torch.ones_like(t)]
+        for _ in range(degree):
+            up.append(up[-1] * t)
+            down.append(down[-1] * (1 - t))
+        return torch.stack([math.comb(degree, i) * up[i] * down[degree - i] for i in range(degree + 1)], dim=1)
+
+
+def kinds(base: type[Geometry]) -> dict[str, type[Geometry]]:
+    """All geometries of a family by their kind, those of the user's own that have been imported included."""
+    return {kind: cls for kind, cls in _KINDS.items() if issubclass(cls, base) and not isabstract(cls)}
+
+
+def kind_named(kind: str, base: type[Geometry]) -> type[Geometry]:
+    """The geometry called `kind`.
+
+    Raises:
+        PathfinderError: if there is none.
+    """
+    known = kinds(base)
+    if kind in known:
+        return known[kind]
+    raise unknown("curve", kind, known)
+
+
+def _quadratic(C: Tensor, gram: Tensor) -> Tensor:
+    """c' G c for each row c of C, term by term in fixed order."""
+    total = torch.zeros_like(C[:, 0])
+    for i in range(len(gram)):
+        for j in range(len(gram)):
+            total = total + C[:, i] * C[:, j] * gram[i, j]
+    return total
+
+
+def weights_of(given: Any, what: str) -> Float[Tensor, " weights"]:
+    """A vector of finite real weights, as a tensor: NumPy arrays and lists are taken as well.
+
+    Raises:
+        PathfinderError: if it is none.
+    """
+    tensor = _real(given, what)
+    if tensor.ndim != 1 or not len(tensor):
+        raise PathfinderError(f"{what} must be a vector (weights,), got {tuple(tensor.shape)}; see WeightSpace.vector.")
+    if tensor.device.type != "meta" and not all_finite([tensor]):
+        raise PathfinderError(f"{what} holds NaN or infinity; take weights from before they diverged.")
+    return tensor
+
+
+def _bends_of(given: Any, weights: int) -> Float[Tensor, "bends weights"]:
+    """The bends as one matrix, if they fit ends of so many weights."""
+    bends = _real(given, "the bends")
+    if bends.ndim != 2 or bends.shape[1] != weights:
+        hint = "; write bends[None] for one bend" if bends.shape == (weights,) else ""
+        raise PathfinderError(
+            f"bends must be (bends, {weights}) as the ends are ({weights},), got {tuple(bends.shape)}{hint}."
+        )
+    if bends.device.type != "meta" and not all_finite([bends]):
+        raise PathfinderError("the bends hold NaN or infinity; take weights from before they diverged.")
+    return bends
+
+
+def _real(given: Any, what: str) -> Tensor:
+    try:
+        tensor = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PathfinderError(f"{what} must be a tensor of weights, got {type(given).__name__}.") from error
+    if not tensor.is_floating_point():
+        raise PathfinderError(
+            f"{what} must hold real floating-point weights, got {tensor.dtype}; convert it with .float()."
+        )
+    return tensor
+
+
+def at_least(points: int, least: int) -> int:
+    """The number of points, if it is enough."""
+    if points < least:
+        raise PathfinderError(f"points must be {least} or more, got {points}.")
+    return points

@@ -1,0 +1,1 @@
+"""Loss and error at any point of a weight space."""

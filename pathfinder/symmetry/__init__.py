@@ -1,0 +1,1 @@
+"""Hidden units that can be exchanged without changing what a network computes."""

@@ -1,0 +1,1 @@
+"""What every CSV file of a run holds."""

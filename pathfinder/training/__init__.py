@@ -1,0 +1,1 @@
+"""Training: a minimum, or the bends of a curve."""

@@ -1,0 +1,195 @@
+"""Fits: train a minimum, or train the bends of a curve. One loop walks downhill for both.
+
+A curve step draws one t per mini-batch and follows dL/dW = outer(C(t), dL/dtheta); the network is not rewritten.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from pathfinder.checks import called, of_kind, users
+from pathfinder.data.split import Source, as_source, understood
+from pathfinder.data.trees import count
+from pathfinder.errors import PathfinderError
+from pathfinder.geometry.curves import Curve
+from pathfinder.placement import lent
+from pathfinder.precision import accumulator, autocast, device_named, fitting, length
+from pathfinder.progress import Progress, silent
+from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example
+from pathfinder.training.loop import Checkpoint, Descent, Monitor
+from pathfinder.training.recipe import CurveRecipe, Recipe
+from pathfinder.weights.space import WeightSpace
+from pathfinder.weights.tensors import modular
+
+
+def fit_minimum(
+    module: nn.Module,
+    data: Any,
+    *,
+    loss: PerExample | None = None,
+    monitor: Monitor | None = None,
+    checkpoint: Checkpoint | None = None,
+    device: str = "cpu",
+    precision: str = "fp32",
+    progress: Progress = silent,
+    stage: Any = None,
+    **recipe: Any,
+) -> pd.DataFrame:
+    """Train a module on data: the only call that changes the user's module.
+
+    Args:
+        module: trained in place, and left in the training mode it was in.
+        data: a Split, a pair (x, y), or an iterable of batches with a length.
+        loss: (output, target) -> a value per example; cross-entropy if not given.
+        monitor: called after each epoch; what it returns joins the history, for example scores on test data.
+        checkpoint: called with the epoch, 0 before the first step and then after each, to keep the weights as they are.
+        device: where to train; the module is moved there and back.
+        precision: `fp32`, or `bf16` for autocast.
+        progress: called as progress(done, total) with steps.
+        stage: a `storage.Stage` that keeps the state, so that an interrupted fit goes on, bit for bit.
+        **recipe: the fields of `recipe.Recipe`: epochs, lr, batch_size, optimizer, momentum, nesterov, weight_decay,
+            schedule, seed, label_smoothing, micro_batch_size.
+
+    Returns:
+        The history, a row per epoch: epoch, step, lr (of the epoch's last step), train_loss and train_error (means
+        over the epoch's mini-batches, as they were while the weights moved), norm, and what monitor returned.
+
+    Raises:
+        PathfinderError: if a setting is wrong, or the loss stops being finite; the module then holds the last weights
+            whose loss was.
+    """
+    modular(module)
+    _check_calls(monitor, checkpoint, progress)
+    settings = Recipe.parse(recipe)
+    source, where = as_source(data), device_named(device)
+    autocast(where, precision)  # a wrong name shows now
+    functions, objective = _functions(loss, source, settings)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
+
+    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
+        with autocast(where, precision):
+            output = module(**x) if isinstance(x, Mapping) else module(*x) if isinstance(x, tuple) else module(x)
+        sums, mean = _sums(functions, objective, output, y, count(x))
+        (mean * share).backward()
+        return sums
+
+    fitting(where, f"the weights of {type(module).__name__}", [*module.parameters(), *module.buffers()])
+    flags = [(layer, layer.training) for layer in module.modules()]
+    try:
+        with lent(module, where):
+            module.train()
+            parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            descent = Descent(
+                module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
+                list(functions), settings, settings.weight_decay,
+            )  # fmt: skip
+            with understood(source, parameters[0].dtype):
+                return descent.run(source.to(where), monitor, progress, stage, checkpoint)
+    finally:
+        for layer, flag in flags:
+            layer.training = flag
+
+
+def fit_curve(
+    curve: Curve,
+    space: WeightSpace,
+    data: Any,
+    *,
+    loss: PerExample | None = None,
+    monitor: Monitor | None = None,
+    device: str = "cpu",
+    precision: str = "fp32",
+    progress: Progress = silent,
+    stage: Any = None,
+    **recipe: Any,
+) -> pd.DataFrame:
+    """Move the free anchors of a curve so that the loss along it falls (Garipov et al. 2018, equation 2).
+
+    For each mini-batch one t is drawn, and the loss at theta(t) plus weight_decay / 2 |theta(t)|^2 is stepped down.
+    BatchNorm layers use the batch's statistics; running ones do not exist on a curve, the Evaluator makes them.
+
+    Args:
+        curve: its Parameters are moved in place.
+        space: the weight space of the module; the module itself is not changed.
+        data: as for `fit_minimum`.
+        loss: as for `fit_minimum`.
+        monitor: as for `fit_minimum`.
+        device: where to train; the curve is moved there and back.
+        precision: `fp32`, or `bf16` for autocast.
+        progress: called as progress(done, total) with steps.
+        stage: a `storage.Stage`, as for `fit_minimum`.
+        **recipe: the fields of `recipe.CurveRecipe`: those of `Recipe`, and t (`uniform` or `beta`).
+
+    Returns:
+        The history as of `fit_minimum`; train_loss is the mean over the drawn t without penalty, norm that of
+        theta(1/2).
+
+    Raises:
+        PathfinderError: if nothing can move, a setting is wrong, or the loss stops being finite.
+    """
+    of_kind(curve, Curve, "curve", "give a Bezier, PolyChain or curve of your own")
+    of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+    if len(curve.start) != space.size:
+        raise PathfinderError(
+            f"the curve must have {space.size} weights, got {len(curve.start)}; it is of another network."
+        )
+    _check_calls(monitor, None, progress)
+    settings = CurveRecipe.parse(recipe)
+    source, where = as_source(data), device_named(device)
+    autocast(where, precision)  # a wrong name shows now
+    functions, objective = _functions(loss, source, settings)
+    if not curve.free():
+        raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
+    fixed = space.fixed(device=where)  # scratch: BatchNorm writes its running statistics here, nobody reads them
+
+    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
+        with torch.no_grad():
+            theta = curve(t)[0]
+        theta.requires_grad_()
+        with autocast(where, precision):
+            output = space.call(theta, x, fixed)
+        sums, mean = _sums(functions, objective, output, y, count(x))
+        (slope,) = torch.autograd.grad(mean * share, theta)
+        curve.backward(t, slope.add_(theta.detach(), alpha=settings.weight_decay * share))
+        return sums
+
+    def norm() -> float:
+        return float(curve.norm(torch.tensor([0.5])))
+
+    with lent(curve, where), space.training(), understood(source, space.dtype):
+        descent = Descent(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
+        return descent.run(source.to(where), monitor, progress, stage)
+
+
+def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:
+    for what, function in (("monitor", monitor), ("checkpoint", checkpoint), ("progress", progress)):
+        called(function, what)
+
+
+def _functions(
+    loss: PerExample | None, source: Source, recipe: Recipe
+) -> tuple[dict[str, PerExample], PerExample | None]:
+    """What the history shows; and what is stepped down, where that is not the loss itself."""
+    own = cross_entropy if loss is None else users(loss, "loss")
+    functions = {"loss": own, **default_metrics(loss, source.classes)}
+    if not recipe.label_smoothing:
+        return functions, None
+    if loss is not None:
+        raise PathfinderError("label_smoothing belongs to the cross-entropy; drop it, or smooth in your own loss.")
+    return functions, partial(cross_entropy, label_smoothing=recipe.label_smoothing)
+
+
+def _sums(
+    functions: Mapping[str, PerExample], objective: PerExample | None, output: Any, y: Any, examples: int
+) -> tuple[Tensor, Tensor]:
+    """The number of examples and the sum of each metric over them; and the mean loss, to be differentiated."""
+    values = {metric: per_example(function(output, y), examples) for metric, function in functions.items()}
+    kept = accumulator(values["loss"].device)
+    sums = torch.stack([value.detach().sum(dtype=kept) for value in values.values()])
+    stepped = values["loss"] if objective is None else per_example(objective(output, y), examples)
+    return torch.cat([sums.new_full((1,), examples), sums]), stepped.mean()

@@ -1,0 +1,193 @@
+"""Descent: the one loop that walks downhill, for minima and for curves; interrupted, it goes on bit for bit."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from pathfinder.data.split import Source
+from pathfinder.data.trees import count, parts
+from pathfinder.draws import own_draws
+from pathfinder.errors import PathfinderError
+from pathfinder.precision import accumulator, all_finite
+from pathfinder.progress import Progress
+from pathfinder.training.recipe import Recipe
+
+Monitor = Callable[[], Mapping[str, float]]
+Checkpoint = Callable[[int], None]
+Gradient = Callable[[Any, Any, Tensor, float], Tensor]  # (x, y, t, share): adds to gradients, returns sums
+
+_CHECK = 10  # steps between two looks at the losses, which would else hold up an accelerator
+
+
+class DivergedError(PathfinderError):
+    """The loss stopped being finite; what was trained holds its last good weights."""
+
+
+class Descent:
+    """The loop: epochs in an order drawn from (seed, epoch), one optimiser step per mini-batch.
+
+    Args:
+        owner: what is trained.
+        parameters: those that move.
+        buffers: gives the tensors by name that a forward pass changes beside them.
+        gradient: adds the gradient of a part of a batch, and gives the sums over its examples.
+        norm: of the weights.
+        metrics: what is summed.
+        recipe: the settings.
+        weight_decay: as the optimiser adds it.
+    """
+
+    def __init__(
+        self,
+        owner: nn.Module,
+        parameters: list[nn.Parameter],
+        buffers: Callable[[], Mapping[str, Tensor]],
+        gradient: Gradient,
+        norm: Callable[[], float],
+        metrics: list[str],
+        recipe: Recipe,
+        weight_decay: float,
+    ) -> None:
+        self.owner, self.parameters, self.buffers = owner, parameters, buffers
+        self.gradient, self.norm, self.metrics, self.recipe = gradient, norm, metrics, recipe
+        self.device = parameters[0].device
+        self.optimizer = _optimizer(parameters, recipe, weight_decay)
+        self.done = 0  # steps
+        self.sums = torch.zeros(len(metrics) + 1, dtype=accumulator(self.device), device=self.device)  # of the epoch
+        self.history: list[dict[str, Any]] = []
+        self.recent: list[Tensor] = []  # losses since the last look at them
+        self.good: dict[str, Tensor] = {}  # what training changes, as it was when last looked at
+        self._keep()
+
+    def run(
+        self,
+        source: Source,
+        monitor: Monitor | None,
+        progress: Progress,
+        stage: Any,
+        checkpoint: Checkpoint | None = None,
+    ) -> pd.DataFrame:
+        """All epochs, from where the stage left off; no gradient is left behind."""
+        try:
+            return self._run(source, monitor, progress, stage, checkpoint)
+        finally:
+            self.optimizer.zero_grad()
+
+    def _run(
+        self, source: Source, monitor: Monitor | None, progress: Progress, stage: Any, checkpoint: Checkpoint | None
+    ) -> pd.DataFrame:
+        steps, epochs = source.steps(self.recipe.batch_size), self.recipe.epochs
+        if stage and (state := stage.load()):
+            self._resume(state)
+        progress(self.done, steps * epochs)
+        if checkpoint and self.done == 0:
+            checkpoint(0)
+        with own_draws(self.device) as draw:
+            for epoch in range(self.done // steps, epochs):
+                for _ in self._steps(source, epoch, steps, stage, draw):
+                    progress(self.done, steps * epochs)
+                self._look(whole=True)
+                self.history.append(self._row(epoch, steps, monitor))
+                self.sums.zero_()
+                if checkpoint:
+                    checkpoint(epoch + 1)
+        if stage:
+            stage.save(self._state())
+        return pd.DataFrame(self.history)
+
+    def _steps(self, source: Source, epoch: int, steps: int, stage: Any, draw: Callable[[int], None]) -> Iterator[None]:
+        rng = np.random.default_rng([self.recipe.seed, epoch])
+        seeds = rng.integers(2**62, size=steps)
+        times = rng.beta(2, 2, steps) if getattr(self.recipe, "t", "") == "beta" else rng.random(steps)
+        t = torch.from_numpy(times).to(accumulator(self.device)).to(self.device)  # all at once: a copy waits
+        first = self.done - epoch * steps
+        draw(int(seeds[0]))  # what a shuffling loader draws
+        for k, (x, y) in enumerate(source.epoch(self.recipe.batch_size, rng, first), start=first):
+            if stage and stage.due():
+                self._look(whole=True)
+                stage.save(self._state())
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.recipe.learning_rate(self.done, steps)
+            draw(int(seeds[k]))
+            self.optimizer.zero_grad()
+            self.recent.append(self._step(x, y, t[k : k + 1]))
+            self.done += 1
+            if self.done % _CHECK == 1:
+                self._look()
+                self._keep()
+            self.optimizer.step()
+            yield
+
+    def _step(self, x: Any, y: Any, t: Tensor) -> Tensor:
+        """The gradient of a batch, in one piece or in micro-batches; gives its summed loss."""
+        examples, before = count(x), self.sums[1].clone()
+        for part, target in parts((x, y), self.recipe.micro_batch_size):
+            self.sums += self.gradient(part, target, t, count(part) / examples)
+        return self.sums[1] - before
+
+    def _look(self, whole: bool = False) -> None:
+        """Stop at the first loss (or, in a whole look, weight) that is not finite, back at the last good weights."""
+        fine = all_finite([*self.recent, *(self.owner.parameters() if whole else [])])
+        if not fine:  # the one place where an accelerator is waited for
+            losses = torch.stack(self.recent).tolist() if self.recent else []
+            bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
+            if bad:
+                self._stop(f"the loss is {losses[bad[0]]}", self.done - len(losses) + bad[0] + 1)
+            self._stop("weights are not finite", self.done)
+        self.recent.clear()
+
+    def _changing(self) -> Iterator[tuple[str, Tensor]]:
+        """What training changes, by name."""
+        for i, parameter in enumerate(self.parameters):
+            yield f"parameter {i}", parameter.detach()
+        yield from self.buffers().items()
+
+    def _keep(self) -> None:
+        """Keep what training changes, in the place of what was kept before."""
+        for name, tensor in self._changing():
+            kept = self.good.get(name)
+            if kept is None or kept.shape != tensor.shape or kept.dtype != tensor.dtype:
+                self.good[name] = tensor.clone()
+            else:
+                kept.copy_(tensor)
+
+    def _stop(self, what: str, step: int) -> None:
+        for name, tensor in self._changing():
+            if name in self.good:
+                tensor.copy_(self.good[name])
+        raise DivergedError(f"training diverged: {what} at step {step}; lower the learning rate, {self.recipe.lr}.")
+
+    def _row(self, epoch: int, steps: int, monitor: Monitor | None) -> dict[str, Any]:
+        examples, *sums = self.sums.tolist()
+        row = {"epoch": epoch + 1, "step": self.done, "lr": self.recipe.learning_rate(self.done - 1, steps)}
+        row |= {f"train_{metric}": total / examples for metric, total in zip(self.metrics, sums, strict=True)}
+        return {**row, "norm": self.norm(), **(monitor() if monitor else {})}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "owner": self.owner.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "done": self.done,
+            "sums": self.sums,
+            "history": self.history,
+            "finished": len(self.history) == self.recipe.epochs,
+        }
+
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        self.owner.load_state_dict(state["owner"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.done, self.history = state["done"], list(state["history"])
+        self.sums.copy_(state["sums"])
+        self._keep()
+
+
+def _optimizer(parameters: list[nn.Parameter], recipe: Recipe, weight_decay: float) -> torch.optim.Optimizer:
+    common = {"lr": recipe.lr, "weight_decay": weight_decay}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](parameters, **common)
