@@ -18,7 +18,7 @@ _HOMES = {
     "match_activations": "symmetry.matching",
     "Structure": "symmetry.structure",
     "Curve": "geometry.curves",
-    "Geometry": "geometry.curves",
+    "Geometry": "geometry.base",
     "Evaluator": "scoring.evaluator",
     "Scores": "scoring.scores",
     "fit_minimum": "training.fit",

@@ -1,8 +1,16 @@
-"""Progress of long work: the library calls `progress(done, total)`, the command line decides what is shown."""
+"""Long work: how far it is, and where it may be interrupted.
 
+The library calls `progress(done, total)`; the command line decides what is shown. A first signal (Ctrl-C, SIGTERM)
+waits until the state of the work is whole, a second one does not. Only the command line installs the handlers.
+"""
+
+import signal
 import sys
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 Progress = Callable[[int, int], None]
 
@@ -11,54 +19,90 @@ def silent(done: int, total: int) -> None:
     """The library's default: say nothing."""
 
 
-class Reporter:
-    """Shows named pieces of work: bars with the time left on a terminal, a line now and then elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as Bars
-
-        self._console = Console(stderr=True)
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
-        self._bars = Bars(*columns, console=self._console)
-
-    def __enter__(self) -> "Reporter":
-        if self._console.is_terminal:
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._console.is_terminal:
-            self._bars.stop()
-
-    def __call__(self, name: str) -> Progress:
-        """The progress function of the piece of work called `name`."""
-        return self._bar(name) if self._console.is_terminal else _lines(name)
-
-    def _bar(self, name: str) -> Progress:
-        task = self._bars.add_task(name, total=None)
-        return lambda done, total: self._bars.update(task, completed=done, total=total)
+LINE = "Interrupted; rerun the same command to resume."
 
 
-def _lines(name: str, share: float = 0.05, seconds: float = 10.0) -> Progress:
-    """A line at the end, and on the way at most one for each `share` of the work and each `seconds`."""
-    began = last = time.monotonic()
-    shown = 0.0
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is missing on Windows
 
-    def progress(done: int, total: int) -> None:
-        nonlocal last, shown
-        now = time.monotonic()
-        if done >= total > 0 or (done / max(total, 1) >= shown + share and now - last >= seconds):
-            left = (now - began) * (total - done) / max(done, 1)
-            print(f"{name}: {done}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
-            last, shown = now, done / max(total, 1)
 
-    return progress
+_requested: int | None = None  # the signal that waits
+
+
+_waiting = 0  # open stages
+
+
+class Interrupted(BaseException):
+    """A signal asked the command to stop. Not an Exception, so that nothing takes it for a failure of the work."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(LINE)
+        self.code = 128 + number
+
+
+@contextmanager
+def handle_signals() -> Iterator[None]:
+    """Within, SIGINT, SIGTERM and SIGHUP end in one line and an exit code of 128 and the signal's number.
+
+    A signal that was ignored (as under nohup) goes on being ignored; the handlers of before are put back at the end.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+        before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+    try:
+        yield
+    except Interrupted as interrupted:
+        print(LINE, file=sys.stderr)
+        sys.exit(interrupted.code)
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def interrupt_requested() -> bool:
+    """Whether a signal waits for the state to be whole."""
+    return _requested is not None
+
+
+def check_interrupt() -> None:
+    """Raise if a signal waits: for places where everything so far is kept."""
+    if _requested is not None:
+        _raise(_requested)
+
+
+@contextmanager
+def defer_interrupts() -> Iterator[None]:
+    """Let a first signal wait until `check_interrupt` is called, at the latest at the end."""
+    global _waiting
+    _waiting += 1
+    try:
+        yield
+    finally:
+        _waiting -= 1
+    check_interrupt()
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    global _requested
+    if _waiting and _requested is None:
+        _requested = number
+    else:
+        _raise(number)
+
+
+def _raise(number: int) -> NoReturn:
+    global _requested
+    _requested = None
+    raise Interrupted(number)
+
+
+Report = Callable[[str], Progress]
+
+
+def quiet(name: str) -> Progress:
+    """The report of a caller who wants none."""
+    return silent

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pathfinder import precision
+from pathfinder import compute
 
 NAME = "meta"
 
@@ -57,6 +57,6 @@ class Accelerator(TorchDispatchMode):
 @pytest.fixture
 def accelerator(monkeypatch: pytest.MonkeyPatch) -> Accelerator:
     """The accelerator, to be entered; it is called `meta`."""
-    monkeypatch.setattr(precision, "_here", lambda: {"cpu": True, NAME: True})
-    monkeypatch.setattr(precision, "_NO_FLOAT64", frozenset({NAME}))
+    monkeypatch.setattr(compute, "_here", lambda: {"cpu": True, NAME: True})
+    monkeypatch.setattr(compute, "_NO_FLOAT64", frozenset({NAME}))
     return Accelerator()

@@ -33,16 +33,24 @@ from pathfinder import (
 )
 from pathfinder.cli import commands
 from pathfinder.cli.app import app
+from pathfinder.compute import (
+    all_finite,
+    compute_settings,
+    device_named,
+    indexed,
+    lent,
+    own_draws,
+    placed,
+    plain_kernels,
+    reproducible,
+)
 from pathfinder.data.stream import Stream
 from pathfinder.data.trees import _summed
-from pathfinder.determinism import compute_settings, reproducible
-from pathfinder.draws import own_draws
 from pathfinder.experiment.provenance import provenance
+from pathfinder.geometry.inner import length
 from pathfinder.geometry.planes import Ray
-from pathfinder.kernels import plain_kernels
-from pathfinder.landscape.hessian import Hessian, curvature_table
-from pathfinder.placement import lent, placed
-from pathfinder.precision import all_finite, device_named, indexed, length
+from pathfinder.landscape.curvature import curvature_table
+from pathfinder.landscape.hessian import Hessian
 from pathfinder.symmetry.matching import match_activations, match_weights
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import Structure

@@ -23,7 +23,7 @@ from pathfinder.experiment.config_file import load_config, setting
 from pathfinder.experiment.folder import RunFolder
 from pathfinder.experiment.model_spec import data_in, network_in
 from pathfinder.storage import Stage, load_weights
-from pathfinder.tables.summary import read_table
+from pathfinder.tables.csv_files import read_table
 
 MLP = {"name": "mlp", "arguments": {"widths": [4], "num_classes": 10, "input_shape": [1, 8, 8]}}
 SAYS = {"model": MLP, "data": {"name": "npz:x.npz", "crop": 1}}

@@ -12,8 +12,8 @@ import torch
 from helpers import TINY, Frozen, data, network
 
 from pathfinder import Bezier, Evaluator, Line, Plane, Split, WeightSpace, build_model, fit_curve, fit_minimum
+from pathfinder.compute import reproducible
 from pathfinder.data.stream import Stream
-from pathfinder.determinism import reproducible
 from pathfinder.landscape.hessian import Hessian
 from pathfinder.storage import Stage, load_tensors
 from pathfinder.symmetry.matching import match_activations, match_weights

@@ -4,7 +4,7 @@ from pathlib import Path
 from helpers import data, network
 
 from pathfinder import fit_minimum
-from pathfinder.tables.summary import read_table
+from pathfinder.tables.csv_files import read_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ from pathfinder.cli.options import (
     settings_in,
     unfolded,
 )
-from pathfinder.interrupt import handle_signals
+from pathfinder.progress import handle_signals
 
 app = typer.Typer(
     add_completion=False,
@@ -336,7 +336,7 @@ def main() -> None:
             message = out_of_memory(error) or str(error)
             known = isinstance(error, PathfinderError) or hasattr(error, "format_message")
             if not known and out_of_memory(error) is None:
-                from pathfinder.lookup import raised, users_line
+                from pathfinder.errors import raised, users_line
 
                 if users_line(error) is None:
                     raise
@@ -391,8 +391,8 @@ def _data_of(asked: Any, file: Path) -> dict[str, Any]:
 @contextmanager
 def _reporter() -> Iterator[Any]:
     """What shows progress; for its time torch computes the same bytes each time wherever it can."""
-    from pathfinder.determinism import reproducible
-    from pathfinder.progress import Reporter
+    from pathfinder.cli.progress import Reporter
+    from pathfinder.compute import reproducible
 
     with reproducible(), Reporter() as report:
         yield report

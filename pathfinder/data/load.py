@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfinder.checks import came, whole
 from pathfinder.data.arrays import digits, npz
 from pathfinder.data.images import PUBLISHED, folder, published
-from pathfinder.data.split import Source, Split, as_source
-from pathfinder.errors import PathfinderError, listed
-from pathfinder.lookup import by_import_path, unknown, users_code
+from pathfinder.data.sources import Source, as_source
+from pathfinder.data.split import Split
+from pathfinder.errors import PathfinderError, listed, unknown, users_code
+from pathfinder.settings import by_import_path, came, whole
 
 DATASETS = {
     "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes, embedded in scikit-learn",

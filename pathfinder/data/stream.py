@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pathfinder.compute import fitting, indexed
 from pathfinder.data.trees import Tree, checksum, count, leaves, mapped, tensors_from
 from pathfinder.errors import PathfinderError
-from pathfinder.precision import fitting, indexed
 
 _REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
 

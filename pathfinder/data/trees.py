@@ -1,7 +1,7 @@
 """Trees of tensors: what a module takes and a loss compares, one row per example."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError
 
 _BLOCK = 1 << 24  # bytes that are summed at a time
+
 
 Tree = Any  # a tensor, or a tuple or dict of tensors with one row per example
 
@@ -90,20 +91,3 @@ def _summed(own: Tensor) -> Tensor:
         weights = places.mul_(2654435761).bitwise_and_(0xFFFFFFFF).bitwise_or_(1)  # odd: no change is multiplied away
         total += weights.mul_(part).sum()
     return total.cpu().view(torch.uint8)
-
-
-def parts(batch: tuple[Tree, Tree], size: int | None) -> Iterator[tuple[Tree, Tree]]:
-    """A batch in pieces of `size` examples, or whole."""
-    examples = count(batch[0])
-    for piece in [slice(None)] if size is None or size >= examples else slices(examples, size):
-        yield tuple(mapped(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
-
-
-def slices(examples: int, size: int) -> list[slice]:
-    """Consecutive ranges of `size` examples; a lone last one joins the range before (BatchNorm needs two)."""
-    if size < 1:
-        raise PathfinderError(f"batch_size must be 1 or more, got {size}.")
-    starts = list(range(0, examples, size))
-    if len(starts) > 1 and size > 1 and examples - starts[-1] == 1:
-        starts.pop()
-    return [slice(a, b) for a, b in zip(starts, [*starts[1:], examples], strict=True)]

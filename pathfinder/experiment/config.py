@@ -1,95 +1,21 @@
 """An experiment as TOML: data, minima in pairs, curves between them, what is scored."""
 
-import math
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from pathfinder.data.load import load_labelled
-from pathfinder.data.split import Source
+from pathfinder.data.settings import Data
 from pathfinder.errors import brief
-from pathfinder.scoring.settings import LONGEST, Align, Curvature, Name, Planes, Scoring, Surface, few_enough
-from pathfinder.training.recipe import Checked, Count, CurveRecipe, Recipe, Seed
+from pathfinder.experiment.plan import Plan, kept_weights
+from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.models.settings import Model
+from pathfinder.scoring.settings import Planes, Scoring
+from pathfinder.settings import LONGEST, Checked, Name, Seed, few_enough
+from pathfinder.symmetry.settings import Align
+from pathfinder.training.settings import CurveSettings, Minimum
 
 Table = TypeVar("Table", bound=Checked)
-
-
-class Data(Checked):
-    """What `load_data` takes: the name, and how the training examples are split, drawn and augmented."""
-
-    name: str
-    crop: Annotated[int, Field(ge=0)] = 0
-    flip: bool = False
-    validation: Count | None = None
-    examples: Count | None = None
-    image_size: Count | None = None
-    seed: Seed = 0
-
-    def load(self) -> dict[str, Source]:
-        """The splits, checked to be what a classifier can be trained on."""
-        return load_labelled(**self.model_dump())
-
-
-class Model(Checked):
-    """`name` as for `build_model`; further keys go to the builder."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    name: str
-
-    @model_validator(mode="after")
-    def _keeps_seeds_apart(self) -> "Model":
-        if "seed" in self.arguments:
-            raise ValueError("a model takes no seed; set init_seed of the minimum")
-        return self
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keys beside the name."""
-        return dict(self.model_extra or {})
-
-
-class Minimum(Recipe):
-    """How one minimum is trained, or the checkpoint that holds it.
-
-    Attributes:
-        model: its network.
-        checkpoint: a file of weights; then nothing is trained.
-        init_seed: draws the initial weights; the seed if not given.
-        checkpoint_every: epochs between two weights kept of the training, in `trajectories`; none if not given.
-    """
-
-    model: Model | None = None
-    checkpoint: Annotated[str, Field(min_length=1)] | None = None
-    init_seed: Seed | None = None
-    checkpoint_every: Count | None = None
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """The fields that `fit_minimum` takes."""
-        return self.model_dump(include=set(Recipe.model_fields))
-
-
-class CurveSettings(CurveRecipe):
-    """One curve of each pair and how it is trained.
-
-    Attributes:
-        kind: `polychain`, `bezier` or an imported kind of your own.
-        name: what tables call it; the kind if not given.
-        bends: anchors between the ends; 0 is the straight line, and nothing is trained.
-        fixed_ends: whether the minima stay where they are.
-    """
-
-    kind: str = "bezier"
-    name: Name | None = None
-    bends: Annotated[int, Field(ge=0, le=1000)] = 1
-    fixed_ends: bool = True
-
-    @property
-    def title(self) -> str:
-        """What tables call the curve."""
-        return self.name or self.kind
 
 
 class Pairs(Checked):
@@ -147,7 +73,7 @@ class Config(Checked):
                 _called(curve.title, "curve", "curves")
             if plan.a.model_dump() == plan.b.model_dump():
                 raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
-            if not plan.paths(self):
+            if not plan.paths(self.score.line, self.align is not None):
                 raise ValueError(
                     f"nothing is to be scored between the minima of `{plan.name}`; add a curve or the line"
                 )
@@ -167,7 +93,7 @@ class Config(Checked):
     def _can_draw(self, plan: "Plan") -> None:
         """Check that the pair has what surfaces, planes and curvature are drawn of."""
         for surface in self.surfaces:
-            kept = [_kept(plan, side) for side in surface.minima if surface.directions == "trajectory"]
+            kept = [kept_weights(plan, side) for side in surface.minima if surface.directions == "trajectory"]
             if 0 in kept:
                 raise ValueError(
                     f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
@@ -178,7 +104,10 @@ class Config(Checked):
                     f"surface `{surface.title}` needs {surface.axes + 1} checkpoints or more of the training of "
                     f"`{plan.name}`, which keeps {min(kept)}; raise minimum.epochs or lower minimum.checkpoint_every"
                 )
-        titles, straight = plan.paths(self), [curve.title for curve in plan.curves if curve.bends == 0] + ["line"]
+        titles, straight = (
+            plan.paths(self.score.line, self.align is not None),
+            [curve.title for curve in plan.curves if curve.bends == 0] + ["line"],
+        )
         bent = [title for title in titles if title.removeprefix("aligned-") not in straight]
         if self.planes:
             if any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
@@ -192,7 +121,9 @@ class Config(Checked):
                     )
             if not bent:
                 raise ValueError("a plane needs a bend, but no curve has one; add a curve with bends or drop [planes]")
-        axes = dict.fromkeys(plan.paths(self), 1) | {surface.title: surface.axes for surface in self.surfaces}
+        axes = dict.fromkeys(plan.paths(self.score.line, self.align is not None), 1) | {
+            surface.title: surface.axes for surface in self.surfaces
+        }
         _unlike([one.along for one in self.curvature], "entries of curvature", "curvature", "along")
         for one in self.curvature:
             if one.along not in axes:
@@ -227,30 +158,6 @@ class Config(Checked):
         name = group.name or (ends[0].model.name if ends[0].model else "pair").replace(":", "-")
         full = f"{name}-{replicate + 1}" if group.replicates > 1 else name
         return Plan(name, full, ends[0], ends[1], seeded)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One pair to be made: its group, its name, its ends and its curves."""
-
-    group: str
-    name: str
-    a: Minimum
-    b: Minimum
-    curves: list[CurveSettings]
-
-    def paths(self, config: Config) -> list[str]:
-        """The names of all that is scored between the two, and again with b aligned."""
-        names = [*(["line"] if config.score.line else []), *(curve.title for curve in self.curves)]
-        return names + [f"aligned-{name}" for name in names if config.align]
-
-
-def _kept(plan: Plan, side: str) -> int:
-    """How many weights on the way to an end are kept: the first ones, every few epochs' and the last."""
-    end = getattr(plan, side)
-    if end.checkpoint is not None or end.checkpoint_every is None:
-        return 0
-    return 1 + math.ceil(end.epochs / end.checkpoint_every)
 
 
 def _called(name: str, what: str, table: str) -> None:

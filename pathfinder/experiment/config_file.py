@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pathfinder.errors import PathfinderError, brief, reason
+from pathfinder.errors import PathfinderError, brief, reason, unknown
 from pathfinder.experiment.config import Config
-from pathfinder.lookup import unknown
 from pathfinder.storage import existing_file
 
 

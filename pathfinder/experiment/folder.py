@@ -4,28 +4,22 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pathfinder.data.split import Source
+from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, listed
 from pathfinder.experiment.provenance import provenance
-from pathfinder.interrupt import defer_interrupts
-from pathfinder.progress import Progress, silent
+from pathfinder.progress import Progress, Report, defer_interrupts, quiet
 from pathfinder.storage import Stage, is_scratch, locked, write_json
 
-Report = Callable[[str], Progress]
-
 _WORK, _LOCK = ".work", ".lock"
+
+
 _OWN = (_WORK, "minima", "curves", "trajectories", "figures", "vtk")  # the folders that runs write into
-
-
-def quiet(name: str) -> Progress:
-    """The report of a caller who wants none."""
-    return silent
 
 
 class RunFolder:
@@ -109,11 +103,6 @@ class RunFolder:
                 found.append(entry := {"maker": maker, "stages": []})
             entry["stages"].append(name)
         return [{**one["maker"], "stages": one["stages"]} for one in found]
-
-
-def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
-    """The fingerprint of each split."""
-    return {name: split.fingerprint for name, split in data.items()}
 
 
 def _record(folder: Path, name: str) -> dict[str, Any]:

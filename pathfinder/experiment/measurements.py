@@ -11,22 +11,27 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.split import Source
+from pathfinder.data.sources import Source, fingerprints
 from pathfinder.errors import PathfinderWarning
-from pathfinder.experiment.config import Config, Plan
-from pathfinder.experiment.folder import RunFolder, fingerprints
-from pathfinder.geometry.curves import Curve, Geometry, Line
+from pathfinder.experiment.config import Config
+from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.plan import Plan
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane
-from pathfinder.landscape.hessian import curvature_table
-from pathfinder.landscape.surfaces import landscape, trajectory_in
+from pathfinder.landscape.curvature import curvature_table
+from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.landscape.surfaces import landscape
 from pathfinder.scoring.evaluator import Evaluator, means
 from pathfinder.scoring.scores import Scores
-from pathfinder.scoring.settings import Align, Curvature, Planes, Scoring, Surface
+from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage.keys import code_of, key_of
 from pathfinder.symmetry.matching import aligned
 from pathfinder.symmetry.repair import Repair
+from pathfinder.symmetry.settings import Align
 from pathfinder.tables.results import Results
 from pathfinder.tables.summary import barriers, peaks
+from pathfinder.training.trajectory import trajectory_in
 from pathfinder.weights.space import WeightSpace
 
 _ALL = {"examples": None, "batch_norm_examples": None}

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from pathfinder.determinism import compute_settings
-from pathfinder.precision import device_named
+from pathfinder.compute import compute_settings, device_named
 
 
 def provenance(device: str) -> dict[str, Any]:

@@ -11,32 +11,33 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.split import smallest
+from pathfinder.compute import device_named
+from pathfinder.data.sources import smallest
 from pathfinder.errors import PathfinderError
-from pathfinder.experiment.config import Config, CurveSettings, Minimum, Plan
-from pathfinder.experiment.folder import Report, RunFolder, quiet
+from pathfinder.experiment.config import Config
+from pathfinder.experiment.curve_files import beside_curve
+from pathfinder.experiment.folder import RunFolder
 from pathfinder.experiment.measurements import Measurements, Pair, PairPath, Trained
-from pathfinder.experiment.model_spec import (
-    Network,
-    beside_curve,
-    last_good,
-    network_of,
-    probe,
-    remove_trajectory,
-    trajectory,
-    trajectory_folder,
-)
-from pathfinder.geometry.curves import Curve, Line, kind_named
-from pathfinder.precision import device_named
-from pathfinder.scoring.settings import Align, Curvature, Planes, Scoring, Surface
+from pathfinder.experiment.model_spec import Network, network_of
+from pathfinder.experiment.plan import Plan
+from pathfinder.experiment.probe import probe
+from pathfinder.geometry.base import kind_named
+from pathfinder.geometry.curves import Curve, Line
+from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.progress import Report, quiet
+from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage import digest
 from pathfinder.storage.keys import key_of
 from pathfinder.symmetry.matching import aligned, alignment_row, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
+from pathfinder.symmetry.settings import Align
 from pathfinder.symmetry.structure import Structure
 from pathfinder.tables.results import Results
-from pathfinder.tables.summary import weight_histogram
 from pathfinder.training.fit import fit_curve, fit_minimum
+from pathfinder.training.loop import last_good
+from pathfinder.training.settings import CurveSettings, Minimum
+from pathfinder.training.trajectory import remove_trajectory, trajectory, trajectory_folder
+from pathfinder.weights.histogram import weight_histogram
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import same_network
 
@@ -216,10 +217,15 @@ class Experiment:
                     remove_trajectory(kept)
                 elif not trajectory_folder(kept).is_dir():
                     stage.path.unlink(missing_ok=True)  # a finished fit would not pass the checkpoints again
+                keep = end.checkpoint_every and trajectory(
+                    kept,
+                    lambda path, epoch: network.save(path, module.state_dict(), epoch=epoch),
+                    end.checkpoint_every,
+                    end.epochs,
+                )
                 history = fit_minimum(
                     module, self.data["train"], monitor=self.measure.watched(module), progress=progress, stage=stage,
-                    checkpoint=end.checkpoint_every
-                    and trajectory(kept, network, module, end.checkpoint_every, end.epochs),
+                    checkpoint=keep,
                     device=self.config.device, precision=self.config.precision, **end.recipe,
                 )  # fmt: skip
             self._trained[key] = module, history, kept

@@ -21,7 +21,7 @@ from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
-from pathfinder.tables.summary import check_file_names, read_table
+from pathfinder.tables.csv_files import check_file_names, read_table
 
 # What figures are called, before .png
 _OURS = re.compile(

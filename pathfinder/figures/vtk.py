@@ -11,7 +11,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.figures.contours import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
-from pathfinder.tables.summary import check_file_names, read_table
+from pathfinder.tables.csv_files import check_file_names, read_table
 
 
 def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:

@@ -3,17 +3,30 @@
 What fits in one block is computed as it would be on whole vectors, to the last bit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.precision import to_float64
+from pathfinder.compute import to_float64
+
+_NORM_BLOCK = 1 << 20  # numbers that are squared in float64 at a time
+
+
+def length(tensors: Iterable[Tensor]) -> float:
+    """The Euclidean norm of all numbers of some tensors, summed in float64 block by block and fetched at once."""
+    blocks = (block for tensor in tensors for block in tensor.detach().reshape(-1).split(_NORM_BLOCK))
+    squares = [torch.dot(block, block) for block in map(to_float64, blocks)]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+
 
 BLOCK = 2**18  # weights; 2 MiB of each vector in float64
 
+
 Vectors = Sequence[Float[Tensor, " weights"]]
+
+
 Made = Callable[[slice], list[Tensor]]  # a block of vectors that are made of others, in float64
 
 

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError
-from pathfinder.geometry.curves import Curve, Geometry, at_least, weights_of
+from pathfinder.geometry.base import Geometry, at_least, weights_of
+from pathfinder.geometry.curves import Curve
 from pathfinder.geometry.inner import blocks, float64_block, gram, length_of, summed
 
 Span = float | Sequence[float | int]  # reach to both sides, or two ends

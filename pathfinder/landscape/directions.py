@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.checks import came, of_kind, vector_of, whole
-from pathfinder.errors import PathfinderError
-from pathfinder.geometry.curves import weights_of
+from pathfinder.errors import PathfinderError, unknown
+from pathfinder.geometry.base import vector_of, weights_of
 from pathfinder.geometry.inner import BLOCK, blocks, float64_block, gram_of, length_of
-from pathfinder.lookup import unknown
+from pathfinder.settings import came, of_kind, whole
 from pathfinder.weights.space import WeightSpace
 
 NORMALIZATIONS = ("filter", "layer", "weight", "none")

@@ -5,35 +5,37 @@ statistics of BatchNorm are constants, those handed in.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-from pathfinder.checks import number, of_kind, statistics_of, users, vector_of, whole
-from pathfinder.data.split import as_source, understood
+from pathfinder.compute import accumulator, device_named, plain_kernels, to_float64
+from pathfinder.data.sources import as_source, understood
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
-from pathfinder.geometry.curves import Geometry
-from pathfinder.kernels import plain_kernels
-from pathfinder.precision import accumulator, device_named, to_float64
-from pathfinder.progress import Progress, silent
-from pathfinder.scoring.losses import PerExample, cross_entropy, per_example
-from pathfinder.weights.space import Fixed, WeightSpace
+from pathfinder.geometry.base import vector_of
+from pathfinder.scoring.losses import PerExample, cross_entropy, per_example, users
+from pathfinder.settings import number, of_kind, whole
+from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
 
 LEAST_PRODUCTS = 5  # that a Lanczos run for two eigenvalues begins with
+
+
 _BASIS = 20  # vectors that Lanczos keeps, scipy's own choice for two eigenvalues
+
+
 _NOISE = 100.0  # rounding of a product, in units of the largest eigenvalue's last bit
+
+
 _DENSE = 24  # weights up to which every column of the Hessian costs less than a Lanczos run
 
 
-def _can_end(tolerance: float, most: int) -> None:
+def check_lanczos(tolerance: float, most: int) -> None:
     """Raise a PathfinderError where a Lanczos run could not begin, or could not be said to have converged."""
     if not 0 < number(tolerance, "tolerance") < math.inf:
         raise PathfinderError(f"tolerance must be above 0 and finite, got {tolerance}.")
@@ -41,7 +43,7 @@ def _can_end(tolerance: float, most: int) -> None:
         raise PathfinderError(f"the extremes need {LEAST_PRODUCTS} products or more, got {most}.")
 
 
-def _enough(samples: int) -> None:
+def check_samples(samples: int) -> None:
     """Raise a PathfinderError where a trace would have no standard error."""
     if whole(samples, "samples") < 2:
         raise PathfinderError(f"the trace needs 2 samples or more, got {samples}.")
@@ -177,7 +179,7 @@ class Hessian:
             PathfinderError: if the Hessian holds NaN or infinity, there are too few products to begin, or the tolerance
                 is not above zero.
         """
-        _can_end(tolerance, most)
+        check_lanczos(tolerance, most)
         whole(seed, "seed", 0)
         before, size = self.products, len(self)
         values, vectors = self._dense() if size <= _DENSE else self._lanczos(tolerance, most, seed)
@@ -200,7 +202,7 @@ class Hessian:
         Raises:
             PathfinderError: if there are fewer than two samples, which have no standard error.
         """
-        _enough(samples)
+        check_samples(samples)
         whole(seed, "seed", 0)
         rng = np.random.default_rng(seed)
         values = []
@@ -237,74 +239,6 @@ class Hessian:
                 raise
             return np.zeros(2), np.eye(2, len(self))  # a Hessian of zeros
         return values, vectors.T
-
-
-def curvature_table(
-    space: WeightSpace,
-    geometry: Geometry,
-    t: Float[Tensor, "points *coordinates"],
-    data: Any,
-    *,
-    statistics: Callable[[Tensor], Tensor] | None = None,
-    tolerance: float = 1e-2,
-    most: int = 400,
-    samples: int = 0,
-    seed: int = 0,
-    progress: Progress = silent,
-    stage: Any = None,
-    **settings: Any,
-) -> pd.DataFrame:
-    """Both ends of the spectrum, and the trace, at points of a path or a surface.
-
-    Args:
-        space: the weight space.
-        geometry: the path, ray or plane.
-        t: the coordinates.
-        data: as for `Hessian`.
-        statistics: gives the running statistics of BatchNorm at a point.
-        tolerance: of the eigenvalues, as for `Hessian.extremes`.
-        most: products for the eigenvalues of a point.
-        samples: random vectors for the trace; none if 0.
-        seed: draws all vectors.
-        progress: called as progress(done, total).
-        stage: a `storage.Stage` that keeps the points done so far.
-        **settings: of `Hessian`.
-
-    Returns:
-        A row per point: its coordinates, lambda_min, lambda_max, ratio, residual_min, residual_max, products,
-        converged, and trace and trace_se where samples are asked for.
-
-    Raises:
-        PathfinderError: if a setting is wrong, or the Hessian of the only point holds NaN or infinity.
-    """
-    _can_end(tolerance, most)
-    if samples:
-        _enough(samples)
-    kept = stage.load() if stage else None
-    rows: list[dict[str, Any]] = list(kept["rows"]) if kept else []
-    progress(len(rows), len(t))
-    for point in t[len(rows) :]:
-        theta = geometry(point[None])[0].detach()
-        own = None if statistics is None else statistics(theta)
-        hessian = Hessian(space, theta, data, statistics=own, **settings)
-        try:
-            found = hessian.extremes(tolerance, most, seed)
-            trace = hessian.trace(samples, seed) if samples else None
-        except NotFiniteError:
-            if len(t) == 1:
-                raise
-            found, trace = Extremes.unknown(hessian.products), Trace(math.nan, math.nan, samples)
-        row = {"lambda_min": found.lowest, "lambda_max": found.highest, "ratio": found.ratio}
-        row |= {"residual_min": found.residual_lowest, "residual_max": found.residual_highest}
-        row |= {"products": found.products, "converged": found.converged}
-        if samples:
-            row |= {"trace": trace.value, "trace_se": trace.standard_error}
-        rows.append(row)
-        progress(len(rows), len(t))
-        if stage and (stage.due() or len(rows) == len(t)):
-            stage.save({"rows": rows})
-    coordinates = pd.DataFrame(t.view(len(t), -1).numpy(), columns=list(geometry.axes))
-    return pd.concat([coordinates, pd.DataFrame(rows)], axis=1)
 
 
 def hessian_extremes(space: WeightSpace, theta: Float[Tensor, " weights"], data: Any, **settings: Any) -> Extremes:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -11,27 +10,11 @@ from torch import Tensor
 
 from pathfinder.geometry.planes import Flat, Plane, Ray
 from pathfinder.landscape.directions import principal_directions, random_directions
-from pathfinder.scoring.settings import Surface
-from pathfinder.storage import load_weights
+from pathfinder.landscape.settings import Surface
+from pathfinder.training.trajectory import Trajectory
 from pathfinder.weights.space import WeightSpace
 
 _ROOM = 0.2  # around a trajectory, as a share of its extent
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """Weights on the way of a training to its minimum, in order, and the epochs after which they were kept."""
-
-    epochs: list[int]
-    thetas: list[Float[Tensor, " weights"]]
-
-
-def trajectory_in(folder: Path | str | None, space: WeightSpace) -> Trajectory:
-    """The trajectory kept in a folder, as files epoch-NUMBER.safetensors; empty if there is none."""
-    files = Path(folder).glob("epoch-*.safetensors") if folder else []
-    numbered = {int(name): file for file in files if (name := file.stem.removeprefix("epoch-")).isdecimal()}
-    epochs = sorted(numbered)
-    return Trajectory(epochs, [space.vector(load_weights(numbered[epoch])) for epoch in epochs])
 
 
 @dataclass(frozen=True)

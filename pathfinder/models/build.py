@@ -11,15 +11,14 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
-from pathfinder.checks import came, whole
-from pathfinder.draws import own_draws
-from pathfinder.errors import PathfinderError, brief, listed
-from pathfinder.lookup import by_import_path, unknown, users_code
+from pathfinder.compute import own_draws
+from pathfinder.errors import PathfinderError, brief, listed, unknown, users_code
 from pathfinder.models.convnet import ConvNet
 from pathfinder.models.mlp import MLP
 from pathfinder.models.preresnet import PreResNet
 from pathfinder.models.resnet import ResNet
 from pathfinder.models.vgg import VGG
+from pathfinder.settings import by_import_path, came, whole
 
 _FAMILIES: dict[str, type[nn.Module]] = {
     "mlp": MLP,

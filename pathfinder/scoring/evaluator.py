@@ -16,19 +16,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.checks import came, of_kind, several_statistics, statistics_of, users, vector_of, whole
-from pathfinder.data.split import Source, as_source, understood
+from pathfinder.compute import autocast, device_named, placed
+from pathfinder.data.sources import Source, as_source, understood
 from pathfinder.data.trees import count
-from pathfinder.errors import PathfinderError, PathfinderWarning
-from pathfinder.geometry.curves import Curve, Geometry
-from pathfinder.lookup import unknown
-from pathfinder.placement import placed
-from pathfinder.precision import autocast, device_named
+from pathfinder.errors import PathfinderError, PathfinderWarning, unknown
+from pathfinder.geometry.base import Geometry, vector_of
+from pathfinder.geometry.curves import Curve
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example
+from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
 from pathfinder.scoring.scores import Scores
+from pathfinder.settings import came, of_kind, whole
 from pathfinder.symmetry.repair import Correction, Moments, Repair, mixed
-from pathfinder.weights.space import Fixed, WeightSpace
+from pathfinder.weights.space import Fixed, WeightSpace, several_statistics, statistics_of
 
 BATCH_NORM = ("reestimate", "augmented", "stored", "interpolate")
 

@@ -7,9 +7,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, listed, raised
+from pathfinder.settings import called
+
+
+def users(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """A loss or metric of the user's; what it raises becomes one line that says where.
+
+    Raises:
+        PathfinderError: if it is no function.
+    """
+    called(function, what)
+
+    def guarded(output: Any, target: Any) -> Any:
+        try:
+            return function(output, target)
+        except (PathfinderError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise PathfinderError(f"{what} failed: {raised(error)}; it is called with (output, target).") from error
+
+    return guarded
+
 
 PerExample = Callable[[Any, Any], Tensor]
+
 
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)  # False is class 0
 

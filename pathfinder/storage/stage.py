@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathfinder.interrupt import check_interrupt, interrupt_requested
+from pathfinder.progress import check_interrupt, interrupt_requested
 from pathfinder.storage.checkpoints import load_torch
 from pathfinder.storage.files import write
 from pathfinder.storage.keys import maker

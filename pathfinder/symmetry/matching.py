@@ -10,15 +10,16 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pathfinder.checks import came, of_kind, statistics_of, vector_of, whole
-from pathfinder.data.split import Source
+from pathfinder.compute import to_float64
+from pathfinder.data.sources import Source
 from pathfinder.data.trees import count, has_tensors, mapped, tensors_from
 from pathfinder.errors import PathfinderError
+from pathfinder.geometry.base import vector_of
 from pathfinder.geometry.inner import inner
-from pathfinder.precision import to_float64
 from pathfinder.progress import Progress, silent
+from pathfinder.settings import came, of_kind, whole
 from pathfinder.symmetry.structure import Group, Place, Structure, known, reordered
-from pathfinder.weights.space import WeightSpace
+from pathfinder.weights.space import WeightSpace, statistics_of
 
 METHODS = ("weights", "activations")
 _GAIN = 1e-12  # of the objective, relative, below which a sweep has changed nothing

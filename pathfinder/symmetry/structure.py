@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.trees import count, has_tensors, mapped, slices, tensors_from
+from pathfinder.compute import plain_kernels
+from pathfinder.data.batching import slices
+from pathfinder.data.trees import count, has_tensors, mapped, tensors_from
 from pathfinder.errors import PathfinderError, brief, listed, reason
-from pathfinder.kernels import plain_kernels
 from pathfinder.symmetry.labels import Found, Labels
 from pathfinder.symmetry.proof import apart, disturb, drawn, orders
 from pathfinder.symmetry.rules import tensors_in

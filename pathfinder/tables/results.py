@@ -9,7 +9,8 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
 from pathfinder.geometry.planes import Plane
 from pathfinder.scoring.scores import Scores
-from pathfinder.tables.summary import replicates, summarize, write_table
+from pathfinder.tables.csv_files import write_table
+from pathfinder.tables.summary import replicates, summarize
 
 _ORDER = ["epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error", "norm"]
 

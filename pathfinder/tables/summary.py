@@ -1,21 +1,18 @@
-"""Tables: what is read off the scores (barriers, lengths, integrals, error bars), and CSV files in and out."""
+"""What is read off scored paths: barriers, lengths, integrals, and their spread over pairs."""
 
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from statistics import NormalDist
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import nn
 
-from pathfinder.checks import of_kind, whole
 from pathfinder.errors import PathfinderError, listed
 from pathfinder.scoring.scores import Scores
-from pathfinder.storage import existing_file, write_text
+from pathfinder.settings import of_kind, whole
+from pathfinder.tables.intervals import barrier_interval
 
 KEYS = ["pair", "path", "split", "metric"]
+
+
 QUANTITIES = [
     "start",
     "end",
@@ -28,21 +25,9 @@ QUANTITIES = [
     "barrier_low",
     "barrier_high",
 ]
+
+
 QUANTITIES += ["barrier_mean", "midpoint", "length", "length_ratio"]
-
-# Columns that hold names, not numbers
-_TEXT = ("pair", "path", "group", "name", "surface", "plane", "fit", "along", "split", "metric", "a", "b", "method")
-_TEXT += ("quantity",)
-FILED = ("pair", "group", "plane", "surface", "along")  # of them, those that figures are called after
-# What a config takes as a name, and what is made of an import path, `my_nets:Net` or `_nets.Net`
-_FILE_NAME = re.compile(r"\w[\w.+:-]*")
-_LONGEST = 200  # letters in a name
-_MEASURED = ("_loss", "_error", "_se", "_barrier")
-
-_RESAMPLES = 1000  # enough for two digits of a 95 % interval
-_BLOCK = 100  # resamples at a time, to bound memory
-_CHOICE, _SIDE = 0.005, 0.0225  # of missing the highest point, and the barrier on either side: 5 % in all
-_ROUNDING = 1e-12  # of the values; what varies less does not vary
 
 
 def barriers(scores: Scores) -> dict[str, float]:
@@ -130,94 +115,6 @@ def peaks(table: pd.DataFrame) -> list[float]:
     return sorted({float(inside["t"].iloc[inside[column].argmax()]) for column in scored}) if len(inside) else []
 
 
-def weight_histogram(module: nn.Module, bins: int = 101) -> pd.DataFrame:
-    """How the weights of a module are spread: a row per bin, columns low, high, weights (a count), density.
-
-    Tensors of two or more dimensions only: biases and norm parameters have laws of their own. The bins divide the
-    middle 99.9 % evenly, symmetric about zero; one more on each side holds the rest.
-    """
-    tensors = [p.detach().cpu().double().flatten() for p in module.parameters() if p.ndim > 1]
-    values = torch.cat(tensors).numpy() if tensors else np.zeros(0)
-    if len(values) == 0:
-        return pd.DataFrame(columns=["low", "high", "weights", "density"])
-    reach = float(np.quantile(np.abs(values), 0.999)) or 1.0
-    edges = np.linspace(-reach, reach, bins + 1)
-    edges = np.concatenate([[min(values.min(), -reach * 1.001)], edges, [max(values.max(), reach * 1.001)]])
-    counts = np.histogram(values, edges)[0]
-    density = counts / len(values) / np.diff(edges)
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "weights": counts, "density": density})
-
-
-def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the barrier, over examples; it stays honest where the path is flat.
-
-    The largest of noisy means lies above the largest of the true ones, the more so the flatter the path, and its
-    interval has to know. With m and s the mean over examples of the rise above the straight line between the ends, and
-    its standard error, at each t, three statements hold together with 95 %:
-
-    - The highest point is one of those where m + c s reaches the largest m - c s, c from a band around all points at
-      once (sup-t, 99.5 %).
-    - The barrier is at least the largest m - c s among these and 0 of the ends, c from a band below all of them at once
-      (97.75 %).
-    - It is at most the largest m + z s among these, z the normal quantile (97.75 %) corrected for skewness (Hall 1992):
-      wherever the highest point is, its own bound holds, so no more is needed.
-
-    Bands are those of the bootstrap: examples are resampled together for all points. Points that do not vary count as
-    they are. Empty where a value is not finite.
-
-    Args:
-        t: (points,), from 0 to 1.
-        values: (points, examples).
-        seed: draws the resamples.
-    """
-    examples = values.shape[1]
-    rise = values.astype(np.float64)
-    if not np.isfinite(rise).all():
-        return np.nan, np.nan
-    first, last = rise[0].copy(), rise[-1].copy()
-    for row, along in zip(rise, t, strict=True):  # row by row and in place, to bound memory
-        row -= (1 - along) * first + along * last
-    mean = rise.mean(1)
-    rise -= mean[:, None]
-    error, skew = _error_and_skewness(rise, max(float(values.max()), -float(values.min())))
-    varies = error > 0
-    if varies.any():
-        off = _resampled(rise, seed)[:, varies] / error[varies]
-        around = np.quantile(np.abs(off).max(1), 1 - _CHOICE)
-        may = mean + around * error >= max((mean - around * error).max(), 0.0)
-        below = np.quantile(off[:, may[varies]].max(1), 1 - _SIDE) if may[varies].any() else 0.0
-    else:
-        may, below = np.full(len(mean), True), 0.0
-    normal = NormalDist().inv_cdf(1 - _SIDE)
-    above = normal + np.maximum(skew, 0) * (2 * normal**2 + 1) / (6 * examples**0.5)
-    low, high = mean - below * error, mean + above * error
-    return float(low[may].max(initial=0.0)), float(high[may].max(initial=0.0))
-
-
-def _error_and_skewness(centred: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """The standard error of each row's mean and the skewness of its values; 0 where only rounding makes it vary."""
-    examples = centred.shape[1]
-    error, skew = np.zeros((2, len(centred)))
-    for i, row in enumerate(centred):  # row by row, as above
-        square = row @ row / examples
-        if square > (_ROUNDING * size) ** 2 and examples > 1:
-            error[i] = (square / (examples - 1)) ** 0.5
-            skew[i] = (row * row) @ row / examples / square**1.5
-    return error, skew
-
-
-def _resampled(centred: np.ndarray, seed: int) -> np.ndarray:
-    """The means of resampled examples, (resamples, rows), one resample for all rows."""
-    rng = np.random.default_rng(seed)
-    examples = centred.shape[1]
-    means = []
-    for _ in range(_RESAMPLES // _BLOCK):
-        drawn = rng.integers(examples, size=(_BLOCK, examples))
-        counts = np.stack([np.bincount(row, minlength=examples) for row in drawn]).astype(np.float64)
-        means.append(counts @ centred.T / examples)
-    return np.concatenate(means)
-
-
 def replicates(summary: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over the pairs of a group, for each quantity of the summary.
 
@@ -237,82 +134,6 @@ def replicates(summary: pd.DataFrame) -> pd.DataFrame:
     first = {key: i for i, key in enumerate(dict.fromkeys(map(tuple, summary[keys].to_numpy())))}
     rank = [(first[tuple(row)], order[q]) for row, q in zip(table[keys].to_numpy(), table["quantity"], strict=True)]
     return table.iloc[sorted(range(len(table)), key=rank.__getitem__)].reset_index(drop=True)
-
-
-def write_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a CSV whole; floats in the shortest form that reads back equal."""
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
-
-
-def read_table(
-    path: str | Path, columns: Sequence[str] = (), empty: Sequence[str] = (), row: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Read a CSV exactly. Names are text, whatever they look like: a curve may be called `NA` or `1e5`.
-
-    Args:
-        path: the file.
-        columns: those it must have, names in every row and numbers where there are numbers.
-        empty: those of them that may lack a name.
-        row: columns that together tell rows apart.
-
-    Raises:
-        PathfinderError: if the file is missing, no table, another one or a damaged one.
-    """
-    file = existing_file(path, "table")
-    try:
-        table = pd.read_csv(
-            file,
-            dtype=dict.fromkeys(_TEXT, str),
-            keep_default_na=False,
-            na_values=[""],
-            low_memory=False,  # one type per column, whatever its length
-        )
-    except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise PathfinderError(f"table {file} cannot be read ({reason}); run the experiment again.") from error
-    if missing := [column for column in columns if column not in table]:
-        raise PathfinderError(f"table {file} lacks the columns {listed(missing)}; run the experiment again.")
-    if (damage := _damage(table, columns, empty, row)) is not None:
-        raise PathfinderError(f"table {file} is damaged: {damage}; run the experiment again.")
-    return table
-
-
-def _damage(table: pd.DataFrame, columns: Sequence[str], empty: Sequence[str], row: Sequence[str]) -> str | None:
-    """What cannot be in a table that was written here."""
-    if not isinstance(table.index, pd.RangeIndex):
-        return "rows have more cells than the header"
-    for column in table if len(table) else ():
-        cells = table[column]
-        if column in _TEXT:
-            if column in columns and column not in empty and cells.isna().any():
-                return f"`{column}` is missing in row {int(cells.isna().argmax()) + 1}"
-            odd = [cell for cell in cells.dropna().unique() if not cell.isprintable() or len(cell) > _LONGEST]
-            if odd:
-                return f"`{column}` holds {odd[0][:40]!r}, which is no name"
-        elif column == "converged":
-            if not pd.api.types.is_bool_dtype(cells):
-                return "`converged` must be True or False in every row"
-        elif (column in columns or column.endswith(_MEASURED)) and not pd.api.types.is_numeric_dtype(cells):
-            odd = next((cell for cell in cells if isinstance(cell, str)), cells.iloc[0])
-            return f"`{column}` must hold numbers, got {str(odd)[:40]!r}"
-    if row and table.duplicated(list(row)).any():
-        return f"row {int(table.duplicated(list(row)).argmax()) + 1} is there twice, by {listed(row)}"
-    return None
-
-
-def check_file_names(table: pd.DataFrame, path: str | Path, columns: Sequence[str] = FILED) -> None:
-    """Check names in a table of which names of files are made: a table may come from anywhere.
-
-    Raises:
-        PathfinderError: if one could lead elsewhere, as `../x` does.
-    """
-    for column in columns:
-        for name in table[column].dropna().unique() if column in table else ():
-            if not _FILE_NAME.fullmatch(name):
-                raise PathfinderError(
-                    f"`{column}` in table {path} must be a name of letters, digits and . _ + : -, got {name[:40]!r}; "
-                    "files are called after it."
-                )
 
 
 def _barrier(t: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -11,15 +11,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.checks import called, of_kind, users
-from pathfinder.data.split import Source, as_source, understood
+from pathfinder.compute import accumulator, autocast, device_named, fitting, lent
+from pathfinder.data.sources import Source, as_source, understood
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
-from pathfinder.placement import lent
-from pathfinder.precision import accumulator, autocast, device_named, fitting, length
+from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example
+from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
+from pathfinder.settings import called, of_kind
 from pathfinder.training.loop import Checkpoint, Descent, Monitor
 from pathfinder.training.recipe import CurveRecipe, Recipe
 from pathfinder.weights.space import WeightSpace

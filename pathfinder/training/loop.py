@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,17 +11,22 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.split import Source
-from pathfinder.data.trees import count, parts
-from pathfinder.draws import own_draws
+from pathfinder.compute import accumulator, all_finite, own_draws
+from pathfinder.data.batching import parts
+from pathfinder.data.sources import Source
+from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
-from pathfinder.precision import accumulator, all_finite
 from pathfinder.progress import Progress
 from pathfinder.training.recipe import Recipe
 
 Monitor = Callable[[], Mapping[str, float]]
+
+
 Checkpoint = Callable[[int], None]
+
+
 Gradient = Callable[[Any, Any, Tensor, float], Tensor]  # (x, y, t, share): adds to gradients, returns sums
+
 
 _CHECK = 10  # steps between two looks at the losses, which would else hold up an accelerator
 
@@ -191,3 +198,13 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe, weight_decay: flo
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, **common)
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](parameters, **common)
+
+
+@contextmanager
+def last_good(path: Path, save: Callable[[Path], None]) -> Iterator[None]:
+    """Where training diverges, save the last good weights, which the trained object then holds, and say so."""
+    try:
+        yield
+    except DivergedError as error:
+        save(path)
+        raise PathfinderError(f"{path.name.partition('.')[0]}: {error} The last good weights are in {path}.") from error

@@ -1,38 +1,11 @@
-"""Recipe: how a fit walks downhill. Checked here once, for configs, commands and Python alike."""
+"""The recipe of a training, checked once for configs, commands and Python alike."""
 
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from pathfinder.errors import PathfinderError, brief
-from pathfinder.lookup import unknown
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
-Seed = Annotated[int, Field(ge=0, lt=2**62)]
-Schedule = Literal["constant", "step", "li", "cosine", "onecycle", "garipov"]
-
-
-class Checked(BaseModel):
-    """Settings whose unknown keys and wrong values are errors in the user's spelling."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> "Checked":
-        """The settings, or one line that says what is wrong with them.
-
-        Raises:
-            PathfinderError: at the first unknown key or wrong value.
-        """
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise explained(error, cls) from error
+from pathfinder.settings import Checked, Count, Epochs, NotNegative, Positive, Seed
+from pathfinder.training.schedules import SCHEDULES, Schedule
 
 
 class Recipe(Checked):
@@ -82,7 +55,7 @@ class Recipe(Checked):
         torch's defaults); garipov: constant to 50 % of the epochs, linear to 1 % at 90 %, then
         1 % (Garipov et al. 2018, `train.py`).
         """
-        return self.lr * _SCHEDULES[self.schedule](step, steps, self.epochs)
+        return self.lr * SCHEDULES[self.schedule](step, steps, self.epochs)
 
 
 class CurveRecipe(Recipe):
@@ -95,78 +68,3 @@ class CurveRecipe(Recipe):
 
     schedule: Schedule = "garipov"
     t: Literal["uniform", "beta"] = "uniform"
-
-
-def explained(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
-    """The first fault pydantic found, in the user's spelling."""
-    fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        keys = list(_owner(model, fault["loc"][:-1]).model_fields)
-        table = ".".join(str(part) for part in fault["loc"][:-1])
-        return unknown(f"key in [{table}]" if table else "key", fault["loc"][-1], keys)
-    if fault["type"] == "literal_error":
-        choices = [choice.strip("'") for choice in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return unknown(where, fault["input"], choices)
-    if fault["type"] == "missing":
-        return PathfinderError(f"`{where}` is missing; give it a value.")
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
-    if fault["type"] == "value_error":
-        return PathfinderError(f"{where}: {message}." if where else f"{message}.")
-    return PathfinderError(f"`{where}` {message}, got {brief(repr(fault['input']))}.")
-
-
-def _owner(model: type[BaseModel], path: tuple) -> type[BaseModel]:
-    """The model that a place in a nested model belongs to."""
-    for part in path:
-        if isinstance(part, str) and part in model.model_fields:
-            found = _models(model.model_fields[part].annotation)
-            model = found[0] if found else model
-    return model
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
-
-
-def _step(step: int, steps: int, epochs: int) -> float:
-    share = (step // steps) / epochs
-    return 0.01 if share >= 0.75 else 0.1 if share >= 0.5 else 1.0
-
-
-def _li(step: int, steps: int, epochs: int) -> float:
-    return _step(step, steps, epochs) * (0.1 if 12 * (step // steps) >= 11 * epochs else 1.0)
-
-
-def _cosine(step: int, steps: int, epochs: int) -> float:
-    return (1 + math.cos(math.pi * step / (steps * epochs))) / 2
-
-
-def _onecycle(step: int, steps: int, epochs: int) -> float:
-    first, last, turn, end = 1 / 25, 1 / 250_000, 0.3 * steps * epochs - 1, steps * epochs - 1
-    if step <= turn:
-        return _between(first, 1.0, step / turn)
-    return _between(1.0, last, (step - turn) / (end - turn))
-
-
-def _garipov(step: int, steps: int, epochs: int) -> float:
-    share = (step // steps + 1) / epochs
-    if share <= 0.5:
-        return 1.0
-    return 1.0 - (share - 0.5) / 0.4 * 0.99 if share <= 0.9 else 0.01
-
-
-def _between(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-_SCHEDULES = {
-    "constant": lambda step, steps, epochs: 1.0,
-    "step": _step,
-    "li": _li,
-    "cosine": _cosine,
-    "onecycle": _onecycle,
-    "garipov": _garipov,
-}

@@ -3,7 +3,7 @@
 The module itself is never rewritten and never changed: weights enter through `torch.func.functional_call`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from typing import Any
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
 
+from pathfinder.compute import all_finite, fitting, indexed
 from pathfinder.errors import PathfinderError, listed
-from pathfinder.precision import all_finite, fitting, indexed
+from pathfinder.settings import came
 from pathfinder.weights.tensors import (
-    Source,
+    NetworkState,
     aliases_of,
     copied,
     has_running,
@@ -27,6 +28,30 @@ from pathfinder.weights.tensors import (
     running_of,
     tensors_of,
 )
+
+
+def statistics_of(given: Any, size: int, what: str = "statistics") -> Float[Tensor, " statistics"]:
+    """Running statistics of BatchNorm of a space that has this many.
+
+    Raises:
+        PathfinderError: if they are no tensor of that length.
+    """
+    if not isinstance(given, Tensor) or given.shape != (size,):
+        shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else came(given)
+        raise PathfinderError(f"{what} must be a tensor of shape ({size},), got {shape}; see WeightSpace.statistics.")
+    return given
+
+
+def several_statistics(given: Any, size: int) -> Sequence[Tensor]:
+    """A list of running statistics, one for each of several points.
+
+    Raises:
+        PathfinderError: if it is none.
+    """
+    if not isinstance(given, list | tuple):
+        raise PathfinderError(f"statistics must be a list, [those at a, those at b], got {came(given)}.")
+    return [statistics_of(one, size, "each of the statistics") for one in given]
+
 
 Fixed = dict[str, Tensor]
 
@@ -99,7 +124,7 @@ class WeightSpace:
         """How many numbers the running statistics are."""
         return sum(self._fixed[name].numel() for name in self._statistics)
 
-    def vector(self, source: Source) -> Float[Tensor, " weights"]:
+    def vector(self, source: NetworkState) -> Float[Tensor, " weights"]:
         """The weights of a module or state dict as one vector (a copy).
 
         Raises:
@@ -115,7 +140,7 @@ class WeightSpace:
             raise PathfinderError(f"`{name}` holds NaN or infinity; take a checkpoint from before it diverged.")
         return vector
 
-    def statistics(self, source: Source) -> Float[Tensor, " statistics"]:
+    def statistics(self, source: NetworkState) -> Float[Tensor, " statistics"]:
         """The running means and variances of a module or state dict as one vector; empty without BatchNorm."""
         tensors = self._read(source)
         pieces = [tensors[name].detach().float().reshape(-1) for name in self._statistics]
@@ -251,7 +276,7 @@ class WeightSpace:
                 for layer, momentum in zip(layers, momenta, strict=True):
                     layer.momentum = momentum
 
-    def _read(self, source: Source) -> dict[str, Tensor]:
+    def _read(self, source: NetworkState) -> dict[str, Tensor]:
         """All tensors of a source by the space's names, after checking that it is the same network."""
         found = matched(self.network, source)
         for name in self._fixed:

@@ -11,7 +11,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from pathfinder.errors import PathfinderError, brief, listed
 
-Source = nn.Module | Mapping[str, Tensor]
+NetworkState = nn.Module | Mapping[str, Tensor]
 
 
 def modular(module: Any) -> None:
@@ -22,7 +22,7 @@ def modular(module: Any) -> None:
         raise PathfinderError(f"the network must be a torch.nn.Module, got {came}.")
 
 
-def load_state(module: nn.Module, source: Source) -> None:
+def load_state(module: nn.Module, source: NetworkState) -> None:
     """Copy the tensors of a state dict or another module into a module.
 
     Raises:
@@ -59,7 +59,7 @@ def same_network(module: nn.Module, other: nn.Module) -> None:
     matched(module, other)
 
 
-def matched(module: nn.Module, source: Source) -> dict[str, Tensor]:
+def matched(module: nn.Module, source: NetworkState) -> dict[str, Tensor]:
     """The source's tensors by the module's names; what a state dict may lack is the module's own."""
     given = tensors_of(source, every_name=True) if isinstance(source, nn.Module) else _state(source)
     aliases, saved, counters = aliases_of(module), set(module.state_dict()), running_of(module)[1]

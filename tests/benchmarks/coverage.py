@@ -16,7 +16,9 @@ import pandas as pd
 import torch
 
 from pathfinder import Bezier, Evaluator, Line, WeightSpace, build_model, fit_curve, fit_minimum, load_data
-from pathfinder.tables.summary import barrier_interval, read_off, write_table
+from pathfinder.tables.csv_files import write_table
+from pathfinder.tables.intervals import barrier_interval
+from pathfinder.tables.summary import read_off
 
 SETS, POINTS, EXAMPLES = 300, 61, (200, 1000)
 T = np.linspace(0, 1, POINTS)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from pathfinder import Hessian, WeightSpace, build_model, fit_minimum, load_data
-from pathfinder.tables.summary import write_table
+from pathfinder.tables.csv_files import write_table
 
 TOLERANCE, MOST = 1e-2, 3000
 

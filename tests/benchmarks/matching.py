@@ -18,7 +18,7 @@ from pathfinder import WeightSpace, match_weights
 from pathfinder.experiment.model_spec import network_in
 from pathfinder.storage import load_weights
 from pathfinder.symmetry.matching import structure_of
-from pathfinder.tables.summary import write_table
+from pathfinder.tables.csv_files import write_table
 
 ORDERS = 5
 

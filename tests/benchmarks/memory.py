@@ -28,7 +28,7 @@ from pathfinder import random_directions as drawn
 from pathfinder.landscape.hessian import Hessian
 from pathfinder.storage import save_tensors
 from pathfinder.symmetry.matching import match_weights
-from pathfinder.tables.summary import write_table
+from pathfinder.tables.csv_files import write_table
 
 BATCH, CLASSES, INPUTS = 64, 10, 64
 _MAP_LARGE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "OMP_NUM_THREADS": "1"}

@@ -17,7 +17,7 @@ from timing import compared, in_turns, with_kept_pages
 from torch import Tensor, nn
 
 from pathfinder import Bezier, Evaluator, Split, WeightSpace, build_model, fit_curve, load_data
-from pathfinder.tables.summary import write_table
+from pathfinder.tables.csv_files import write_table
 
 REPEATS = 15
 

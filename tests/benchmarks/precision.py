@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 
 from pathfinder import Evaluator, Line, WeightSpace
-from pathfinder.data.split import Source
-from pathfinder.experiment.config import Data
+from pathfinder.data.settings import Data
+from pathfinder.data.sources import Source
 from pathfinder.experiment.model_spec import network_in
 from pathfinder.scoring.losses import as_logits, classification_error
-from pathfinder.tables.summary import write_table
+from pathfinder.tables.csv_files import write_table
 
 
 def predicted(output: object, target: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ import torch
 
 from pathfinder import WeightSpace, build_model, match_weights
 from pathfinder.symmetry.matching import structure_of
-from pathfinder.tables.summary import write_table
+from pathfinder.tables.csv_files import write_table
 
 NAMES = [
     "mlp", "convnet", "convnet-bn", "vgg9", "vgg16", "vgg16-bn", "resnet20", "resnet56", "resnet110", "wrn56-2",

@@ -15,7 +15,7 @@ import torch
 from timing import compared, in_turns, with_kept_pages
 
 from pathfinder import Split, build_model, fit_minimum
-from pathfinder.tables.summary import write_table
+from pathfinder.tables.csv_files import write_table
 
 REPEATS, STEPS, BATCH = 15, 4, 128
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from pathfinder.cli.commands.opened import Asked, Opened
-from pathfinder.experiment.model_spec import may_replace, weights_file
-from pathfinder.scoring.settings import Align
+from pathfinder.cli.outputs import may_replace, weights_file
 from pathfinder.symmetry.matching import aligned, alignment_row
+from pathfinder.symmetry.settings import Align
 
 
 def align(

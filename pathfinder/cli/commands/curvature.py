@@ -8,12 +8,14 @@ import torch
 
 from pathfinder.cli.commands.opened import Asked, Opened
 from pathfinder.cli.commands.target import Target, check, counted, not_interpolated, target_of
-from pathfinder.experiment.folder import Report, RunFolder, fingerprints
+from pathfinder.data.sources import fingerprints
+from pathfinder.errors import unknown
+from pathfinder.experiment.folder import RunFolder
 from pathfinder.geometry.planes import Ray
-from pathfinder.landscape.hessian import curvature_table
-from pathfinder.lookup import unknown
+from pathfinder.landscape.curvature import curvature_table
+from pathfinder.landscape.settings import Curvature as Settings
+from pathfinder.progress import Report
 from pathfinder.scoring.evaluator import Evaluator
-from pathfinder.scoring.settings import Curvature as Settings
 from pathfinder.storage.keys import key_of
 from pathfinder.tables.results import Results
 

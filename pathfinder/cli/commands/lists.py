@@ -5,12 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from pathfinder.data.load import DATASETS
-from pathfinder.errors import PathfinderError
-from pathfinder.geometry.curves import Curve, kinds
-from pathfinder.lookup import unknown
+from pathfinder.errors import PathfinderError, unknown
+from pathfinder.geometry.base import kinds
+from pathfinder.geometry.curves import Curve
 from pathfinder.models.build import MODELS
 from pathfinder.storage import can_be_written, not_an_input, replaces
-from pathfinder.tables.summary import KEYS, read_table, write_table
+from pathfinder.tables.csv_files import read_table, write_table
+from pathfinder.tables.summary import KEYS
 
 _SHOWN = ("barrier", "barrier_low", "barrier_high", "max", "length_ratio")
 

@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError
-from pathfinder.experiment.config import Minimum, Model
-from pathfinder.experiment.model_spec import (
-    data_of,
-    load_curve_state,
-    network_of,
-    probe,
-)
-from pathfinder.geometry.curves import Curve, Geometry, Line, PolyChain
+from pathfinder.experiment.curve_files import load_curve_state
+from pathfinder.experiment.model_spec import data_of, network_of
+from pathfinder.experiment.probe import probe
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Curve, Line, PolyChain
+from pathfinder.models.settings import Model
 from pathfinder.storage import digest, load_weights
 from pathfinder.storage.keys import code_of
+from pathfinder.training.settings import Minimum
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import load_state
 

@@ -8,10 +8,11 @@ import torch
 
 from pathfinder.cli.commands.opened import Asked, Opened
 from pathfinder.cli.commands.target import FILES, LANDSCAPES, check, counted, not_interpolated, target_of
-from pathfinder.errors import PathfinderError
-from pathfinder.experiment.folder import Report, RunFolder, fingerprints
-from pathfinder.experiment.model_spec import may_replace, weights_file
-from pathfinder.lookup import unknown
+from pathfinder.cli.outputs import may_replace, weights_file
+from pathfinder.data.sources import fingerprints
+from pathfinder.errors import PathfinderError, unknown
+from pathfinder.experiment.folder import RunFolder
+from pathfinder.progress import Report
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.storage.keys import key_of
 from pathfinder.tables.results import Results

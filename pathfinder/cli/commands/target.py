@@ -11,12 +11,15 @@ from torch import Tensor
 from pathfinder.cli.commands.opened import Opened
 from pathfinder.data.trees import checksum
 from pathfinder.errors import PathfinderError
-from pathfinder.geometry.curves import Geometry, Line
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Line
 from pathfinder.geometry.planes import Plane
-from pathfinder.landscape.surfaces import landscape, trajectory_in
+from pathfinder.landscape.settings import Surface
+from pathfinder.landscape.surfaces import landscape
 from pathfinder.scoring.scores import Scores
-from pathfinder.scoring.settings import Planes, Scoring, Surface
+from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.tables.results import Results
+from pathfinder.training.trajectory import trajectory_in
 
 FILES = {"line": (2,), "curve": (1,), "plane": (1, 3), "direction": (1,), "surface": (1,)}
 LANDSCAPES = {"direction": 1, "surface": 2}  # axes

@@ -4,25 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from pathfinder.cli.commands.opened import Asked
-from pathfinder.data.split import smallest
+from pathfinder.cli.outputs import may_replace, weights_file
+from pathfinder.data.settings import Data
+from pathfinder.data.sources import fingerprints, smallest
 from pathfinder.errors import PathfinderError
-from pathfinder.experiment.config import Data, Model
-from pathfinder.experiment.folder import Report, fingerprints
-from pathfinder.experiment.model_spec import (
-    last_good,
-    may_replace,
-    network_for,
-    probe,
-    trajectory,
-    trajectory_folder,
-    weights_file,
-)
-from pathfinder.interrupt import defer_interrupts
+from pathfinder.experiment.model_spec import network_for
+from pathfinder.experiment.probe import probe
+from pathfinder.models.settings import Model
+from pathfinder.progress import Report, defer_interrupts
 from pathfinder.scoring.evaluator import Evaluator, means
 from pathfinder.storage import Stage, locked, remove_scratch
 from pathfinder.storage.keys import code_of, key_of
 from pathfinder.training.fit import fit_minimum
+from pathfinder.training.loop import last_good
 from pathfinder.training.recipe import Recipe
+from pathfinder.training.trajectory import trajectory, trajectory_folder
 from pathfinder.weights.space import WeightSpace
 
 
@@ -77,7 +73,12 @@ def train(
     def scores(by: Evaluator) -> dict[str, float]:
         return means(by.at(space.vector(module), space.statistics(module)))
 
-    keep = kept and trajectory(kept, network, module, checkpoint_every, settings.epochs)
+    keep = kept and trajectory(
+        kept,
+        lambda path, epoch: network.save(path, module.state_dict(), epoch=epoch),
+        checkpoint_every,
+        settings.epochs,
+    )
     good = out.with_name(f"{out.stem}.last-good.safetensors")
     with locked(out.with_name(f".{out.name}.lock"), f"{out} is being made"):
         for path in (out, stage.path):

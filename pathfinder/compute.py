@@ -1,0 +1,243 @@
+"""Where and how torch computes: device, precision, kernels, determinism, random draws."""
+
+import copy
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from pathfinder.errors import PathfinderError, unknown
+
+PRECISIONS = ("fp32", "bf16")
+
+
+_NO_FLOAT64 = frozenset({"mps"})  # types of devices that cannot hold it
+
+
+def device_named(name: str | torch.device) -> torch.device:
+    """The device `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        PathfinderError: if there is no such device here.
+    """
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise unknown("device", name, ("cpu", "cuda", "mps")) from error
+    here = _here()
+    if not here.get(device.type, False):
+        available = ", ".join(kind for kind, there in here.items() if there)
+        raise PathfinderError(f"device `{name}` is not available here; choose from: {available}.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise PathfinderError(
+            f"device `{name}` is not available here; the last is cuda:{torch.cuda.device_count() - 1}."
+        )
+    return indexed(device)
+
+
+def _here() -> dict[str, bool]:
+    """The types of devices, and whether there is one."""
+    return {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """The context in which a module computes its outputs: bfloat16 where it is safe, or as the module is."""
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    return nullcontext() if precision == "fp32" else torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def indexed(device: str | torch.device) -> torch.device:
+    """The device by its number, as tensors name it: `cuda` is the current one, whichever that is."""
+    device = torch.device(device)
+    if device.type not in ("cuda", "mps") or device.index is not None:
+        return device
+    return torch.device(device.type, torch.cuda.current_device() if device.type == "cuda" else 0)
+
+
+def has_float64(device: torch.device) -> bool:
+    """Whether a device can hold numbers in float64."""
+    return device.type not in _NO_FLOAT64
+
+
+def accumulator(device: torch.device) -> torch.dtype:
+    """The type in which sums are kept on a device: float64 where it has it."""
+    return torch.float64 if has_float64(device) else torch.float32
+
+
+def to_float64(tensor: Tensor) -> Tensor:
+    """A tensor in float64: where it lies, or on the CPU if its device has no float64."""
+    return (tensor if has_float64(tensor.device) else tensor.cpu()).double()
+
+
+def fitting(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
+    """Check that a device can hold these tensors.
+
+    Raises:
+        PathfinderError: if one is float64 and the device has none.
+    """
+    if not has_float64(device) and any(tensor.dtype in (torch.float64, torch.complex128) for tensor in tensors):
+        raise PathfinderError(
+            f"{what} must not be float64 on `{device}`, which has none, but some are; convert them with .float(), or "
+            "compute on the cpu."
+        )
+
+
+def _inexact(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Whether tensors on one device hold neither NaN nor infinity, as a tensor: nothing waits for a device here."""
+    peaks = [torch.linalg.vector_norm(t.detach(), torch.inf).isfinite() for t in tensors if t.numel() and _inexact(t)]
+    return torch.stack(peaks).all() if peaks else torch.ones((), dtype=torch.bool)
+
+
+Placed = TypeVar("Placed", bound=nn.Module)
+
+
+@contextmanager
+def lent(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """The module on a device, to be trained there; at the end, and on errors, each tensor goes back to its place."""
+    homes = {}
+    for layer in module.modules():
+        tensors = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
+        homes |= {(layer, name): tensor.device for name, tensor in tensors}
+    try:
+        module.to(device)
+        yield
+    finally:
+        _returned(module, homes)
+
+
+def _returned(module: nn.Module, homes: dict[tuple[nn.Module, str], torch.device]) -> None:
+    places = set(homes.values())
+    if len(places) == 1:
+        module.to(places.pop())
+        return
+    for layer in module.modules():  # a module whose parts lie on several devices
+        for name, parameter in layer.named_parameters(recurse=False):
+            parameter.data = parameter.data.to(homes[layer, name])
+        for name, buffer in list(layer.named_buffers(recurse=False)):
+            setattr(layer, name, buffer.to(homes.get((layer, name), buffer.device)))
+
+
+def placed(module: Placed, device: torch.device) -> Placed:
+    """The module itself, if it lies on the device, or else a copy there; the module stays where it is.
+
+    A buffer in float64, such as the landmarks of a plane, stays behind where the device has none.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    if all(tensor.device == indexed(device) for tensor in tensors):
+        return module
+    there = {}
+    for tensor in tensors:
+        stays = tensor.dtype == torch.float64 and not has_float64(device)
+        own = tensor.detach() if stays else tensor.detach().to(device)
+        there[id(tensor)] = nn.Parameter(own, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else own
+    return copy.deepcopy(module, there)
+
+
+@contextmanager
+def plain_kernels(module: nn.Module) -> Iterator[None]:
+    """Attention and recurrent layers as sums and products: the fused kernels have no second derivatives."""
+    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.set_flags(None)[0]
+    cudnn = torch.backends.cudnn.enabled  # alone: cudnn.flags would also set the user's precision and determinism
+    torch.backends.mha.set_fastpath_enabled(False)
+    recurrent = any(isinstance(layer, nn.RNNBase) for layer in module.modules())
+    if recurrent:
+        torch.backends.mkldnn.set_flags(False)
+        torch.backends.cudnn.enabled = False
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.cudnn.enabled = cudnn
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.backends.mkldnn.set_flags(fused)
+
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # read as CUDA makes its first product; with it products are the same each time
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Torch's deterministic algorithms where there are such, a warning where not, and no kernels chosen by the clock.
+
+    For the time of a command, and before it begins to compute on CUDA: all is put back at the end. Called from Python,
+    the library leaves these settings to the user.
+    """
+    workspace = os.environ.get(_CUBLAS)
+    mode, search = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    os.environ.setdefault(_CUBLAS, ":4096:8")
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would also load a compiler, for seconds
+    torch.utils.deterministic.fill_uninitialized_memory = False  # which would only find errors, at some cost
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+        torch.backends.cudnn.benchmark = search
+        if workspace is None:
+            del os.environ[_CUBLAS]
+
+
+def compute_settings() -> dict[str, Any]:
+    """The settings of torch, as they are now, on which the last bits of a GPU's numbers depend."""
+    cudnn = torch.backends.cudnn
+    return {
+        "deterministic_algorithms": ("off", "warn", "on")[torch.get_deterministic_debug_mode()],
+        "cublas_workspace": os.environ.get(_CUBLAS),
+        "tf32": {"matmul": _tf32(torch.backends.cuda.matmul), "cudnn": _tf32(cudnn)},
+        "cudnn": {
+            "version": cudnn.version() if cudnn.is_available() else None,
+            "enabled": cudnn.enabled,
+            "benchmark": cudnn.benchmark,
+            "deterministic": cudnn.deterministic,
+        },
+    }
+
+
+def _tf32(backend: Any) -> bool | str:
+    """Whether float32 is computed as TF32: by the older switch, or where the user mixed both, by the newer's name."""
+    try:
+        return backend.allow_tf32
+    except RuntimeError:
+        return str(backend.fp32_precision)
+
+
+@contextmanager
+def own_draws(device: str | torch.device = "cpu") -> Iterator[Callable[[int], None]]:
+    """The generators of the CPU and of one device, put back as they were at the end; no other device is touched.
+
+    Gives what seeds both; torch.manual_seed would seed every device there is, and costs more than a small step.
+    """
+    device = indexed(device)
+    before = torch.get_rng_state()
+    own = None
+    if device.type == "cuda":
+        own = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        own = torch.mps.get_rng_state()
+
+    def seed(number: int) -> None:
+        torch.default_generator.manual_seed(number)
+        if device.type == "cuda":
+            torch.cuda.default_generators[device.index].manual_seed(number)
+        elif device.type == "mps":
+            torch.mps.manual_seed(number)
+
+    try:
+        yield seed
+    finally:
+        torch.set_rng_state(before)
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(own, device)
+        elif device.type == "mps":
+            torch.mps.set_rng_state(own)

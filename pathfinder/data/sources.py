@@ -1,0 +1,121 @@
+"""Sources of examples: what a user hands in as data, checked and made a Split or a Stream."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from pathfinder.data.batching import slices
+from pathfinder.data.split import Split
+from pathfinder.data.stream import Stream
+from pathfinder.data.trees import Tree, is_tree, leaves, tensors_from
+from pathfinder.errors import PathfinderError, listed, reason
+
+Source = Split | Stream
+
+
+def smallest(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
+    """The smallest number of examples that pass together: of a split or some of it, in batches or micro-batches."""
+    if isinstance(source, Stream):
+        return size
+    batches = {part.stop - part.start for part in slices(min(examples or len(source), len(source)), size)}
+    return min(part.stop - part.start for batch in batches for part in slices(batch, micro or batch))
+
+
+def as_source(data: Any, name: str = "data") -> Source:
+    """A Split or Stream as it is; a pair (x, y) or a TensorDataset of two as a Split; any other iterable as a Stream of
+    batches. NumPy arrays become tensors.
+
+    Raises:
+        PathfinderError: if it is none of these, the examples are none, x and y differ in length, or values are NaN or
+            out of range.
+    """
+    if isinstance(data, Stream):
+        return data
+    if isinstance(data, Mapping):
+        hint = f'data["{"train" if "train" in data else next(iter(data), "train")}"]'
+        raise PathfinderError(f"{name} must be one split, got a dict of {listed(map(str, data))}; pass {hint}.")
+    pair = _paired(data, name)
+    if pair is not None:
+        x, y = pair
+        labels = isinstance(y, Tensor) and y.ndim == 1 and not (y.is_floating_point() or y.is_complex()) and len(y) > 0
+        data = Split(x, y, classes=int(y.max()) + 1 if labels else None)
+    if not isinstance(data, Split):
+        return Stream(data)
+    return _checked(data, name)
+
+
+def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:
+    """The inputs and targets where they are handed in as two; nothing where it is a split or batches."""
+    if isinstance(data, TensorDataset):
+        data = data.tensors
+        if len(data) != 2:
+            raise PathfinderError(f"{name} must hold inputs and targets, got a TensorDataset of {len(data)}; pass two.")
+    flat = isinstance(data, list) and all(isinstance(part, Tensor | np.ndarray) for part in data)
+    if not (isinstance(data, tuple) or flat) or len(data) != 2 or isinstance(data, Split):
+        return None
+    x, y = (tensors_from(part) for part in data)
+    if is_tree(x) and is_tree(y):
+        return x, y
+    if all(isinstance(part, tuple | list) and len(part) == 2 and is_tree(tensors_from(part[1])) for part in data):
+        return None  # two batches
+    kinds = " and ".join(type(part).__name__ for part in data)
+    raise PathfinderError(f"{name}: x and y must be tensors or NumPy arrays, got {kinds}; convert them to tensors.")
+
+
+@contextmanager
+def understood(source: Source, dtype: torch.dtype) -> Iterator[None]:
+    """Where a network fails on inputs of another precision than its weights, say that in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        other = [x for x in leaves(getattr(source, "x", ())) if x.is_floating_point() and x.dtype != dtype]
+        if not other or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise PathfinderError(
+            f"the network fails on inputs of {other[0].dtype}, its weights are {dtype} ({reason(error)}); convert x "
+            f"with .to({dtype})."
+        ) from error
+
+
+def _checked(split: Split, name: str) -> Split:
+    given = [tensors_from(split.x), tensors_from(split.y)]
+    for axis, tree in zip("xy", given, strict=True):
+        wrong = [leaf for leaf in leaves(tree) if not isinstance(leaf, Tensor) or leaf.ndim == 0]
+        if wrong or not leaves(tree):
+            kind = "nothing" if not wrong else "a single number" if isinstance(wrong[0], Tensor) else type(wrong[0])
+            kind = kind if isinstance(kind, str) else kind.__name__
+            raise PathfinderError(f"{name}: {axis} must be tensors or NumPy arrays, a row per example, got {kind}.")
+    if given[0] is not split.x or given[1] is not split.y:
+        split = replace(split, x=given[0], y=given[1])
+    lengths = sorted({len(leaf) for leaf in leaves((split.x, split.y))})
+    if len(lengths) > 1:
+        raise PathfinderError(f"{name}: x and y must have the same length, got {len(split)} and {_other(split)}.")
+    if lengths[0] == 0:
+        raise PathfinderError(f"{name}: the split has 0 examples; it needs at least one.")
+    for axis, tree in (("x", split.x), ("y", split.y)):
+        for leaf in leaves(tree):
+            if leaf.is_floating_point() and not leaf.isfinite().all():
+                row = int((~leaf.isfinite()).reshape(len(leaf), -1).any(1).nonzero()[0])
+                raise PathfinderError(f"{name}: {axis} holds NaN or infinity, first in example {row}; clean the data.")
+    if split.classes is not None and isinstance(split.y, Tensor):
+        wrong = ((split.y < 0) | (split.y >= split.classes)).nonzero()
+        if len(wrong):
+            first = int(wrong[0][0])
+            label = int(split.y[first])
+            raise PathfinderError(f"{name}: labels must be 0 to {split.classes - 1}, got {label} in example {first}.")
+    return split
+
+
+def _other(split: Split) -> int:
+    return next(len(leaf) for leaf in leaves((split.x, split.y)) if len(leaf) != len(split))
+
+
+def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
+    """The fingerprint of each split."""
+    return {name: split.fingerprint for name, split in data.items()}

@@ -1,0 +1,182 @@
+"""What users write, checked: tables of a config, arguments of Python calls, import paths."""
+
+import importlib
+import math
+import reprlib
+import sys
+from collections.abc import Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from pathfinder.errors import PathfinderError, brief, unknown, users_code
+
+
+def by_import_path(path: str) -> Any:
+    """The object that `package.module:name` means; the current folder is searched as well.
+
+    It runs the module, so the path must come from the user: a command line, a config or Python, never from a file of
+    weights.
+
+    Raises:
+        PathfinderError: if the module or the name in it does not exist, or the module raises.
+    """
+    module_name, _, name = path.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    with users_code(f"cannot import `{path}`", "write package.module:name"):
+        return getattr(importlib.import_module(module_name), name)
+
+
+def whole(value: Any, what: str, least: int | None = None) -> int:
+    """A whole number, of Python or NumPy.
+
+    Raises:
+        PathfinderError: if it is none (a truth value is none either), or less than `least`.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise PathfinderError(f"{what} must be a whole number, got {came(value)}.")
+    if least is not None and value < least:
+        raise PathfinderError(f"{what} must be {least} or more, got {value}.")
+    return int(value)
+
+
+def number(value: Any, what: str) -> float:
+    """A number, as it is.
+
+    Raises:
+        PathfinderError: if it is none.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise PathfinderError(f"{what} must be a number, got {came(value)}.")
+    return value
+
+
+def of_kind(value: Any, kind: type, what: str, remedy: str) -> None:
+    """Raise a PathfinderError where an argument is no instance of a class."""
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise PathfinderError(f"{what} must be {article} {kind.__name__}, got {came(value)}; {remedy}.")
+
+
+def called(value: Any, what: str) -> None:
+    """Raise a PathfinderError where an argument that may be left out is given and cannot be called."""
+    if value is not None and not callable(value):
+        raise PathfinderError(f"{what} must be a function, got {came(value)}.")
+
+
+def came(value: Any) -> str:
+    """What came, for a message: a plain value as it is written, a tensor or array with its shape, else its class."""
+    if isinstance(value, str | int | float | None):
+        return brief(reprlib.repr(value), 80)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{type(value).__name__} {value.dtype} of shape {tuple(value.shape)}"
+    return type(value).__name__
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**62)]
+
+
+class Checked(BaseModel):
+    """Settings whose unknown keys and wrong values are errors in the user's spelling."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "Checked":
+        """The settings, or one line that says what is wrong with them.
+
+        Raises:
+            PathfinderError: at the first unknown key or wrong value.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise explained(error, cls) from error
+
+
+def explained(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
+    """The first fault pydantic found, in the user's spelling."""
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        keys = list(_owner(model, fault["loc"][:-1]).model_fields)
+        table = ".".join(str(part) for part in fault["loc"][:-1])
+        return unknown(f"key in [{table}]" if table else "key", fault["loc"][-1], keys)
+    if fault["type"] == "literal_error":
+        choices = [choice.strip("'") for choice in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return unknown(where, fault["input"], choices)
+    if fault["type"] == "missing":
+        return PathfinderError(f"`{where}` is missing; give it a value.")
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    if fault["type"] == "value_error":
+        return PathfinderError(f"{where}: {message}." if where else f"{message}.")
+    return PathfinderError(f"`{where}` {message}, got {brief(repr(fault['input']))}.")
+
+
+def _owner(model: type[BaseModel], path: tuple) -> type[BaseModel]:
+    """The model that a place in a nested model belongs to."""
+    for part in path:
+        if isinstance(part, str) and part in model.model_fields:
+            found = _models(model.model_fields[part].annotation)
+            model = found[0] if found else model
+    return model
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
+
+
+LONGEST = 80  # letters: file names are made of three names, and may have 255
+
+
+FARTHEST = 1e6  # how far from the points that matter anything is scored: beyond, weights are no numbers any more
+
+
+MOST = 1_000_000  # points of a path or a grid: more take months, and their tables more than the memory
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=LONGEST)]
+
+
+Along = Annotated[int, Field(ge=2, le=MOST)]  # points along an axis
+
+
+Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
+
+
+def few_enough(key: str, points: int | tuple[int, ...], axes: int) -> None:
+    """Check that a grid can be held.
+
+    Args:
+        key: what the user calls its points.
+        points: along each axis, or along all of them.
+        axes: how many there are.
+
+    Raises:
+        ValueError: if not.
+    """
+    total = math.prod([points] * axes if isinstance(points, int) else points)
+    if total > MOST:
+        raise ValueError(f"{key} must make {MOST:,} points or fewer in all, got {total:,}; lower {key}")

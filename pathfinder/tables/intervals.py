@@ -1,0 +1,86 @@
+"""The 95 % interval of a barrier."""
+
+from statistics import NormalDist
+
+import numpy as np
+
+_RESAMPLES = 1000  # enough for two digits of a 95 % interval
+
+
+_BLOCK = 100  # resamples at a time, to bound memory
+
+
+_CHOICE, _SIDE = 0.005, 0.0225  # of missing the highest point, and the barrier on either side: 5 % in all
+
+
+_ROUNDING = 1e-12  # of the values; what varies less does not vary
+
+
+def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the barrier, over examples; it stays honest where the path is flat.
+
+    The largest of noisy means lies above the largest of the true ones, the more so the flatter the path, and its
+    interval has to know. With m and s the mean over examples of the rise above the straight line between the ends, and
+    its standard error, at each t, three statements hold together with 95 %:
+
+    - The highest point is one of those where m + c s reaches the largest m - c s, c from a band around all points at
+      once (sup-t, 99.5 %).
+    - The barrier is at least the largest m - c s among these and 0 of the ends, c from a band below all of them at once
+      (97.75 %).
+    - It is at most the largest m + z s among these, z the normal quantile (97.75 %) corrected for skewness (Hall 1992):
+      wherever the highest point is, its own bound holds, so no more is needed.
+
+    Bands are those of the bootstrap: examples are resampled together for all points. Points that do not vary count as
+    they are. Empty where a value is not finite.
+
+    Args:
+        t: (points,), from 0 to 1.
+        values: (points, examples).
+        seed: draws the resamples.
+    """
+    examples = values.shape[1]
+    rise = values.astype(np.float64)
+    if not np.isfinite(rise).all():
+        return np.nan, np.nan
+    first, last = rise[0].copy(), rise[-1].copy()
+    for row, along in zip(rise, t, strict=True):  # row by row and in place, to bound memory
+        row -= (1 - along) * first + along * last
+    mean = rise.mean(1)
+    rise -= mean[:, None]
+    error, skew = _error_and_skewness(rise, max(float(values.max()), -float(values.min())))
+    varies = error > 0
+    if varies.any():
+        off = _resampled(rise, seed)[:, varies] / error[varies]
+        around = np.quantile(np.abs(off).max(1), 1 - _CHOICE)
+        may = mean + around * error >= max((mean - around * error).max(), 0.0)
+        below = np.quantile(off[:, may[varies]].max(1), 1 - _SIDE) if may[varies].any() else 0.0
+    else:
+        may, below = np.full(len(mean), True), 0.0
+    normal = NormalDist().inv_cdf(1 - _SIDE)
+    above = normal + np.maximum(skew, 0) * (2 * normal**2 + 1) / (6 * examples**0.5)
+    low, high = mean - below * error, mean + above * error
+    return float(low[may].max(initial=0.0)), float(high[may].max(initial=0.0))
+
+
+def _error_and_skewness(centred: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """The standard error of each row's mean and the skewness of its values; 0 where only rounding makes it vary."""
+    examples = centred.shape[1]
+    error, skew = np.zeros((2, len(centred)))
+    for i, row in enumerate(centred):  # row by row, as above
+        square = row @ row / examples
+        if square > (_ROUNDING * size) ** 2 and examples > 1:
+            error[i] = (square / (examples - 1)) ** 0.5
+            skew[i] = (row * row) @ row / examples / square**1.5
+    return error, skew
+
+
+def _resampled(centred: np.ndarray, seed: int) -> np.ndarray:
+    """The means of resampled examples, (resamples, rows), one resample for all rows."""
+    rng = np.random.default_rng(seed)
+    examples = centred.shape[1]
+    means = []
+    for _ in range(_RESAMPLES // _BLOCK):
+        drawn = rng.integers(examples, size=(_BLOCK, examples))
+        counts = np.stack([np.bincount(row, minlength=examples) for row in drawn]).astype(np.float64)
+        means.append(counts @ centred.T / examples)
+    return np.concatenate(means)

@@ -1,0 +1,115 @@
+"""Stops are clean: one line, the usual exit code, and the same result in the end."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from helpers import TINY
+
+from pathfinder import progress as interrupt
+from pathfinder.storage import Stage, load_weights
+
+LINE = "Interrupted; rerun the same command to resume."
+TRAIN = ["train", "mlp", "--data", "digits", "--model-arg", "widths=[8]", "--set", "epochs=3", "-o"]
+AT_A_STEP = """
+import os, signal, sys, pathfinder.storage as storage
+from pathfinder.__main__ import main
+number, stage, calls = int(sys.argv.pop(1)), sys.argv.pop(1), int(sys.argv.pop(1))
+original, count = storage.Stage.due, 0
+def due(self):
+    global count
+    count += stage in self.path.name
+    if count == calls:
+        os.kill(os.getpid(), number)
+        count += 1
+    return original(self)
+storage.Stage.due = due
+main()
+"""
+
+
+def started(*arguments):
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "pathfinder", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def stopped(number, stage, calls, *arguments):
+    """The command, which gets a signal when a piece of work asks for the nth time whether to save."""
+    command = [sys.executable, "-c", AT_A_STEP, str(int(number)), stage, str(calls), *map(str, arguments)]
+    return finished(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+
+
+def finished(process):
+    """(exit code, lines of stderr that are no progress)."""
+    _, err = process.communicate(timeout=120)
+    return process.returncode, [line for line in err.splitlines() if " s left" not in line]
+
+
+def test_a_stopped_run_says_so_in_one_line_and_ends_with_the_same_bytes(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY)
+    run = ["run", tmp_path / "tiny.toml", "--set", "planes.points=2", "--out"]
+    folder = tmp_path / "stopped"
+    for number, stage, calls in ((signal.SIGINT, "minimum-convnet-bn-b", 5), (signal.SIGTERM, "score-convnet", 3)):
+        assert stopped(number, stage, calls, *run, folder) == (128 + number, [LINE])
+        assert not (folder / "summary.csv").exists()
+        assert not [path for path in folder.rglob("*") if path.suffix == ".tmp" or path.name == ".lock"]
+    assert finished(started(*run, folder))[0] == 0
+    assert finished(started(*run, tmp_path / "straight"))[0] == 0
+    for path in (tmp_path / "straight").glob("*.csv"):
+        assert path.read_bytes() == (folder / path.name).read_bytes()
+
+
+def test_a_stopped_training_loses_no_step(tmp_path):
+    out, kept = tmp_path / "a.safetensors", tmp_path / ".a.safetensors.partial"
+    for number, calls in ((signal.SIGTERM, 20), (signal.SIGHUP, 5)):
+        assert stopped(number, "partial", calls, *TRAIN, out) == (128 + number, [LINE])
+        assert [path.name for path in tmp_path.iterdir()] == [kept.name]
+    assert torch.load(kept, weights_only=True)["state"]["done"] == 19 + 4
+    assert finished(started(*TRAIN, out))[0] == 0
+    assert finished(started(*TRAIN, tmp_path / "b.safetensors"))[0] == 0
+    wanted = load_weights(tmp_path / "b.safetensors")
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in load_weights(out).items())
+    assert out.read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("after", [0.06, 0.12, 0.2, 0.6])
+def test_a_signal_during_the_start_is_one_line_too(after, tmp_path):
+    process = started(*TRAIN, tmp_path / "a.safetensors")
+    time.sleep(after)
+    process.send_signal(signal.SIGTERM)
+    code, lines = finished(process)
+    assert (code, lines) in ((143, [LINE]), (0, []), (-15, []))  # before Python itself is up, nobody can answer
+
+
+def test_a_signal_waits_while_a_piece_of_work_is_done_and_a_second_does_not(tmp_path):
+    stage = Stage(tmp_path / "s.pt", "key")
+    with pytest.raises(SystemExit) as stop, interrupt.handle_signals(), interrupt.defer_interrupts():
+        signal.raise_signal(signal.SIGTERM)
+        assert stage.due() and not stage.path.exists()
+        stage.save({"rows": [1]})
+        raise AssertionError("the save must not return")
+    assert stop.value.code == 143 and stage.load() == {"rows": [1]}
+    with pytest.raises(SystemExit) as stop, interrupt.handle_signals(), interrupt.defer_interrupts():
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second signal must not wait")
+    assert stop.value.code == 130 and not interrupt.interrupt_requested()
+    with pytest.raises(SystemExit), interrupt.handle_signals():
+        with interrupt.defer_interrupts():
+            signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("the signal must not outlast the work")
+
+
+def test_handlers_are_put_back_and_ignored_signals_stay_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupt.handle_signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)

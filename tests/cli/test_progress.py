@@ -1,0 +1,34 @@
+import sys
+
+from rich.console import Console
+
+from pathfinder.cli.progress import Reporter
+
+
+def test_without_a_terminal_a_line_at_the_end_of_each_piece(capsys):
+    with Reporter() as report:
+        for name in ("first", "second"):
+            progress = report(name)
+            for done in range(101):
+                progress(done, 100)
+    assert capsys.readouterr().err.splitlines() == ["first: 100/100, 0 s left", "second: 100/100, 0 s left"]
+
+
+def test_long_work_reports_on_the_way_but_not_too_often(capsys, monkeypatch):
+    clock = iter(range(0, 10_000))
+    monkeypatch.setattr("pathfinder.progress.time.monotonic", lambda: next(clock))
+    progress = Reporter()("work")
+    for done in range(1, 101):
+        progress(done, 100)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "work: 10/100, 90 s left" and 8 <= len(lines) <= 20 and lines[-1] == "work: 100/100, 0 s left"
+
+
+def test_on_a_terminal_there_are_bars(monkeypatch, capsys):
+    monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=100))
+    with Reporter() as report:
+        progress = report("score line")
+        progress(3, 7)
+        progress(7, 7)
+    shown = capsys.readouterr().err
+    assert "score line" in shown and "7/7" in shown

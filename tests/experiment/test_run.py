@@ -1,0 +1,413 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import TINY
+
+from pathfinder import (
+    Evaluator,
+    Geometry,
+    Line,
+    PathfinderError,
+    WeightSpace,
+    build_model,
+    hessian_extremes,
+    load_data,
+    random_directions,
+)
+from pathfinder.errors import PathfinderWarning
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.run import Experiment
+from pathfinder.storage import load_weights
+from pathfinder.tables.csv_files import read_table
+
+TABLES = ["minima", "weights", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(tiny, tmp_path_factory):
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    Experiment(load_config(tiny), folder).run()
+    return folder
+
+
+def csv_bytes(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.csv"))}
+
+
+def test_a_run_leaves_the_files_the_design_names(done):
+    assert {path.stem for path in done.glob("*.csv")} == set(TABLES)
+    weights = {path.relative_to(done).as_posix() for path in done.rglob("*.safetensors")}
+    assert weights == {f"minima/convnet-bn-{side}.safetensors" for side in "ab"} | {
+        "curves/convnet-bn-bezier.safetensors"
+    }
+    figures = {"paths-convnet-bn", "training-convnet-bn", "plane-convnet-bn-bezier", "weights"}
+    assert {path.stem for path in (done / "figures").glob("*.png")} == figures
+    record = json.loads((done / "run.json").read_text())
+    assert {"config", "versions", "commit", "device", "threads", "data", "seconds", "seed"} <= set(record)
+    assert not list(done.rglob("*.tmp"))
+
+
+def test_columns_are_those_of_the_design(done):
+    columns = {name: list(read_table(done / f"{name}.csv").columns) for name in TABLES}
+    assert columns["paths"][:9] == [
+        "pair", "path", "t", "arc_length", "norm", "train_loss", "test_loss", "train_error", "test_error",
+    ]  # fmt: skip
+    assert columns["planes"][:5] == ["pair", "plane", "x", "y", "norm"]
+    assert columns["plane_markers"] == ["pair", "plane", "name", "x", "y", "distance"]
+    assert columns["plane_paths"] == ["pair", "plane", "path", "t", "x", "y", "distance"]
+    assert columns["training"][:9] == [
+        "pair", "fit", "epoch", "step", "lr", "train_loss", "test_loss", "train_error", "test_error",
+    ]  # fmt: skip
+    assert columns["weights"] == ["pair", "name", "low", "high", "weights", "density"]
+    for name in ("paths", "planes"):
+        table = read_table(done / f"{name}.csv")
+        assert (table[["train_examples", "test_examples", "batch_norm_examples"]] == [200, 200, 300]).all(axis=None)
+
+
+@pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")
+def test_the_largest_points_are_rescored_on_all_examples(tiny, tmp_path):
+    changes = ["score.rescore=true", "minimum.epochs=1", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    found = read_table(tmp_path / "run" / "rescored.csv")
+    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored"]), tmp_path / "run").run()
+    assert not found["test_loss"].equals(read_table(tmp_path / "run" / "rescored.csv")["test_loss"])
+    Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    assert found.equals(read_table(tmp_path / "run" / "rescored.csv"))
+    paths = read_table(tmp_path / "run" / "paths.csv").set_index(["path", "t"])
+    assert found.query("path == 'ends'")["t"].tolist() == [0, 1]
+    assert (found[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 1437]).all(axis=None)
+    for name in ("line", "bezier"):
+        inside = paths.loc[name].query("0 < t < 1")
+        wanted = {inside[f"{s}_{m}"].idxmax() for s in ("train", "test") for m in ("loss", "error")}
+        assert set(found.query("path == @name")["t"]) == wanted
+    module = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8))
+    space = WeightSpace(module)
+    ends = [space.vector(load_weights(tmp_path / "run" / "minima" / f"convnet-bn-{side}.safetensors")) for side in "ab"]
+    t = found.query("path == 'line'")["t"].iloc[0]
+    scores = Evaluator(space, load_data("digits"), batch_size=512).at(Line(*ends)(torch.tensor([t]).double())[0])
+    assert found.query("path == 'line'")["test_loss"].iloc[0] == pytest.approx(scores["test_loss"], rel=1e-6)
+
+
+def test_a_trajectory_is_kept_and_ends_at_the_minimum(tiny, tmp_path):
+    changes = ["minimum.epochs=4", "minimum.checkpoint_every=2", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    kept = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").glob("trajectories/*/*"))
+    assert kept == [f"trajectories/convnet-bn-{s}/epoch-000{e}.safetensors" for s in "ab" for e in (0, 2, 4)]
+    Experiment(load_config(tiny, [*changes, "minimum.checkpoint_every=3", "minimum.lr=0.2"]), tmp_path / "run").run()
+    folder = tmp_path / "run" / "trajectories" / "convnet-bn-b"
+    assert sorted(path.name for path in folder.iterdir()) == [f"epoch-000{epoch}.safetensors" for epoch in (0, 3, 4)]
+    shutil.rmtree(folder)
+    Experiment(load_config(tiny, [*changes]), tmp_path / "run").run()
+    last, end = (load_weights(tmp_path / "run" / name) for name in (kept[2], "minima/convnet-bn-a.safetensors"))
+    assert all(torch.equal(tensor, end[name]) for name, tensor in last.items())
+
+
+SURFACES = """
+[[surfaces]]
+axes = 1
+points = 5
+minima = ["a", "b"]
+[[surfaces]]
+points = [3, 2]
+span = [[-1.0, 1.0], [0.0, 0.5]]
+normalize = "layer"
+[[surfaces]]
+directions = "trajectory"
+points = 3
+"""
+
+
+def test_surfaces_around_minima_and_the_trajectory_on_them(tiny, tmp_path):
+    config = tmp_path / "surfaces.toml"
+    config.write_text(tiny.read_text() + SURFACES)
+    changes = ["minimum.epochs=3", "minimum.checkpoint_every=1", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    table = read_table(tmp_path / "run" / "surfaces.csv")
+    rows = table.groupby(["surface", "name"], sort=False).size()
+    assert rows.to_dict() == {
+        ("filter-1d", "convnet-bn-a"): 5, ("layer-2d", "convnet-bn-a"): 6, ("trajectory-2d", "convnet-bn-a"): 9,
+        ("filter-1d", "convnet-bn-b"): 5,
+    }  # fmt: skip
+    layer = table.query("surface == 'layer-2d'")
+    assert layer[["x", "y"]].to_numpy().tolist() == [[x, y] for x in (-1, 0, 1) for y in (0, 0.5)]
+    space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
+    a = space.vector(load_weights(tmp_path / "run" / "minima" / "convnet-bn-a.safetensors"))
+    u, v = random_directions(space, a, 2, normalize="layer")
+    evaluator = Evaluator(space, load_data("digits"), batch_size=512, examples=200, batch_norm_examples=300)
+    for _, row in layer.iterrows():
+        assert evaluator.at(a + row["x"] * u + row["y"] * v)["test_loss"] == pytest.approx(row["test_loss"], rel=1e-4)
+    walked = read_table(tmp_path / "run" / "trajectory.csv")
+    own = walked.query("surface == 'trajectory-2d'")
+    assert own["epoch"].tolist() == [0, 1, 2, 3] and own["explained_x"].iloc[0] > own["explained_y"].iloc[0] > 0
+    assert own.iloc[-1][["x", "y", "distance"]].abs().max() == 0
+    assert (walked.query("surface == 'layer-2d'")["distance"].iloc[:-1] > 0.1).all()
+    names = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert {"profile-filter-1d", "contours-layer-2d", "filled-trajectory-2d", "relief-layer-2d"} <= names
+    with pytest.raises(PathfinderError, match="surface `trajectory-2d` needs checkpoints .* set minimum.checkpoint_ev"):
+        load_config(config)
+
+
+CURVATURE = """
+[[curvature]]
+along = "bezier"
+points = 2
+examples = 50
+samples = 2
+[[surfaces]]
+name = "around"
+points = 3
+minima = ["b"]
+[[curvature]]
+along = "around"
+points = [2, 2]
+examples = 50
+"""
+
+
+def test_curvature_along_a_curve_and_over_a_surface_is_that_of_each_point(tiny, tmp_path):
+    config = tmp_path / "curvature.toml"
+    config.write_text(tiny.read_text() + CURVATURE)
+    changes = ["minimum.epochs=3", "curve.epochs=1", "planes.points=2"]
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    table = read_table(tmp_path / "run" / "curvature.csv")
+    assert table["along"].tolist() == ["around"] * 4 + ["bezier"] * 2
+    assert table["name"].fillna("").tolist() == ["convnet-bn-b"] * 4 + [""] * 2
+    assert table["t"].dropna().tolist() == [0, 1] and table["trace"].notna().tolist() == [False] * 4 + [True] * 2
+    space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
+    data = load_data("digits")
+    evaluator = Evaluator(space, data, batch_size=512, examples=200, batch_norm_examples=300)
+    b = space.vector(load_weights(tmp_path / "run" / "minima" / "convnet-bn-b.safetensors"))
+    u, v = random_directions(space, b, 2)
+    for _, row in table.iterrows():
+        theta = b + row["x"] * u + row["y"] * v if row["along"] == "around" else b
+        if row["along"] == "around" or row["t"] == 1:
+            statistics = evaluator.reestimate(theta)
+            found = hessian_extremes(
+                space, theta, data["train"].subset(50, 0), statistics=statistics, tolerance=1e-2, batch_size=128
+            )
+            assert row["converged"] == found.converged
+            assert row["lambda_max"] == pytest.approx(found.highest, rel=1e-2)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["scored"]["batch_norm"] == "reestimate" and record["curvature"][1]["points"] == [2, 2]
+    names = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert {"curvature-convnet-bn", "ratio-around", "filled-around"} <= names
+    before = csv_bytes(tmp_path / "run")
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    assert csv_bytes(tmp_path / "run") == before
+
+
+def test_aligned_paths_lead_to_the_same_network_nearer_by(tiny, tmp_path):
+    config = tmp_path / "align.toml"
+    config.write_text(tiny.read_text() + '[align]\nmethod = "weights"\norders = 2\n')
+    changes = ["minimum.epochs=3", "curve.epochs=1", "planes.points=2"]
+    summary = Experiment(load_config(config, changes), tmp_path / "run").run()
+    paths = ["line", "bezier", "aligned-line", "aligned-bezier"]
+    assert list(dict.fromkeys(summary["path"])) == paths
+    assert summary.drop_duplicates("path")["epochs"].tolist() == [0, 1, 0, 1]
+    table = read_table(tmp_path / "run" / "paths.csv")
+    last = table[table["t"] == 1].set_index("path")
+    assert last.loc["aligned-line", "test_error"] == last.loc["line", "test_error"]
+    assert last.loc["aligned-line", "train_loss"] == pytest.approx(last.loc["line", "train_loss"], rel=1e-4)
+    assert last.loc["aligned-line", "arc_length"] < last.loc["line", "arc_length"]
+    row = read_table(tmp_path / "run" / "alignment.csv").iloc[0]
+    assert row["method"] == "weights" and row["orders"] == 2 and row["distance"] < row["distance_before"]
+    minima = read_table(tmp_path / "run" / "minima.csv").set_index("name")
+    assert list(minima.index) == ["convnet-bn-a", "convnet-bn-b", "convnet-bn-b-aligned"]
+    assert minima.loc["convnet-bn-b-aligned", "test_error"] == minima.loc["convnet-bn-b", "test_error"]
+    assert (minima["aligned"].fillna("") == ["", "", "weights"]).all()
+    assert (tmp_path / "run" / "curves" / "convnet-bn-aligned-bezier.safetensors").exists()
+    before = csv_bytes(tmp_path / "run")
+    Experiment(load_config(config, changes), tmp_path / "run").run()
+    assert csv_bytes(tmp_path / "run") == before
+
+
+def test_every_two_minima_of_a_group_are_matched(tmp_path):
+    config = tmp_path / "matrix.toml"
+    config.write_text(
+        "[data]\nname = 'digits'\n[model]\nname = 'mlp'\nwidths = [12]\n[minimum]\nepochs = 3\n"
+        "[[pairs]]\nreplicates = 2\n"
+        "[score]\npoints = 5\n[align]\nevery_pair = true\nrepair = true\norders = 2\n"
+        "structure = { hidden = ['layers.0.weight:0', 'layers.0.bias:0', 'layers.2.weight:1'] }\n"
+    )
+    summary = Experiment(load_config(config), tmp_path / "run").run()
+    table = read_table(tmp_path / "run" / "barriers.csv")
+    assert table.groupby("method").size().to_dict() == {"none": 6, "weights": 6}
+    assert (table[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 0]).all(axis=None)
+    own = table.query("a == 'mlp-1-a' and b == 'mlp-1-b'").set_index("method")
+    paths = summary.query("pair == 'mlp-1' and split == 'train' and metric == 'loss'").set_index("path")
+    for method, path in (("none", "line"), ("weights", "aligned-line")):
+        assert own.loc[method, "train_loss_barrier"] == pytest.approx(paths.loc[path, "barrier"], rel=1e-6)
+    assert set(paths.index) == {"line", "aligned-line", "aligned-line-repair"}
+    plain, matched = (table.query(f"method == '{m}'")["train_loss_barrier"].to_numpy() for m in ("none", "weights"))
+    assert (matched < plain).all() and (tmp_path / "run" / "figures" / "barriers-mlp.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")
+def test_augmented_data_is_another_fit(tiny, tmp_path):
+    changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]
+    losses = []
+    for augmented in ([], ["data.crop=1"], ["data.flip=true"]):
+        Experiment(load_config(tiny, [*changes, *augmented]), tmp_path / "run").run()
+        losses.append(tuple(read_table(tmp_path / "run" / "minima.csv")["train_loss"]))
+    assert len(set(losses)) == 3
+
+
+def test_every_row_of_a_path_is_what_its_files_score(done):
+    data, module = load_data("digits"), build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8))
+    space = WeightSpace(module)
+    curve = Geometry.load(done / "curves" / "convnet-bn-bezier.safetensors")
+    a = load_weights(done / "minima" / "convnet-bn-a.safetensors")
+    assert torch.equal(curve.start, space.vector(a))
+    table = read_table(done / "paths.csv").query("path == 'bezier'")
+    evaluator = Evaluator(space, data, batch_size=512, examples=200, batch_norm_examples=300)
+    for t, loss in zip(table["t"], table["train_loss"], strict=True):
+        assert evaluator.at(curve(torch.tensor([t]).double())[0])["train_loss"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_the_plane_reproduces_the_points_it_was_drawn_through(done):
+    space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
+    curve = Geometry.load(done / "curves" / "convnet-bn-bezier.safetensors")
+    from pathfinder import Plane
+
+    plane = Plane.through(curve.start, curve.bends[0].detach(), curve.end)
+    evaluator = Evaluator(space, load_data("digits"))
+    drawn = evaluator.score(plane, plane.landmarks).table["train_loss"]
+    wanted = [evaluator.at(anchor)["train_loss"] for anchor in curve.anchors]
+    assert np.allclose(drawn, wanted, rtol=1e-4)
+    markers = read_table(done / "plane_markers.csv")
+    assert markers["name"].tolist() == ["a", "bend", "b"] and (markers["distance"] < 1e-5 * curve.length()).all()
+    inside = read_table(done / "plane_paths.csv").query("path in ['bezier', 'line']")
+    assert len(inside) == 10 and (inside["distance"] < 1e-5 * curve.length()).all()
+
+
+def test_two_runs_give_the_same_bytes_and_a_third_has_nothing_to_do(tiny, done, tmp_path):
+    reports = []
+
+    def report(name):
+        return lambda finished, total: reports.append((name, finished, total))
+
+    Experiment(load_config(tiny), tmp_path / "again").run()
+    assert csv_bytes(tmp_path / "again") == csv_bytes(done)
+    Experiment(load_config(tiny), tmp_path / "again", report).run()
+    assert csv_bytes(tmp_path / "again") == csv_bytes(done)
+    assert reports and all(finished == total for _, finished, total in reports)
+
+
+def test_set_redoes_only_what_changed(tiny, tmp_path):
+    Experiment(load_config(tiny), tmp_path / "run").run()
+    reports = {}
+
+    def report(name):
+        return lambda finished, total: reports.setdefault(name, []).append(finished)
+
+    Experiment(load_config(tiny, ["curve.epochs=3"]), tmp_path / "run", report).run()
+    redone = {name for name, finished in reports.items() if len(finished) > 1}
+    assert redone == {"curve convnet-bn-bezier", "score convnet-bn-bezier", "plane convnet-bn-bezier"}
+    assert read_table(tmp_path / "run" / "training.csv").query("fit == 'bezier'")["epoch"].tolist() == [1, 2, 3]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import pathfinder.storage as storage
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.run import Experiment
+
+stage_name, saves = sys.argv[3], int(sys.argv[4])
+original, count = storage.Stage.save, 0
+
+def save(self, state):
+    global count
+    original(self, state)
+    count += self.path.stem == stage_name
+    if count == saves:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+storage.Stage.save = save
+storage.Stage.due = lambda self: True
+Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run()
+"""
+
+
+def test_a_run_killed_in_a_minimum_a_curve_and_a_plane_ends_with_the_same_bytes(tiny, done, tmp_path):
+    folder = tmp_path / "killed"
+    for stage, saves in (("minimum-convnet-bn-b", 7), ("curve-convnet-bn-bezier", 12), ("plane-convnet-bn-bezier", 5)):
+        command = [sys.executable, "-c", _KILLED, str(tiny), str(folder), stage, str(saves)]
+        killed = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert not (folder / "summary.csv").exists()
+    seen = []
+    Experiment(load_config(tiny), folder, lambda name: lambda finished, total: seen.append((name, finished))).run()
+    assert next(finished for name, finished in seen if name == "plane convnet-bn-bezier") == 5
+    assert csv_bytes(folder) == csv_bytes(done)
+
+
+def test_pairs_share_a_minimum_and_replicates_are_summed_up(tiny, tmp_path):
+    text = TINY.replace("[planes]\npoints = 4\n", "")
+    text += "[[pairs]]\nname = 'same'\nsame_init = true\ncurves = []\n"
+    text += "[[pairs]]\nname = 'other'\nreplicates = 2\ncurves = []\n"
+    path = tmp_path / "pairs.toml"
+    path.write_text(text)
+    reports = set()
+    summary = Experiment(load_config(path), tmp_path / "run", lambda name: reports.add(name) or (lambda *_: None)).run()
+    assert summary["pair"].unique().tolist() == ["same", "other-1", "other-2"]
+    assert "minimum same-a" in reports and "minimum other-1-a" not in reports  # the same recipe and seeds
+    minima = read_table(tmp_path / "run" / "minima.csv").set_index("name")
+    assert minima.loc["same-a", "train_loss"] == minima.loc["other-1-a", "train_loss"]
+    assert minima.loc["same-b", "init_seed"] == minima.loc["same-a", "init_seed"]
+    table = read_table(tmp_path / "run" / "replicates.csv").query("quantity == 'barrier' and group == 'other'")
+    assert (table["pairs"] == 2).all() and table["std"].notna().all()
+
+
+def test_a_folder_of_another_experiment_is_refused(tiny, done, tmp_path):
+    before = sorted(path.name for path in done.iterdir())
+    with pytest.raises(PathfinderError, match="holds the experiment `tiny`, not `other`"):
+        Experiment(load_config(tiny, ["name=other"]), done)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(PathfinderError, match="holds other files, not `tiny`"):
+        Experiment(load_config(tiny), tmp_path)
+    assert sorted(path.name for path in done.iterdir()) == before
+
+
+def test_divergence_keeps_the_last_good_weights(tiny, tmp_path):
+    config = load_config(tiny, ["minimum.lr=1e12", "minimum.schedule=constant", "minimum.epochs=20"])
+    with pytest.raises(PathfinderError, match=r"convnet-bn-a: training diverged: the loss is .* at step \d+") as error:
+        Experiment(config, tmp_path / "run").run()
+    kept = tmp_path / "run" / "convnet-bn-a.last-good.safetensors"
+    assert str(kept) in str(error.value)
+    assert all(tensor.isfinite().all() for tensor in load_weights(kept).values())
+    assert not list((tmp_path / "run").rglob("*.csv"))
+
+
+def test_batchnorm_that_is_not_as_it_was_trained_is_said(tiny, tmp_path):
+    changes = ["data.crop=2", "minimum.epochs=6", "curve.epochs=1", "planes.points=2", "score.points=2"]
+    changes += ["score.examples=1437", "score.batch_norm_examples=1437"]
+    with pytest.warns(PathfinderWarning) as said:
+        Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    texts = {str(one.message) for one in said}
+    assert any("re-estimated from clean images, but training crops or flips" in text for text in texts)
+    measured = [text for text in texts if "with the statistics it was trained with" in text]
+    minima = read_table(tmp_path / "run" / "minima.csv").set_index("name")["train_loss"]
+    paths = read_table(tmp_path / "run" / "paths.csv").query("path == 'line'").set_index("t")["train_loss"]
+    for side, t in (("a", 0), ("b", 1)):
+        text = f"convnet-bn-{side} with re-estimated BatchNorm has train loss {paths[t]:.4g}, but "
+        far = abs(paths[t] - minima[f"convnet-bn-{side}"]) > 0.1
+        assert not far or any(one.startswith(f"{text}{minima[f'convnet-bn-{side}']:.4g} ") for one in measured)
+    assert measured
+    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored"]), tmp_path / "run").run()
