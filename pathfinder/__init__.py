@@ -1,33 +1,66 @@
-"""pathfinder: connects two trained networks by low-loss paths and shows the landscape between them."""
+"""pathfinder: find low-loss paths between trained networks, and see the landscape between them."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathfinder.data import Split as Split
+    from pathfinder.data import Stream as Stream
+    from pathfinder.data import load_data as load_data
+    from pathfinder.errors import PathfinderError as PathfinderError
+    from pathfinder.geometry import Bezier as Bezier
+    from pathfinder.geometry import Curve as Curve
+    from pathfinder.geometry import Geometry as Geometry
+    from pathfinder.geometry import Line as Line
+    from pathfinder.geometry import Plane as Plane
+    from pathfinder.geometry import PolyChain as PolyChain
+    from pathfinder.geometry import Ray as Ray
+    from pathfinder.landscape import Hessian as Hessian
+    from pathfinder.landscape import hessian_extremes as hessian_extremes
+    from pathfinder.landscape import principal_directions as principal_directions
+    from pathfinder.landscape import random_directions as random_directions
+    from pathfinder.models import build_model as build_model
+    from pathfinder.scoring import Evaluator as Evaluator
+    from pathfinder.scoring import Scores as Scores
+    from pathfinder.symmetry import Structure as Structure
+    from pathfinder.symmetry import match_activations as match_activations
+    from pathfinder.symmetry import match_weights as match_weights
+    from pathfinder.tables import summarize as summarize
+    from pathfinder.training import fit_curve as fit_curve
+    from pathfinder.training import fit_minimum as fit_minimum
+    from pathfinder.weights import WeightSpace as WeightSpace
 
 _HOMES = {
-    "WeightSpace": "weights.space",
-    "Line": "geometry.curves",
-    "PolyChain": "geometry.curves",
-    "Bezier": "geometry.curves",
-    "Plane": "geometry.planes",
-    "Ray": "geometry.planes",
-    "Hessian": "landscape.hessian",
-    "hessian_extremes": "landscape.hessian",
-    "random_directions": "landscape.directions",
-    "principal_directions": "landscape.directions",
-    "match_weights": "symmetry.matching",
-    "match_activations": "symmetry.matching",
-    "Structure": "symmetry.structure",
-    "Curve": "geometry.curves",
-    "Geometry": "geometry.base",
-    "Evaluator": "scoring.evaluator",
-    "Scores": "scoring.scores",
-    "fit_minimum": "training.fit",
-    "fit_curve": "training.fit",
-    "build_model": "models.build",
-    "Split": "data.split",
-    "Stream": "data.stream",
-    "load_data": "data.load",
-    "summarize": "tables.summary",
+    # weights and paths
+    "WeightSpace": "weights",
+    "Bezier": "geometry",
+    "Curve": "geometry",
+    "Geometry": "geometry",
+    "Line": "geometry",
+    "Plane": "geometry",
+    "PolyChain": "geometry",
+    "Ray": "geometry",
+    # data and networks
+    "Split": "data",
+    "Stream": "data",
+    "load_data": "data",
+    "build_model": "models",
+    # training and scoring
+    "fit_curve": "training",
+    "fit_minimum": "training",
+    "Evaluator": "scoring",
+    "Scores": "scoring",
+    "summarize": "tables",
+    # alignment
+    "Structure": "symmetry",
+    "match_activations": "symmetry",
+    "match_weights": "symmetry",
+    # landscapes
+    "Hessian": "landscape",
+    "hessian_extremes": "landscape",
+    "principal_directions": "landscape",
+    "random_directions": "landscape",
+    # errors
     "PathfinderError": "errors",
 }
 

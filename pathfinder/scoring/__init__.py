@@ -1,1 +1,7 @@
 """Loss and error at any point of a weight space."""
+
+from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.losses import classification_error, cross_entropy
+from pathfinder.scoring.scores import Scores
+
+__all__ = ["Evaluator", "Scores", "classification_error", "cross_entropy"]
