@@ -22,7 +22,7 @@ from pathfinder.experiment.config import Config
 from pathfinder.experiment.config_file import load_config, setting
 from pathfinder.experiment.folder import RunFolder
 from pathfinder.experiment.model_spec import data_in, network_in
-from pathfinder.storage import Stage, load_weights
+from pathfinder.storage import StageFile, load_weights
 from pathfinder.tables.csv_files import read_table
 
 MLP = {"name": "mlp", "arguments": {"widths": [4], "num_classes": 10, "input_shape": [1, 8, 8]}}
@@ -62,13 +62,13 @@ STATE = {"rows": [{"x": 0.5}], "losses": [{("loss", "train"): torch.ones(3)}], "
 
 def stage() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        Stage(Path(folder) / "x.pt", "key").save(STATE)
+        StageFile(Path(folder) / "x.pt", "key").save(STATE)
         return (Path(folder) / "x.pt").read_bytes()
 
 
 def resumed(path: Path) -> None:
     """What is kept counts as none, or is as it was saved."""
-    found = Stage(path, "key").load()
+    found = StageFile(path, "key").load()
     assert found is None or repr(found) == repr(STATE)
 
 

@@ -15,7 +15,7 @@ from pathfinder import Bezier, Evaluator, Line, Plane, Split, WeightSpace, build
 from pathfinder.compute import reproducible
 from pathfinder.data.stream import Stream
 from pathfinder.landscape.hessian import Hessian
-from pathfinder.storage import Stage, load_tensors
+from pathfinder.storage import StageFile, load_tensors
 from pathfinder.symmetry.matching import match_activations, match_weights
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import Structure
@@ -99,7 +99,7 @@ def test_two_fits_give_the_same_bytes_and_an_interrupted_one_goes_on(device, pre
     first, second, third = build(0), build(0), build(9)
     wanted = fit(first)
     assert fit(second).equals(wanted)
-    stage = Stage(tmp_path / "fit.pt", "key", every=0.0)
+    stage = StageFile(tmp_path / "fit.pt", "key", every=0.0)
     with pytest.raises(Killed):
         fit(build(0), progress=kill, stage=stage)
     assert fit(third, stage=stage).equals(wanted)

@@ -14,7 +14,7 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, listed
 from pathfinder.experiment.provenance import provenance
 from pathfinder.progress import Progress, Report, defer_interrupts, quiet
-from pathfinder.storage import Stage, is_scratch, locked, write_json
+from pathfinder.storage import StageFile, is_scratch, locked, write_json
 
 _WORK, _LOCK = ".work", ".lock"
 
@@ -63,7 +63,7 @@ class RunFolder:
             )
 
     @contextmanager
-    def stage(self, name: str, key: str, lasting: bool = False) -> Iterator[tuple[Stage, Progress]]:
+    def stage(self, name: str, key: str, lasting: bool = False) -> Iterator[tuple[StageFile, Progress]]:
         """A piece of work that is kept as it is done, with its progress; its seconds and maker go into the record.
 
         Args:
@@ -71,7 +71,7 @@ class RunFolder:
             key: what it depends on.
             lasting: whether it is used whatever made it, once it is finished, as a training is.
         """
-        stage = Stage(self.path / _WORK / f"{name.replace(' ', '-')}.pt", key, lasting=lasting)
+        stage = StageFile(self.path / _WORK / f"{name.replace(' ', '-')}.pt", key, lasting=lasting)
         before = self._seconds.get(name, 0.0) if stage.load() else 0.0
         began = time.monotonic()
         with defer_interrupts():

@@ -11,6 +11,7 @@ from torch import Tensor
 from pathfinder.geometry.base import Geometry
 from pathfinder.landscape.hessian import Extremes, Hessian, NotFiniteError, Trace, check_lanczos, check_samples
 from pathfinder.progress import Progress, silent
+from pathfinder.storage.stage import NoStage, Stage, map_points
 from pathfinder.weights.space import WeightSpace
 
 
@@ -26,7 +27,7 @@ def curvature_table(
     samples: int = 0,
     seed: int = 0,
     progress: Progress = silent,
-    stage: Any = None,
+    stage: Stage | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Both ends of the spectrum, and the trace, at points of a path or a surface.
@@ -55,11 +56,9 @@ def curvature_table(
     check_lanczos(tolerance, most)
     if samples:
         check_samples(samples)
-    kept = stage.load() if stage else None
-    rows: list[dict[str, Any]] = list(kept["rows"]) if kept else []
-    progress(len(rows), len(t))
-    for point in t[len(rows) :]:
-        theta = geometry(point[None])[0].detach()
+
+    def row(points: Tensor) -> list[dict[str, Any]]:
+        theta = geometry(points)[0].detach()
         own = None if statistics is None else statistics(theta)
         hessian = Hessian(space, theta, data, statistics=own, **settings)
         try:
@@ -68,15 +67,13 @@ def curvature_table(
         except NotFiniteError:
             if len(t) == 1:
                 raise
-            found, trace = Extremes.unknown(hessian.products), Trace(math.nan, math.nan, samples)
-        row = {"lambda_min": found.lowest, "lambda_max": found.highest, "ratio": found.ratio}
-        row |= {"residual_min": found.residual_lowest, "residual_max": found.residual_highest}
-        row |= {"products": found.products, "converged": found.converged}
-        if samples:
-            row |= {"trace": trace.value, "trace_se": trace.standard_error}
-        rows.append(row)
-        progress(len(rows), len(t))
-        if stage and (stage.due() or len(rows) == len(t)):
-            stage.save({"rows": rows})
+            found = Extremes.unknown(hessian.products)
+            trace = Trace(math.nan, math.nan, samples) if samples else None
+        values = {"lambda_min": found.lowest, "lambda_max": found.highest, "ratio": found.ratio}
+        values |= {"residual_min": found.residual_lowest, "residual_max": found.residual_highest}
+        values |= {"products": found.products, "converged": found.converged}
+        return [values if trace is None else {**values, "trace": trace.value, "trace_se": trace.standard_error}]
+
+    rows = map_points(row, t, progress=progress, stage=stage or NoStage())
     coordinates = pd.DataFrame(t.view(len(t), -1).numpy(), columns=list(geometry.axes))
     return pd.concat([coordinates, pd.DataFrame(rows)], axis=1)

@@ -4,7 +4,7 @@ A point stands alone: its score is the same bit for bit in any order, chunk or c
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
 from numbers import Integral
@@ -26,6 +26,7 @@ from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import came, of_kind, whole
+from pathfinder.storage.stage import NoStage, Stage, map_points
 from pathfinder.symmetry.repair import Correction, Moments, Repair, mixed
 from pathfinder.weights.space import Fixed, WeightSpace, several_statistics, statistics_of
 
@@ -136,7 +137,7 @@ class Evaluator:
         points: int | Float[Tensor, "points *coordinates"],
         *,
         progress: Progress = silent,
-        stage: Any = None,
+        stage: Stage | None = None,
     ) -> Scores:
         """Score a geometry at a number of evenly spaced points, or at coordinates (points,) or (points, 2).
 
@@ -160,23 +161,18 @@ class Evaluator:
         keep = isinstance(geometry, Curve)
         here = placed(geometry, self.device)
         ends = self._end_moments(here)
-        kept = stage.load() if stage else None
-        rows: list[dict[str, float]] = list(kept["rows"]) if kept else []
-        losses: list[dict[tuple[str, str], Tensor]] = list(kept["losses"]) if kept else []
-        progress(len(rows), len(t))
-        while len(rows) < len(t):
-            for values in self._values(here, t[len(rows) : len(rows) + self.chunk], ends):
-                rows.append(self._row(values))
-                if keep:
-                    losses.append({key: torch.from_numpy(value) for key, value in values.items()})
-            progress(len(rows), len(t))
-            if stage and (stage.due() or len(rows) == len(t)):
-                stage.save({"rows": rows, "losses": losses})
-        table = pd.concat([self._coordinates(geometry, t), pd.DataFrame(rows)], axis=1)
+
+        def work(few: Tensor) -> Iterator[tuple[dict[str, float], dict[tuple[str, str], Tensor]]]:
+            for values in self._values(here, few, ends):
+                losses = {key: torch.from_numpy(value) for key, value in values.items()} if keep else {}
+                yield self._row(values), losses
+
+        scored = map_points(work, t, chunk=self.chunk, progress=progress, stage=stage or NoStage())
+        table = pd.concat([self._coordinates(geometry, t), pd.DataFrame([row for row, _ in scored])], axis=1)
         table = table.assign(**self.counts())
         if not keep:
             return Scores(table)
-        stacked = {key: np.stack([point[key].numpy() for point in losses]) for key in losses[0]}
+        stacked = {key: np.stack([losses[key].numpy() for _, losses in scored]) for key in scored[0][1]}
         return Scores(table, stacked, geometry.length(), geometry.chord())
 
     def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:

@@ -14,11 +14,13 @@ from pathfinder.storage.files import (
     write_text,
 )
 from pathfinder.storage.locks import locked
-from pathfinder.storage.stage import Stage
+from pathfinder.storage.stage import NoStage, Stage, StageFile
 from pathfinder.storage.tensors import load_header, load_tensors, save_tensors
 
 __all__ = [
+    "NoStage",
     "Stage",
+    "StageFile",
     "can_be_written",
     "check_unpacked",
     "digest",

@@ -9,13 +9,14 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 _NO_CODE = ("torchvision:", "npz:", "folder:")  # prefixes of names that are no import paths
 
@@ -23,6 +24,40 @@ _NO_CODE = ("torchvision:", "npz:", "folder:")  # prefixes of names that are no 
 def key_of(*parts: Any) -> str:
     """A short name for what a piece of work depends on: equal parts, equal key."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def digest_of(value: Any) -> str:
+    """A digest of contents: nested dicts and lists of tensors, numbers and strings."""
+    total = hashlib.sha256()
+
+    def add(part: Any) -> None:
+        if isinstance(part, Tensor):
+            total.update(f"{part.dtype} {tuple(part.shape)} {part.requires_grad}".encode())
+            for piece in _bytes_of(part.detach().cpu()):
+                total.update(piece)
+        elif isinstance(part, Mapping):
+            total.update(f"dict {len(part)}".encode())
+            for key, inner in part.items():
+                total.update(f"{type(key).__name__} {key!r}".encode())
+                add(inner)
+        elif isinstance(part, list | tuple):
+            total.update(f"{type(part).__name__} {len(part)}".encode())
+            for inner in part:
+                add(inner)
+        else:
+            total.update(f"{type(part).__name__} {part!r}".encode())
+
+    add(value)
+    return total.hexdigest()
+
+
+def _bytes_of(tensor: Tensor) -> Iterator[memoryview]:
+    """The bytes of a tensor on the CPU; of one that repeats its memory, how it does so and the memory once."""
+    storage = tensor.untyped_storage()
+    if tensor.nbytes > storage.nbytes():  # a copy could be any number of times larger than the file it came from
+        yield memoryview(f"{tensor.stride()} {tensor.storage_offset()}".encode())
+        tensor = torch.empty(0, dtype=torch.uint8).set_(storage)
+    yield memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
 
 
 def maker() -> dict[str, Any]:

@@ -1,33 +1,63 @@
-"""Stages: pieces of work that are kept as they are done, and resumed."""
+"""Stages: pieces of work whose state is saved while they are done, so that a killed command can resume."""
 
-import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from pathfinder.progress import check_interrupt, interrupt_requested
+from pathfinder.progress import Progress, check_interrupt, interrupt_requested
 from pathfinder.storage.checkpoints import load_torch
 from pathfinder.storage.files import write
-from pathfinder.storage.keys import maker
+from pathfinder.storage.keys import digest_of, maker
 
 _CHEAP = 0.08  # seconds; a save that takes longer is made less often in proportion
 
+Point = TypeVar("Point")
 
-class Stage:
-    """A resumable piece of work: one file that holds what is done so far, trusted only under the same key.
 
-    A file that is damaged or odd counts as none. So does one that other code, another torch or another number of
-    threads made, unless it is a finished training.
+@runtime_checkable
+class Stage(Protocol):
+    """Where a piece of work saves its state and finds it again."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last, or None."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Save a state: nested dicts and lists of tensors, numbers and strings."""
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+
+
+class NoStage:
+    """The stage of work that is not saved."""
+
+    def load(self) -> dict[str, Any] | None:
+        """None: nothing was saved."""
+        return None
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def due(self) -> bool:
+        """False: nothing needs to be saved."""
+        return False
+
+
+class StageFile:
+    """A stage that saves to one file, which is used again only under the same key.
+
+    A damaged file is ignored. So is one made by other code, another torch or another number of threads, unless it is
+    a finished training.
 
     Args:
         path: the file.
-        key: what the work depends on; a file written under another key is not used.
-        every: seconds between two saves, so that a kill loses little work; more where saving itself takes long.
-        lasting: whether the work, once its state says `finished`, is used whatever made it.
+        key: what the work depends on; a file written under another key is ignored.
+        every: seconds between two saves; more where saving itself takes long.
+        lasting: whether a state that says `finished` is used whatever made it.
 
     Attributes:
         maker: what made the state that was loaded or saved last, as `keys.maker` says it.
@@ -44,7 +74,7 @@ class Stage:
         return self.maker != self._own
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last under this key, or nothing."""
+        """The state saved last under this key, or None."""
         content = self._read()
         if content is None:
             return None
@@ -54,9 +84,9 @@ class Stage:
         return content["state"]
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Keep `state`: nested dicts and lists of tensors, numbers and strings. An interrupt that waits ends here."""
+        """Save a state: nested dicts and lists of tensors, numbers and strings; a waiting interrupt is raised here."""
         began = time.monotonic()
-        content = {"key": self.key, "maker": self._own, "state": dict(state), "checksum": _checksum(state)}
+        content = {"key": self.key, "maker": self._own, "state": dict(state), "digest": digest_of(state)}
         write(self.path, lambda scratch: _save_torch(content, scratch))
         self.maker = self._own
         self._saved = time.monotonic()
@@ -71,7 +101,7 @@ class Stage:
         """The content of the file, if it is whole and was written under this key."""
         try:
             content = load_torch(self.path) if self.path.is_file() else None
-            whole = content is not None and content["checksum"] == _checksum(content["state"])
+            whole = content is not None and content["digest"] == digest_of(content["state"])
             return content if whole and content["key"] == self.key and content["maker"].keys() else None
         except Exception:  # torch's reader raises all kinds of errors on a damaged file
             return None
@@ -82,25 +112,24 @@ def _save_torch(content: object, path: Path) -> None:
         torch.save(content, file)
 
 
-def _checksum(state: Any) -> str:
-    """A digest of everything in nested dicts and lists of tensors, numbers and strings."""
-    total = hashlib.sha256()
+def map_points(
+    work: Callable[[Tensor], Iterable[Point]], t: Tensor, *, chunk: int = 1, progress: Progress, stage: Stage
+) -> list[Point]:
+    """Apply `work` to all points, in order, and skip those that the stage holds already.
 
-    def add(value: Any) -> None:
-        if isinstance(value, Tensor):
-            total.update(f"{value.dtype} {tuple(value.shape)} {value.requires_grad}".encode())
-            total.update(memoryview(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
-        elif isinstance(value, Mapping):
-            total.update(f"dict {len(value)}".encode())
-            for key, part in value.items():
-                total.update(f"{type(key).__name__} {key!r}".encode())
-                add(part)
-        elif isinstance(value, list | tuple):
-            total.update(f"{type(value).__name__} {len(value)}".encode())
-            for part in value:
-                add(part)
-        else:
-            total.update(f"{type(value).__name__} {value!r}".encode())
-
-    add(state)
-    return total.hexdigest()
+    Args:
+        work: gives one result for each of a few points; a result is made of tensors, numbers and strings.
+        t: the points, (points, ...).
+        chunk: points given to `work` at a time.
+        progress: called as progress(done, total).
+        stage: saves the results so far, whenever it is due and at the end.
+    """
+    saved = stage.load()
+    done: list[Point] = list(saved["points"]) if saved else []
+    progress(len(done), len(t))
+    while len(done) < len(t):
+        done += work(t[len(done) : len(done) + chunk])
+        progress(len(done), len(t))
+        if stage.due() or len(done) == len(t):
+            stage.save({"points": done})
+    return done

@@ -20,6 +20,7 @@ from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
 from pathfinder.settings import called, of_kind
+from pathfinder.storage.stage import NoStage, Stage
 from pathfinder.training.loop import Checkpoint, Descent, Monitor
 from pathfinder.training.recipe import CurveRecipe, Recipe
 from pathfinder.weights.space import WeightSpace
@@ -36,7 +37,7 @@ def fit_minimum(
     device: str = "cpu",
     precision: str = "fp32",
     progress: Progress = silent,
-    stage: Any = None,
+    stage: Stage | None = None,
     **recipe: Any,
 ) -> pd.DataFrame:
     """Train a module on data: the only call that changes the user's module.
@@ -89,7 +90,7 @@ def fit_minimum(
                 list(functions), settings, settings.weight_decay,
             )  # fmt: skip
             with understood(source, parameters[0].dtype):
-                return descent.run(source.to(where), monitor, progress, stage, checkpoint)
+                return descent.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
     finally:
         for layer, flag in flags:
             layer.training = flag
@@ -105,7 +106,7 @@ def fit_curve(
     device: str = "cpu",
     precision: str = "fp32",
     progress: Progress = silent,
-    stage: Any = None,
+    stage: Stage | None = None,
     **recipe: Any,
 ) -> pd.DataFrame:
     """Move the free anchors of a curve so that the loss along it falls (Garipov et al. 2018, equation 2).
@@ -163,7 +164,7 @@ def fit_curve(
 
     with lent(curve, where), space.training(), understood(source, space.dtype):
         descent = Descent(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
-        return descent.run(source.to(where), monitor, progress, stage)
+        return descent.run(source.to(where), monitor, progress, stage or NoStage())
 
 
 def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:

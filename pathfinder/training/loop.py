@@ -17,6 +17,7 @@ from pathfinder.data.sources import Source
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.progress import Progress
+from pathfinder.storage.stage import Stage
 from pathfinder.training.recipe import Recipe
 
 Monitor = Callable[[], Mapping[str, float]]
@@ -76,7 +77,7 @@ class Descent:
         source: Source,
         monitor: Monitor | None,
         progress: Progress,
-        stage: Any,
+        stage: Stage,
         checkpoint: Checkpoint | None = None,
     ) -> pd.DataFrame:
         """All epochs, from where the stage left off; no gradient is left behind."""
@@ -86,10 +87,10 @@ class Descent:
             self.optimizer.zero_grad()
 
     def _run(
-        self, source: Source, monitor: Monitor | None, progress: Progress, stage: Any, checkpoint: Checkpoint | None
+        self, source: Source, monitor: Monitor | None, progress: Progress, stage: Stage, checkpoint: Checkpoint | None
     ) -> pd.DataFrame:
         steps, epochs = source.steps(self.recipe.batch_size), self.recipe.epochs
-        if stage and (state := stage.load()):
+        if state := stage.load():
             self._resume(state)
         progress(self.done, steps * epochs)
         if checkpoint and self.done == 0:
@@ -103,11 +104,12 @@ class Descent:
                 self.sums.zero_()
                 if checkpoint:
                     checkpoint(epoch + 1)
-        if stage:
-            stage.save(self._state())
+        stage.save(self._state())
         return pd.DataFrame(self.history)
 
-    def _steps(self, source: Source, epoch: int, steps: int, stage: Any, draw: Callable[[int], None]) -> Iterator[None]:
+    def _steps(
+        self, source: Source, epoch: int, steps: int, stage: Stage, draw: Callable[[int], None]
+    ) -> Iterator[None]:
         rng = np.random.default_rng([self.recipe.seed, epoch])
         seeds = rng.integers(2**62, size=steps)
         times = rng.beta(2, 2, steps) if getattr(self.recipe, "t", "") == "beta" else rng.random(steps)
@@ -115,7 +117,7 @@ class Descent:
         first = self.done - epoch * steps
         draw(int(seeds[0]))  # what a shuffling loader draws
         for k, (x, y) in enumerate(source.epoch(self.recipe.batch_size, rng, first), start=first):
-            if stage and stage.due():
+            if stage.due():
                 self._look(whole=True)
                 stage.save(self._state())
             for group in self.optimizer.param_groups:

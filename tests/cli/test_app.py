@@ -308,13 +308,13 @@ def test_data_arguments_and_trajectories_of_a_training(command, tmp_path):
 def test_a_killed_training_goes_on_bit_for_bit(at, tmp_path):
     script = (
         "import os, signal, sys, pathfinder.storage as storage\n"
-        "original, count = storage.Stage.save, 0\n"
+        "original, count = storage.StageFile.save, 0\n"
         "def save(self, state):\n"
         "    global count\n"
         "    original(self, state)\n"
         "    count += 1\n"
         f"    if count == {at}: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "storage.Stage.save, storage.Stage.due = save, lambda self: True\n"
+        "storage.StageFile.save, storage.StageFile.due = save, lambda self: True\n"
         "from pathfinder.cli.app import main\n"
         "main()\n"
     )

@@ -10,7 +10,7 @@ import torch
 from helpers import TINY
 
 from pathfinder import progress as interrupt
-from pathfinder.storage import Stage, load_weights
+from pathfinder.storage import StageFile, load_weights
 
 LINE = "Interrupted; rerun the same command to resume."
 TRAIN = ["train", "mlp", "--data", "digits", "--model-arg", "widths=[8]", "--set", "epochs=3", "-o"]
@@ -18,7 +18,7 @@ AT_A_STEP = """
 import os, signal, sys, pathfinder.storage as storage
 from pathfinder.__main__ import main
 number, stage, calls = int(sys.argv.pop(1)), sys.argv.pop(1), int(sys.argv.pop(1))
-original, count = storage.Stage.due, 0
+original, count = storage.StageFile.due, 0
 def due(self):
     global count
     count += stage in self.path.name
@@ -26,7 +26,7 @@ def due(self):
         os.kill(os.getpid(), number)
         count += 1
     return original(self)
-storage.Stage.due = due
+storage.StageFile.due = due
 main()
 """
 
@@ -86,7 +86,7 @@ def test_a_signal_during_the_start_is_one_line_too(after, tmp_path):
 
 
 def test_a_signal_waits_while_a_piece_of_work_is_done_and_a_second_does_not(tmp_path):
-    stage = Stage(tmp_path / "s.pt", "key")
+    stage = StageFile(tmp_path / "s.pt", "key")
     with pytest.raises(SystemExit) as stop, interrupt.handle_signals(), interrupt.defer_interrupts():
         signal.raise_signal(signal.SIGTERM)
         assert stage.due() and not stage.path.exists()

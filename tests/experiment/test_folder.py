@@ -11,7 +11,7 @@ import torch
 from pathfinder import PathfinderError
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.folder import RunFolder
-from pathfinder.storage import Stage, locked, write, write_text
+from pathfinder.storage import StageFile, locked, write, write_text
 
 
 def tree(folder):
@@ -137,7 +137,7 @@ def test_work_of_another_maker_is_used_if_it_is_a_finished_training(run, monkeyp
 
 
 def test_every_flipped_byte_of_kept_work_is_noticed(tmp_path):
-    stage = Stage(tmp_path / "s.pt", "key")
+    stage = StageFile(tmp_path / "s.pt", "key")
     state = {"rows": [{"x": 1.5, 3: None}], "losses": [{("loss", "train"): torch.arange(5.0)}], "done": 7}
     stage.save(state)
     content, wrong = (tmp_path / "s.pt").read_bytes(), 0
@@ -149,13 +149,13 @@ def test_every_flipped_byte_of_kept_work_is_noticed(tmp_path):
 
 
 def odd(key):
-    return [torch.zeros(2), [1], {"key": key}, {"key": key, "state": 3, "checksum": ""}, {"key": key, "state": {}}]
+    return [torch.zeros(2), [1], {"key": key}, {"key": key, "state": 3, "digest": ""}, {"key": key, "state": {}}]
 
 
 @pytest.mark.parametrize("which", range(5))
 def test_kept_work_of_another_shape_counts_as_none(which, tmp_path):
     torch.save(odd("key")[which], tmp_path / "s.pt")
-    assert Stage(tmp_path / "s.pt", "key").load() is None
+    assert StageFile(tmp_path / "s.pt", "key").load() is None
 
 
 def test_files_are_made_with_the_users_umask_and_a_full_disk_is_named(tmp_path):

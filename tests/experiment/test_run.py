@@ -330,7 +330,7 @@ from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
 
 stage_name, saves = sys.argv[3], int(sys.argv[4])
-original, count = storage.Stage.save, 0
+original, count = storage.StageFile.save, 0
 
 def save(self, state):
     global count
@@ -339,8 +339,8 @@ def save(self, state):
     if count == saves:
         os.kill(os.getpid(), signal.SIGKILL)
 
-storage.Stage.save = save
-storage.Stage.due = lambda self: True
+storage.StageFile.save = save
+storage.StageFile.due = lambda self: True
 Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run()
 """
 

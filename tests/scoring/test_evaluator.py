@@ -22,7 +22,7 @@ from pathfinder import (
     build_model,
 )
 from pathfinder.data import augment
-from pathfinder.storage import Stage
+from pathfinder.storage import StageFile
 
 networks = pytest.mark.parametrize("name", NETWORKS)
 DATA = {"train": data(50), "test": data(23, seed=1)}
@@ -248,14 +248,14 @@ def test_interrupted_scores_go_on(tmp_path):
         if done == 4:
             raise Killed
 
-    stage = Stage(tmp_path / "work.pt", "key", every=0.0)
+    stage = StageFile(tmp_path / "work.pt", "key", every=0.0)
     with pytest.raises(Killed):
         evaluator.score(line, 9, progress=kill, stage=stage)
     seen = []
     again = evaluator.score(line, 9, progress=lambda done, total: seen.append(done), stage=stage)
     assert seen[0] == 3 and again.table.equals(evaluator.score(line, 9).table)
     assert np.array_equal(again.losses["train"], evaluator.score(line, 9).losses["train"])
-    other = Stage(tmp_path / "work.pt", "another key")
+    other = StageFile(tmp_path / "work.pt", "another key")
     assert other.load() is None
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pathfinder import PathfinderError
-from pathfinder.storage import Stage, load_tensors, load_weights, save_tensors, write, write_text
+from pathfinder.storage import StageFile, load_tensors, load_weights, save_tensors, write, write_text
 
 STATE = {"layer.weight": torch.randn(3, 2), "layer.bias": torch.randn(3)}
 
@@ -83,14 +83,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
 
 
 def test_a_stage_is_trusted_under_its_own_key_only(tmp_path):
-    stage = Stage(tmp_path / "s.pt", "key")
+    stage = StageFile(tmp_path / "s.pt", "key")
     assert stage.load() is None and not stage.due()
     stage.save({"rows": [{"x": 1.5}], "tensor": torch.ones(2)})
     assert stage.load()["rows"] == [{"x": 1.5}]
-    assert Stage(tmp_path / "s.pt", "other").load() is None
+    assert StageFile(tmp_path / "s.pt", "other").load() is None
     (tmp_path / "s.pt").write_bytes(b"damaged")
     assert stage.load() is None
-    assert Stage(tmp_path / "s.pt", "key", every=0.0).due()
+    assert StageFile(tmp_path / "s.pt", "key", every=0.0).due()
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

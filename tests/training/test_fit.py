@@ -20,7 +20,7 @@ from pathfinder import (
     fit_curve,
     fit_minimum,
 )
-from pathfinder.storage import Stage
+from pathfinder.storage import StageFile
 from pathfinder.training.loop import DivergedError
 from pathfinder.training.recipe import Recipe
 
@@ -226,7 +226,7 @@ def test_an_interrupted_fit_goes_on_bit_for_bit(at, optimizer, tmp_path):
 
     straight = build(0)
     wanted = fit(straight)
-    stage = Stage(tmp_path / "fit.pt", "key", every=0.0)
+    stage = StageFile(tmp_path / "fit.pt", "key", every=0.0)
     with pytest.raises(Killed):
         fit(build(0), kill, stage)
     resumed, seen = build(9), []
@@ -293,7 +293,7 @@ def test_checkpoints_are_offered_from_the_start_to_the_end_and_again_after_a_kil
         if epoch == 2 and again.count(2) == 1:
             raise Killed
 
-    again, stage = [], Stage(tmp_path / "fit.pt", "key", every=0.0)
+    again, stage = [], StageFile(tmp_path / "fit.pt", "key", every=0.0)
     with pytest.raises(Killed):
         fit_minimum(network("mlp"), (X, Y), epochs=3, checkpoint=kill, stage=stage)
     fit_minimum(network("mlp"), (X, Y), epochs=3, checkpoint=kill, stage=stage)

@@ -13,7 +13,7 @@ from pathfinder.experiment.probe import probe
 from pathfinder.models.settings import Model
 from pathfinder.progress import Report, defer_interrupts
 from pathfinder.scoring.evaluator import Evaluator, means
-from pathfinder.storage import Stage, locked, remove_scratch
+from pathfinder.storage import StageFile, locked, remove_scratch
 from pathfinder.storage.keys import code_of, key_of
 from pathfinder.training.fit import fit_minimum
 from pathfinder.training.loop import last_good
@@ -68,7 +68,7 @@ def train(
     made_of = (network.metadata(), network.identity, fingerprints(splits), code_of(data.name), settings.model_dump())
     key = key_of(*made_of, device, precision, checkpoint_every)
     may_replace(out, {"key": key}, force)
-    stage = Stage(out.with_name(f".{out.name}.partial"), key)
+    stage = StageFile(out.with_name(f".{out.name}.partial"), key)
 
     def scores(by: Evaluator) -> dict[str, float]:
         return means(by.at(space.vector(module), space.statistics(module)))
