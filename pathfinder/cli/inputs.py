@@ -1,0 +1,136 @@
+"""What the commands are given: files of weights or of a curve, with the network and the data they belong to."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pathfinder.cli.options import Origin
+from pathfinder.data.sources import Source
+from pathfinder.errors import PathfinderError
+from pathfinder.experiment.curve_files import load_curve_state
+from pathfinder.experiment.model_spec import Network, data_of, network_of
+from pathfinder.experiment.probe import probe
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Curve, Line, PolyChain
+from pathfinder.models.settings import Model
+from pathfinder.settings import LONGEST
+from pathfinder.storage import digest, load_weights
+from pathfinder.storage.keys import code_of
+from pathfinder.training.settings import Minimum
+from pathfinder.weights.space import WeightSpace
+from pathfinder.weights.tensors import load_state
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files, with the network and the data they belong to.
+
+    Attributes:
+        files: the files.
+        digests: of what they hold.
+        data: the splits.
+        network: the network.
+        space: its weight space, with the weights of the first file (for a curve, of its start).
+        dataset: the name of the data.
+    """
+
+    files: list[Path]
+    digests: list[str]
+    data: dict[str, Source]
+    network: Network
+    space: WeightSpace
+    dataset: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The code and the files that scores depend on."""
+        return {"network": self.network.identity, "data": code_of(self.dataset), "files": self.digests}
+
+    @property
+    def name(self) -> str:
+        """What tables call them if the user gives no name: the names of the first and the last file."""
+        return name_files(self.files)
+
+
+@dataclass(frozen=True)
+class Minima(Inputs):
+    """The weights of one minimum or more.
+
+    Attributes:
+        thetas: the weights of each.
+        statistics: the running statistics of BatchNorm of the first and the last.
+    """
+
+    thetas: list[Float[Tensor, " weights"]]
+    statistics: list[Float[Tensor, " statistics"]]
+
+    @property
+    def path(self) -> Curve:
+        """The line between two, or the chain through more."""
+        first, *between, last = self.thetas
+        return PolyChain(first, last, bends=torch.stack(between)) if between else Line(first, last)
+
+
+@dataclass(frozen=True)
+class CurveInput(Inputs):
+    """A curve.
+
+    Attributes:
+        path: the curve.
+    """
+
+    path: Curve
+    statistics: None = None
+
+
+def name_files(files: Sequence[Path]) -> str:
+    """A name for tables: those of the first and the last file, in letters that file names may have."""
+    stems = dict.fromkeys([files[0].stem, files[-1].stem])
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(stems)).lstrip("._+-")[:LONGEST] or "pair"
+
+
+def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
+    """Read the weights of minima of one network.
+
+    Raises:
+        PathfinderError: if a file cannot be read, nothing says which network or data it belongs to, or they differ.
+    """
+    common, module = _open(files, origin)
+    states = [load_weights(file) for file in files]
+    load_state(module, states[0])
+    space = WeightSpace(module)
+    statistics = [space.statistics(states[0]), space.statistics(states[-1])]
+    return Minima(**common, space=space, thetas=[space.vector(state) for state in states], statistics=statistics)
+
+
+def open_curve(file: Path, origin: Origin) -> CurveInput:
+    """Read a curve.
+
+    Raises:
+        PathfinderError: if the file holds none, or nothing says which network or data it belongs to.
+    """
+    common, module = _open([file], origin)
+    curve = Geometry.load(file)
+    if not isinstance(curve, Curve):
+        raise PathfinderError(f"{file} holds a {curve.kind()}, not a curve; give a file from the `curves` folder.")
+    load_curve_state(module, curve, file)
+    return CurveInput(**common, space=WeightSpace(module), path=curve)
+
+
+def _open(files: Sequence[Path], origin: Origin) -> tuple[dict[str, Any], nn.Module]:
+    """What minima and curves have in common, and the module without their weights."""
+    data = data_of(origin.data, origin.data_settings, files[0])
+    splits = data.load()
+    named = Model.parse({"name": origin.model, **origin.model_settings}) if origin.model else None
+    network = network_of(Minimum(checkpoint=str(files[0]), model=named), data, splits["train"])
+    module = network.build(seed=0)
+    probe(module, splits, network.name)
+    digests = [digest(file) for file in files]
+    common = {"files": list(files), "digests": digests, "data": splits, "network": network, "dataset": data.name}
+    return common, module
