@@ -61,7 +61,7 @@ class Scored:
     """How anything is scored."""
 
     batch_norm: Annotated[
-        str, typer.Option(help="Running statistics: reestimate, augmented, stored or interpolate.")
+        str, typer.Option(help="Running statistics: reestimate, training, stored or interpolate.")
     ] = "reestimate"
     batch_norm_examples: Annotated[
         int | None, typer.Option(help="Examples that re-estimate BatchNorm; all if not given.")

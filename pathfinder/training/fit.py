@@ -18,7 +18,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
 from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
+from pathfinder.scoring.losses import PerExample, cross_entropy, functions_by_name, per_example
 from pathfinder.settings import called, of_kind
 from pathfinder.storage.stage import NoStage, Stage
 from pathfinder.training.loop import Checkpoint, Descent, Monitor
@@ -176,8 +176,7 @@ def _functions(
     loss: PerExample | None, source: Source, recipe: Recipe
 ) -> tuple[dict[str, PerExample], PerExample | None]:
     """What the history shows; and what is stepped down, where that is not the loss itself."""
-    own = cross_entropy if loss is None else users(loss, "loss")
-    functions = {"loss": own, **default_metrics(loss, source.classes)}
+    functions = functions_by_name(loss, None, source.classes)
     if not recipe.label_smoothing:
         return functions, None
     if loss is not None:
