@@ -115,6 +115,9 @@ def connect(
 ) -> None:
     """Train curves between two minima, score them and the straight line, and compare."""
     from pathfinder.experiment.config import Config
+    from pathfinder.experiment.model_spec import data_of
+    from pathfinder.storage import read_checkpoint
+    from pathfinder.storage.keys import key_of
 
     scoring = asdict(scored)
     seed, device = scoring.pop("seed"), scoring.pop("device")
@@ -124,12 +127,15 @@ def connect(
             raise typer.BadParameter(f"--set {key} would change nothing here; use {option}.")
     asked = named.asked()
     network = None if asked.model is None else {"name": asked.model, **asked.model_arguments}
+    checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
+    ends_key = key_of(*(checkpoints[str(file)].digest for file in (a, b)))
+    data = data_of(asked.data, asked.data_arguments, checkpoints[str(a)])
     raw = {
-        "name": f"connect-{_ends_key(a, b)}",
+        "name": f"connect-{ends_key[:8]}",
         "seed": seed,
         "device": device,
         "precision": precision,
-        "data": _data_of(asked, a),
+        "data": data.model_dump(exclude_defaults=True),
         "model": network,
         "pairs": [{"name": "pair", "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
         "curve": shared,
@@ -138,7 +144,7 @@ def connect(
         "planes": {"points": grid_points} if planes else None,
         "align": {} if align else None,
     }
-    _run(Config.parse({key: value for key, value in raw.items() if value is not None}), out, fresh)
+    _run(Config.parse({key: value for key, value in raw.items() if value is not None}), out, fresh, checkpoints)
 
 
 @app.command()
@@ -364,28 +370,14 @@ def _shown(others: Callable[..., None]) -> Callable[..., None]:
     return show
 
 
-def _run(config: Any, folder: Path, fresh: bool) -> None:
+def _run(config: Any, folder: Path, fresh: bool, checkpoints: Any = None) -> None:
     from pathfinder.cli import commands
     from pathfinder.experiment.run import Experiment
 
     with _reporter() as report:
-        summary = Experiment(config, folder, report, fresh).run()
+        summary = Experiment(config, folder, report, fresh, checkpoints).run()
     commands.show(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
-
-
-def _ends_key(a: Path, b: Path) -> str:
-    """A short name for two files of weights, so that another pair is another experiment."""
-    from pathfinder.storage import digest
-    from pathfinder.storage.keys import key_of
-
-    return key_of(digest(a), digest(b))[:8]
-
-
-def _data_of(asked: Any, file: Path) -> dict[str, Any]:
-    from pathfinder.experiment.model_spec import data_of
-
-    return data_of(asked.data, asked.data_arguments, file).model_dump(exclude_defaults=True)
 
 
 @contextmanager
