@@ -1,6 +1,6 @@
 """Write the settings of an experiment into configs/README.md, from the classes that check them.
 
-    python .docs/settings.py
+python .docs/settings.py
 """
 
 import inspect

@@ -16,12 +16,14 @@ from pathfinder.cli.options import (
     Recipe,
     ScoreOptions,
     Weights,
+    deterministic,
     expand_groups,
     read_settings,
 )
 
 
 @expand_groups
+@deterministic
 def connect(
     *,
     a: Weights,
@@ -46,7 +48,7 @@ def connect(
     from pathfinder.cli.run import run_experiment
     from pathfinder.experiment.config import Config
     from pathfinder.experiment.model_spec import data_of
-    from pathfinder.storage import digest
+    from pathfinder.storage import read_checkpoint
     from pathfinder.storage.keys import key_of
 
     if grid_points is not None and not planes:
@@ -56,13 +58,15 @@ def connect(
         if key in recipe:
             raise typer.BadParameter(f"--set {key} changes nothing here; use {option}.")
     settings = scoring.settings(points=points, examples=examples)
+    checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
+    ends = key_of(*(checkpoints[str(file)].digest for file in (a, b)))
     network = None if origin.model is None else {"name": origin.model, **origin.model_settings}
     raw: dict[str, Any] = {
-        "name": f"connect-{key_of(digest(a), digest(b))[:8]}",
+        "name": f"connect-{ends[:8]}",
         "seed": scoring.seed,
         "device": scoring.device,
         "precision": precision.value,
-        "data": data_of(origin.data, origin.data_settings, a).model_dump(exclude_defaults=True),
+        "data": data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True),
         "model": network,
         "pairs": [{"name": name or name_files([a, b]), "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
         "curve": recipe,
@@ -71,4 +75,5 @@ def connect(
         "planes": {"points": grid_points or 21} if planes else None,
         "align": {} if align else None,
     }
-    run_experiment(Config.parse({key: value for key, value in raw.items() if value is not None}), out, fresh)
+    config = Config.parse({key: value for key, value in raw.items() if value is not None})
+    run_experiment(config, out, fresh, checkpoints)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,8 @@ from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line, PolyChain
 from pathfinder.models.settings import Model
 from pathfinder.settings import LONGEST
-from pathfinder.storage import digest, load_weights
+from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import code_of
-from pathfinder.training.settings import Minimum
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import load_state
 
@@ -34,18 +34,18 @@ class Inputs:
     Attributes:
         files: the files.
         digests: of what they hold.
-        data: the splits.
+        dataset: the name of the data.
+        data: its splits.
         network: the network.
         space: its weight space, with the weights of the first file (for a curve, of its start).
-        dataset: the name of the data.
     """
 
     files: list[Path]
     digests: list[str]
+    dataset: str
     data: dict[str, Source]
     network: Network
     space: WeightSpace
-    dataset: str
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -96,17 +96,21 @@ def name_files(files: Sequence[Path]) -> str:
 
 
 def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
-    """Read the weights of minima of one network.
+    """Read the weights of minima of one network, each file once.
 
     Raises:
         PathfinderError: if a file cannot be read, nothing says which network or data it belongs to, or they differ.
     """
-    common, module = _open(files, origin)
-    states = [load_weights(file) for file in files]
-    load_state(module, states[0])
+    first = read_checkpoint(files[0])
+    common, module = _open(first, origin)
+    load_state(module, first.state)
     space = WeightSpace(module)
-    statistics = [space.statistics(states[0]), space.statistics(states[-1])]
-    return Minima(**common, space=space, thetas=[space.vector(state) for state in states], statistics=statistics)
+    digests, thetas, ends = [], [], []
+    for checkpoint in chain([first], map(read_checkpoint, files[1:])):  # one at a time in memory
+        digests.append(checkpoint.digest)
+        thetas.append(space.vector(checkpoint.state))
+        ends.append(space.statistics(checkpoint.state))
+    return Minima(list(files), digests, *common, space, thetas, [ends[0], ends[-1]])
 
 
 def open_curve(file: Path, origin: Origin) -> CurveInput:
@@ -115,22 +119,21 @@ def open_curve(file: Path, origin: Origin) -> CurveInput:
     Raises:
         PathfinderError: if the file holds none, or nothing says which network or data it belongs to.
     """
-    common, module = _open([file], origin)
-    curve = Geometry.load(file)
+    checkpoint = read_checkpoint(file, "curve")
+    common, module = _open(checkpoint, origin)
+    curve = Geometry.load(checkpoint)
     if not isinstance(curve, Curve):
         raise PathfinderError(f"{file} holds a {curve.kind()}, not a curve; give a file from the `curves` folder.")
-    load_curve_state(module, curve, file)
-    return CurveInput(**common, space=WeightSpace(module), path=curve)
+    load_curve_state(module, curve, checkpoint)
+    return CurveInput([file], [checkpoint.digest], *common, WeightSpace(module), curve)
 
 
-def _open(files: Sequence[Path], origin: Origin) -> tuple[dict[str, Any], nn.Module]:
-    """What minima and curves have in common, and the module without their weights."""
-    data = data_of(origin.data, origin.data_settings, files[0])
+def _open(first: Checkpoint, origin: Origin) -> tuple[tuple[str, dict[str, Source], Network], nn.Module]:
+    """The name of the data, its splits and the network; and the module, without the weights of the file."""
+    data = data_of(origin.data, origin.data_settings, first)
     splits = data.load()
     named = Model.parse({"name": origin.model, **origin.model_settings}) if origin.model else None
-    network = network_of(Minimum(checkpoint=str(files[0]), model=named), data, splits["train"])
+    network = network_of(named, first, data, splits["train"])
     module = network.build(seed=0)
     probe(module, splits, network.name)
-    digests = [digest(file) for file in files]
-    common = {"files": list(files), "digests": digests, "data": splits, "network": network, "dataset": data.name}
-    return common, module
+    return (data.name, splits, network), module

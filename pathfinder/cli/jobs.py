@@ -2,12 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from pathfinder.cli.inputs import CurveInput, Minima, open_minima
 from pathfinder.cli.options import CurvatureJob, ScoreJob
-from pathfinder.cli.progress import Reporter, show_progress
+from pathfinder.cli.progress import Reporter
 from pathfinder.cli.summary import show_summary
 from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, Target
 from pathfinder.data.sources import fingerprints
@@ -38,7 +39,6 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
     is_path = isinstance(target, PathTarget)
     if not is_path:
         _refuse_interpolation(opened, settings, f"a {word}")
-    shared = {"batch_size": settings.batch_size, "batch_norm_examples": settings.batch_norm_examples}
     evaluator = Evaluator(
         opened.space,
         opened.data,
@@ -48,11 +48,12 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
         seed=job.seed,
         device=job.device,
         precision=job.precision.value,
-        **shared,
+        batch_size=settings.batch_size,
+        batch_norm_examples=settings.batch_norm_examples,
     )
-    with show_progress() as report:
+    with Reporter() as report:
         folder, results = _folder(f"score-{word}", out, opened, report, job.fresh), Results(out)
-        record = {"seed": job.seed, "config": _described(job, opened, settings), "scored": evaluator.counts()}
+        record = {"seed": job.seed, "config": _describe(job, opened, settings), "scored": evaluator.counts()}
         how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
         key = key_of(opened.identity, fingerprints(opened.data), how, target.settings, target.t.tolist())
         with folder:
@@ -105,9 +106,9 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
     data = opened.data["train"].subset(settings.examples, job.seed)
     counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
     along = target.geometry.kind() if word == "path" else word
-    with show_progress() as report:
+    with Reporter() as report:
         folder, results = _folder(f"curvature-{word}", out, opened, report, job.fresh), Results(out)
-        record = {"seed": job.seed, "config": _described(job, opened, settings), "scored": counts}
+        record = {"seed": job.seed, "config": _describe(job, opened, settings), "scored": counts}
         how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
         key = key_of(opened.identity, fingerprints(opened.data), how, len(data), target.settings, target.t.tolist())
         with folder:
@@ -145,7 +146,7 @@ def _finish(
     results: Results,
     job: ScoreJob | CurvatureJob,
     opened: Opened,
-    record: dict[str, object],
+    record: dict[str, Any],
 ) -> None:
     """Write the tables, the figures and the record."""
     from pathfinder.figures import draw
@@ -156,7 +157,7 @@ def _finish(
     folder.write_record(job.device, opened.data, **record)
 
 
-def _described(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | Curvature) -> dict[str, object]:
+def _describe(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | Curvature) -> dict[str, object]:
     """What the record says of a command: its files, its data and its options."""
     files = {"files": [str(file) for file in opened.files], "data": opened.network.data}
     return {**files, **settings.model_dump(), "options": asdict(job)}

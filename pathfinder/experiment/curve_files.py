@@ -1,12 +1,10 @@
 """Files of curves: their anchors, and the tensors that do not move."""
 
-from pathlib import Path
-
 from torch import Tensor, nn
 
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
-from pathfinder.storage import load_tensors
+from pathfinder.storage import Checkpoint
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import load_state
 
@@ -18,17 +16,17 @@ def beside_curve(space: WeightSpace) -> dict[str, Tensor]:
     return {f"{_BESIDE}{name}": tensor for name, tensor in space.fixed().items()}
 
 
-def load_curve_state(module: nn.Module, curve: Curve, path: str | Path) -> None:
-    """Give a module the weights of a curve's start, and the tensors that do not move as its file holds them.
+def load_curve_state(module: nn.Module, curve: Curve, file: Checkpoint) -> None:
+    """Give a module the weights of a curve's start, and the tensors that do not move as the curve's file holds them.
 
     Raises:
         PathfinderError: if the curve is another network's.
     """
-    fixed = {n.removeprefix(_BESIDE): t for n, t in load_tensors(path, "curve")[0].items() if n.startswith(_BESIDE)}
+    fixed = {name.removeprefix(_BESIDE): t for name, t in file.state.items() if name.startswith(_BESIDE)}
     space = WeightSpace(module)
     if len(curve.start) != space.size:
         raise PathfinderError(
-            f"{path} has {len(curve.start)} weights, but this {type(module).__name__} has {space.size}; name its own "
-            "network with --model."
+            f"{file.path} has {len(curve.start)} weights, but this {type(module).__name__} has {space.size}; name its "
+            "own network with --model."
         )
     load_state(module, {**space.split(curve.start), **fixed})

@@ -14,9 +14,8 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, brief, listed
 from pathfinder.models.build import build_model, check_described
 from pathfinder.models.settings import Model
-from pathfinder.storage import existing_file, load_header, load_weights, save_tensors
+from pathfinder.storage import Checkpoint, save_tensors
 from pathfinder.storage.keys import code_of
-from pathfinder.training.settings import Minimum
 from pathfinder.weights.tensors import load_state, tensors_of
 
 
@@ -42,8 +41,8 @@ class Network:
         """What every file of weights says of itself."""
         return {"model": self.description, "data": self.data}
 
-    def build(self, seed: int | None = None, checkpoint: str | None = None) -> nn.Module:
-        """The module, its weights those of a checkpoint or drawn by seed.
+    def build(self, seed: int | None = None, checkpoint: Checkpoint | None = None) -> nn.Module:
+        """Build the module, with the weights of a checkpoint or drawn by seed.
 
         Raises:
             PathfinderError: if it cannot be built, or is lazy: it has no weights before it has seen data.
@@ -54,8 +53,8 @@ class Network:
                 f"network `{self.name}` is lazy: {listed(lazy)} have no shape before it sees data; name their sizes, "
                 "as nn.Linear and nn.Conv2d do."
             )
-        if checkpoint:
-            load_state(module, load_weights(checkpoint))
+        if checkpoint is not None:
+            load_state(module, checkpoint.state)
         return module
 
     def save(self, path: str | Path, tensors: dict[str, Tensor], **metadata: Any) -> None:
@@ -63,21 +62,20 @@ class Network:
         save_tensors(path, tensors, {**self.metadata(), **metadata})
 
 
-def network_in(path: str | Path, data: Mapping[str, Any]) -> Network | None:
-    """The network that a file of weights names; nothing if it names none.
+def network_in(checkpoint: Checkpoint, data: Mapping[str, Any]) -> Network | None:
+    """The network that a checkpoint names, or None.
 
     A file never runs code: an import path is refused, as are arguments that are none of the builder's, before anything
     is built, and a network larger than the file before its weights take memory.
 
     Args:
-        path: the file.
+        checkpoint: the file.
         data: the data that it is used with.
 
     Raises:
         PathfinderError: if the network cannot be taken from a file.
     """
-    values, metadata = _said(path)
-    model = metadata.get("model")
+    path, values, model = checkpoint.path, checkpoint.values, checkpoint.metadata.get("model")
     if not isinstance(model, dict) or {key: type(part) for key, part in model.items()} != _DESCRIBED:
         return None
     name, arguments = model["name"], model["arguments"]
@@ -120,27 +118,21 @@ def _size(name: str, arguments: dict[str, Any]) -> int | None:
 _DESCRIBED = {"name": str, "arguments": dict}
 
 
-def data_in(path: str | Path) -> dict[str, Any] | None:
-    """The data that a file of weights says it is for, as `config.Data` takes it; nothing if it says none.
+def data_in(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """The data that a checkpoint says it is for, as `config.Data` takes it, or None.
 
     Files and folders may be named, for reading them runs nothing; an import path is refused.
 
     Raises:
         PathfinderError: if it is an import path.
     """
-    said = _said(path)[1].get("data")
+    said = checkpoint.metadata.get("data")
     data = {"name": said} if isinstance(said, str) else said
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         return None
     if ":" in data["name"] and not data["name"].startswith(("npz:", "folder:")):
-        raise _imported(path, "data", data["name"], "--data", "data.name")
+        raise _imported(checkpoint.path, "data", data["name"], "--data", "data.name")
     return data
-
-
-def _said(path: str | Path) -> tuple[int, dict[str, Any]]:
-    """How many values a file of weights holds, and what it says of itself."""
-    file = existing_file(path, "checkpoint")
-    return load_header(file) if file.suffix == ".safetensors" else (0, {})
 
 
 def _imported(path: str | Path, what: str, name: str, option: str, key: str) -> PathfinderError:
@@ -150,17 +142,17 @@ def _imported(path: str | Path, what: str, name: str, option: str, key: str) -> 
     )
 
 
-def data_of(name: str | None, settings: Mapping[str, Any], path: str | Path) -> Data:
-    """The data to use with a file of weights: the one named, or the one it was trained on, with settings changed.
+def data_of(name: str | None, settings: Mapping[str, Any], checkpoint: Checkpoint) -> Data:
+    """The data to use with a checkpoint: the one named, or the one it was trained on, with settings changed.
 
     Raises:
         PathfinderError: if neither is known, or the file names an import path.
     """
     if name:
         return Data.parse({"name": name, **settings})
-    found = data_in(path)
+    found = data_in(checkpoint)
     if found is None:
-        raise PathfinderError(f"{path} does not say which data it belongs to; name it with --data.")
+        raise PathfinderError(f"{checkpoint.path} records no data; name it with --data.")
     return Data.parse({**found, **settings})
 
 
@@ -171,22 +163,23 @@ def network_for(model: Model, data: Data, train: Source) -> Network:
     return Network(model.name, {**given, **model.arguments}, data.model_dump(exclude_defaults=True))
 
 
-def network_of(end: Minimum, data: Data, train: Source) -> Network:
+def network_of(model: Model | None, checkpoint: Checkpoint | None, data: Data, train: Source) -> Network:
     """The network of an end of a pair: as configured, or as its checkpoint says.
 
     Raises:
         PathfinderError: if neither says it, the checkpoint names an import path, or the data has inputs of another
             shape.
     """
-    if end.model is not None:
-        return network_for(end.model, data, train)
-    network = network_in(end.checkpoint, data.model_dump(exclude_defaults=True))
-    if network is None:
-        raise PathfinderError(f"{end.checkpoint} does not say which network it holds; name it with --model.")
+    if model is not None:
+        return network_for(model, data, train)
+    network = None if checkpoint is None else network_in(checkpoint, data.model_dump(exclude_defaults=True))
+    if network is None or checkpoint is None:
+        where = "a minimum" if checkpoint is None else checkpoint.path
+        raise PathfinderError(f"{where} records no network; name it with --model.")
     shape = network.arguments.get("input_shape")
     if shape and train.input_shape and list(shape) != list(train.input_shape):
         raise PathfinderError(
-            f"{end.checkpoint} takes inputs of shape {tuple(shape)}, but data `{data.name}` has {train.input_shape}; "
+            f"{checkpoint.path} takes inputs of shape {tuple(shape)}, but data `{data.name}` has {train.input_shape}; "
             "choose its own data."
         )
     return network

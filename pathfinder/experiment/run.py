@@ -26,7 +26,7 @@ from pathfinder.geometry.curves import Curve, Line
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.progress import Report, quiet
 from pathfinder.scoring.settings import Planes, Scoring
-from pathfinder.storage import digest
+from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import key_of
 from pathfinder.symmetry.matching import aligned, alignment_row, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
@@ -50,34 +50,43 @@ class Experiment:
         folder: where to write; it may hold an earlier, even interrupted run of the experiment of this name.
         report: gives the progress function of each piece of work by its name.
         fresh: whether everything is done again, whatever an earlier run kept.
+        checkpoints: checkpoints that were read before, by their paths; each is removed from here when it is used.
 
     Raises:
         PathfinderError: if the folder holds something else, or the data cannot be used.
     """
 
-    def __init__(self, config: Config, folder: str | Path, report: Report = quiet, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: str | Path,
+        report: Report = quiet,
+        fresh: bool = False,
+        checkpoints: dict[str, Checkpoint] | None = None,
+    ) -> None:
         self.config = config
         device_named(config.device)  # a wrong name shows before anything is written
         self.folder = RunFolder(folder, config.name, report, fresh)
         self.data = config.data.load()
         self.results = Results(self.folder.path)
         self.measure = Measurements(config, self.data, self.folder, self.results)
+        self._checkpoints = {} if checkpoints is None else checkpoints
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
         self._groups: dict[str, dict[str, Trained]] = {}  # the minima of each group by their keys
 
     def run(self) -> pd.DataFrame:
         """Do all that is missing, write the tables and figures, and give the summary."""
         plans = self.config.plan()
-        networks = {plan.name: self._networks(plan) for plan in plans}  # every mistake shows before anything is written
+        ends = {plan.name: self._ends(plan) for plan in plans}  # every mistake shows before anything is written
         with self.folder:
-            return self._run(plans, networks)
+            return self._run(plans, ends)
 
-    def _run(self, plans: list[Plan], networks: dict[str, tuple[Network, Network]]) -> pd.DataFrame:
+    def _run(self, plans: list[Plan], ends: dict[str, tuple["_End", "_End"]]) -> pd.DataFrame:
         from pathfinder.figures.draw import draw
 
         self._write_record()
         for plan in plans:
-            self._pair(plan, *networks[plan.name])
+            self._pair(plan, *ends.pop(plan.name))
             self.results.write()
         if self.config.align and self.config.align.every_pair:
             for group, minima in self._groups.items():
@@ -88,19 +97,22 @@ class Experiment:
         self._write_record()
         return self.results.table("summary")
 
-    def _networks(self, plan: Plan) -> tuple[Network, Network]:
-        """The networks of both ends, checked against the data and each other."""
-        networks = [network_of(end, self.config.data, self.data["train"]) for end in (plan.a, plan.b)]
-        modules = []
-        for end, network in zip((plan.a, plan.b), networks, strict=True):
-            modules.append(network.build(end.init_seed, end.checkpoint))
+    def _ends(self, plan: Plan) -> tuple["_End", "_End"]:
+        """Both ends of a pair, checked against the data and each other."""
+        ends, modules = [], []
+        for end in (plan.a, plan.b):
+            checkpoint = None
+            if end.checkpoint is not None:
+                checkpoint = self._checkpoints.pop(end.checkpoint, None) or read_checkpoint(end.checkpoint)
+            network = network_of(end.model, checkpoint, self.config.data, self.data["train"])
+            modules.append(network.build(end.init_seed, checkpoint))
+            ends.append(_End(end, network, *((modules[-1], checkpoint.digest) if checkpoint else ())))
             sizes = [smallest(self.data["train"], end.batch_size, end.micro_batch_size)] if not end.checkpoint else []
             sizes += [self._together(counted) for counted in self.config.scored()]
             probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
         if plan.a.checkpoint and plan.b.checkpoint:
-            ends = [space.vector(module) for module in modules]
-            if torch.equal(*ends):
+            if torch.equal(*[space.vector(module) for module in modules]):
                 raise PathfinderError(
                     f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
                 )
@@ -126,16 +138,17 @@ class Experiment:
                     raise PathfinderError(
                         f"score.batch_norm = interpolate has no meaning for {table}; re-estimate, or drop it."
                     )
-        return networks[0], networks[1]
+        return ends[0], ends[1]
 
     def _together(self, counted: Scoring | Planes | Surface | Curvature) -> int:
         """The smallest number of training examples that pass together for what is scored so."""
         examples = self.measure.counts(counted)["batch_norm_examples"]
         return smallest(self.data["train"], self.config.score.batch_size, examples=examples)
 
-    def _pair(self, plan: Plan, network_a: Network, network_b: Network) -> None:
-        module_a, key_a = self._minimum(plan, "a", plan.a, network_a)
-        module_b, key_b = self._minimum(plan, "b", plan.b, network_b)
+    def _pair(self, plan: Plan, end_a: "_End", end_b: "_End") -> None:
+        network_a, network_b = end_a.network, end_b.network
+        module_a, key_a = self._minimum(plan, "a", end_a)
+        module_b, key_b = self._minimum(plan, "b", end_b)
         space = WeightSpace(module_a)
         a, b = space.vector(module_a), space.vector(module_b)
         if torch.equal(a, b):
@@ -187,11 +200,10 @@ class Experiment:
     def _structure(self, space: WeightSpace, settings: Align) -> Structure:
         return structure_of(space, first_inputs(self.data["train"]), settings.structure)
 
-    def _minimum(self, plan: Plan, side: str, end: Minimum, network: Network) -> tuple[nn.Module, str]:
-        name = f"{plan.name}-{side}"
-        if end.checkpoint:
-            module = network.build(end.init_seed, end.checkpoint)
-            key = key_of(digest(end.checkpoint), network.identity)
+    def _minimum(self, plan: Plan, side: str, made: "_End") -> tuple[nn.Module, str]:
+        name, end, network = f"{plan.name}-{side}", made.settings, made.network
+        if made.module is not None:
+            module, key = made.module, key_of(made.digest, network.identity)
         else:
             key = self._fit_key("minimum", network.identity, end.recipe, end.init_seed, end.checkpoint_every)
             module, history = self._train(name, key, network, end)
@@ -271,6 +283,16 @@ class Experiment:
             measured |= {name: asked} if asked else {}
         config = self.config.model_dump(exclude_unset=True)
         self.folder.write_record(self.config.device, self.data, seed=self.config.seed, config=config, **measured)
+
+
+@dataclass(frozen=True)
+class _End:
+    """An end of a pair as it is configured; where it comes from a checkpoint, also its module and digest."""
+
+    settings: Minimum
+    network: Network
+    module: nn.Module | None = None
+    digest: str | None = None
 
 
 @dataclass(frozen=True)

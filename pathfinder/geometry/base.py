@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pathfinder.compute import all_finite
 from pathfinder.errors import PathfinderError, reason, unknown
 from pathfinder.geometry.inner import gram
-from pathfinder.storage import load_tensors, save_tensors
+from pathfinder.storage import Checkpoint, load_tensors, save_tensors
 
 
 def vector_of(given: Any, size: int, what: str) -> Float[Tensor, " weights"]:
@@ -98,18 +98,21 @@ class Geometry(nn.Module, ABC):
         """The geometry whose `state_dict` these tensors are."""
 
     @staticmethod
-    def load(path: str | Path) -> "Geometry":
-        """Read what `save` wrote. A kind of your own must be imported before.
+    def load(file: str | Path | Checkpoint) -> "Geometry":
+        """Read what `save` wrote, from a path or a checkpoint read before. A kind of your own must be imported before.
 
         Raises:
             PathfinderError: if the file is missing or damaged, or of no known kind, or its anchors are no weights.
         """
-        tensors, metadata = load_tensors(path, "curve")
+        if isinstance(file, Checkpoint):
+            path, tensors, metadata = file.path, file.state, file.metadata
+        else:
+            path, (tensors, metadata) = file, load_tensors(file, "curve")
         if "kind" not in metadata:
             raise PathfinderError(f"curve {path} holds weights but no geometry; give a file from the `curves` folder.")
         kind = kind_named(str(metadata["kind"]), Geometry)
         try:
-            geometry = kind.from_tensors(tensors)
+            geometry = kind.from_tensors(dict(tensors))
             rows = geometry.rows()
         except Exception as error:  # whatever tensors that are missing, or of other shapes, make it raise
             raise PathfinderError(

@@ -1,9 +1,8 @@
 """Files, and nothing about what they mean: written whole, read without ever running what they contain."""
 
-from pathfinder.storage.checkpoints import check_unpacked, load_weights
+from pathfinder.storage.checkpoints import Checkpoint, check_unpacked, load_weights, read_checkpoint
 from pathfinder.storage.files import (
     can_be_written,
-    digest,
     existing_file,
     is_scratch,
     not_an_input,
@@ -18,12 +17,12 @@ from pathfinder.storage.stage import NoStage, Stage, StageFile
 from pathfinder.storage.tensors import load_header, load_tensors, save_tensors
 
 __all__ = [
+    "Checkpoint",
     "NoStage",
     "Stage",
     "StageFile",
     "can_be_written",
     "check_unpacked",
-    "digest",
     "existing_file",
     "is_scratch",
     "load_header",
@@ -31,6 +30,7 @@ __all__ = [
     "load_weights",
     "locked",
     "not_an_input",
+    "read_checkpoint",
     "remove_scratch",
     "replaces",
     "save_tensors",

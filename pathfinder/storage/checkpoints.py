@@ -1,9 +1,10 @@
-"""Checkpoints of anybody's, read without ever running what they contain."""
+"""Checkpoints from anywhere, read without running anything they contain."""
 
 import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from pathfinder.errors import PathfinderError, brief, listed, reason
 from pathfinder.storage.files import existing_file
+from pathfinder.storage.keys import digest_of
 from pathfinder.storage.tensors import load_tensors
 
 _WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net")
@@ -19,17 +21,58 @@ _DEEPEST = 9  # wrappings that are taken off; a pickle may hold itself
 _PREFIXES = ("module.", "_orig_mod.")
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of weights as it was read: everything later is answered from here, and the file is not opened again.
+
+    Attributes:
+        path: the file.
+        state: its tensors by name, without the usual wrappings and prefixes.
+        metadata: what the file says of itself; empty for torch files.
+        digest: a digest of tensors and metadata.
+    """
+
+    path: Path
+    state: Mapping[str, Tensor]
+    metadata: Mapping[str, Any]
+    digest: str
+
+    @property
+    def values(self) -> int:
+        """How many values the tensors hold together."""
+        return sum(tensor.numel() for tensor in self.state.values())
+
+
+def read_checkpoint(path: str | Path, what: str = "checkpoint") -> Checkpoint:
+    """Read a checkpoint, as `load_weights` does, with its metadata.
+
+    Args:
+        path: the file.
+        what: the word for it in errors.
+
+    Raises:
+        PathfinderError: as for `load_weights`.
+    """
+    state, metadata = _read(path, what)
+    return Checkpoint(Path(path), state, metadata, digest_of([dict(sorted(state.items())), metadata])[:16])
+
+
 def load_weights(path: str | Path) -> dict[str, Tensor]:
-    """A state dict from anybody's checkpoint. Nothing in it is run: neither pickled code nor what it names.
+    """Load a state dict from any checkpoint without running code: neither pickled code nor what it names.
 
     Takes safetensors, and torch files (`.pt`, `.pth`, `.th`, `.t7`) read with `weights_only=True`; the usual
-    wrappings (`state_dict`, `model`, ...) and prefixes (`module.`, `_orig_mod.`) are taken off.
+    wrappings (`state_dict`, `model`, ...) and prefixes (`module.`, `_orig_mod.`) are removed.
 
     Raises:
         PathfinderError: if the file is missing, damaged, holds code, or holds no plain tensors by name.
     """
-    path = existing_file(path, "checkpoint")
-    content = load_tensors(path)[0] if path.suffix == ".safetensors" else load_torch(path)
+    return _read(path, "checkpoint")[0]
+
+
+def _read(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state dict in a checkpoint, and its metadata."""
+    path = existing_file(path, what)
+    content, metadata = load_tensors(path, what) if path.suffix == ".safetensors" else (load_torch(path), {})
     for _ in range(_DEEPEST):
         if not isinstance(content, Mapping):
             break
@@ -41,20 +84,18 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
         isinstance(value, Tensor) and isinstance(name, str) for name, value in content.items()
     ):
         keys = listed(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
-        raise PathfinderError(
-            f"checkpoint {path} holds no state dict but {keys or 'nothing'}; save model.state_dict()."
-        )
+        raise PathfinderError(f"{what} {path} holds no state dict but {keys or 'nothing'}; save model.state_dict().")
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor) and isinstance(name, str)}
-    for prefix in _PREFIXES * 2:  # put there by wrappers of the whole network, so on every name
+    for prefix in _PREFIXES * 2:  # wrappings of the whole network prefix every name
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     for name, value in tensors.items():
         if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
             kind = "quantized" if value.is_quantized else brief(value.layout if value.device.type == "cpu" else "empty")
             raise PathfinderError(
-                f"checkpoint {path}: `{brief(name)}` is {kind} ({brief(value.dtype)}); save plain tensors with values."
+                f"{what} {path}: `{brief(name)}` is {kind} ({brief(value.dtype)}); save plain tensors with values."
             )
-    return tensors
+    return tensors, metadata
 
 
 def load_torch(path: Path) -> Any:

@@ -1,7 +1,6 @@
 """Files: written whole and renamed into place."""
 
 import glob
-import hashlib
 import json
 import os
 import re
@@ -55,12 +54,6 @@ def _failure(error: BaseException) -> str:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
     return reason(error)
-
-
-def digest(path: str | Path) -> str:
-    """A short name for what a file holds."""
-    with existing_file(path, "file").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:

@@ -20,7 +20,7 @@ from pathfinder import Geometry, PathfinderError, WeightSpace, build_model, cli,
 from pathfinder.errors import users_code
 from pathfinder.experiment.config_file import load_config, setting
 from pathfinder.experiment.model_spec import Network
-from pathfinder.storage import load_header, load_tensors, load_weights
+from pathfinder.storage import load_header, load_tensors, load_weights, read_checkpoint
 from pathfinder.training.trajectory import trajectory_in
 from pathfinder.weights.tensors import load_state
 
@@ -419,8 +419,9 @@ def test_what_train_writes_is_understood_again(name, tmp_path):
     arguments = {"num_classes": 3, "input_shape": [3, 32, 32], **sizes}
     network = Network(name, arguments, {"name": "npz:mine.npz", "crop": 2})
     network.save(tmp_path / "a.safetensors", build_model(name, **arguments).state_dict())
-    assert network_in(tmp_path / "a.safetensors", network.data) == network
-    assert data_in(tmp_path / "a.safetensors") == network.data
+    found = read_checkpoint(tmp_path / "a.safetensors")
+    assert network_in(found, network.data) == network
+    assert data_in(found) == network.data
 
 
 def test_metadata_of_others_says_nothing(tmp_path):
@@ -428,4 +429,5 @@ def test_metadata_of_others_says_nothing(tmp_path):
 
     for said in ({"format": "pt"}, {"model": "resnet"}, {"model": json.dumps({"name": 3, "arguments": {}})}):
         save_file({"w": torch.ones(2)}, tmp_path / "x.safetensors", said)
-        assert network_in(tmp_path / "x.safetensors", {}) is None and data_in(tmp_path / "x.safetensors") is None
+        found = read_checkpoint(tmp_path / "x.safetensors")
+        assert network_in(found, {}) is None and data_in(found) is None
