@@ -92,7 +92,7 @@ class Structure:
             outputs = _outputs(twin, x)
         for output in outputs:
             labels.fix(labels.axes(output))
-        structure = cls([_group(units) for units in labels.alike()])
+        structure = cls([_group(units) for units in labels.groups()])
         if not structure.groups:
             raise PathfinderError(
                 f"{type(module).__name__} has no hidden units that can be permuted; nothing to align."
@@ -144,10 +144,10 @@ class Structure:
         twin = copied(module).eval()
         heard: list[list[list[Tensor]]] = []
         for part in slices(count(inputs), _AT_ONCE):  # every activation of a part is kept until its end
-            labels = Labels(tensors_of(twin), listening=True)
+            labels = Labels(tensors_of(twin), recording=True)
             with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
                 _called(twin, mapped(lambda leaf, part=part: leaf[part], inputs))
-            heard.append([labels.said(*_first(group)) for group in self.groups])
+            heard.append([labels.activations(*_first(group)) for group in self.groups])
         for group, said in zip(self.groups, heard[0], strict=True):
             if not said:
                 raise PathfinderError(
