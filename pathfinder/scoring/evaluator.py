@@ -26,7 +26,7 @@ from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import came, of_kind, whole
-from pathfinder.symmetry.repair import Correction, Moments, Repair, mixed
+from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate
 from pathfinder.weights.space import Fixed, WeightSpace, several_statistics, statistics_of
 
 BATCH_NORM = ("reestimate", "augmented", "stored", "interpolate")
@@ -249,9 +249,9 @@ class Evaluator:
             corrected: list[Correction | None] = [None] * len(t)
             if self._repair is not None and ends is not None:
                 with self.space.evaluating():
-                    goals = [mixed(ends, float(at)) for at in t]
+                    goals = [interpolate(ends, float(at)) for at in t]
                     corrected = [
-                        self._repair.towards(goal, *self._hearing(theta))
+                        self._repair.correct(goal, *self._hearing(theta))
                         for goal, theta in zip(goals, thetas, strict=True)
                     ]
             return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)], corrected)
@@ -263,7 +263,7 @@ class Evaluator:
                 with understood(source, self.space.dtype):
                     for x, y in source.batches(self.batch_size):
                         for tensors, part, correction in zip(points, parts, corrected, strict=True):
-                            with nullcontext() if correction is None else correction.applied():
+                            with nullcontext() if correction is None else correction.apply():
                                 output = self._output(tensors, x)
                             for metric, function in self._functions.items():
                                 values = function(output, y)

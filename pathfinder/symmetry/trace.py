@@ -1,13 +1,14 @@
-"""A dispatch mode that labels the tensors of a forward pass while it runs."""
+"""Run a network on inputs while a dispatch mode labels the units of every tensor."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pathfinder.errors import PathfinderError
+from pathfinder.data.trees import has_tensors, mapped, tensors_from
+from pathfinder.errors import PathfinderError, reason
 from pathfinder.symmetry.labels import Labels, fixed_axes
 from pathfinder.symmetry.rules import CONSTANT, RULES, tensors_in
 
@@ -61,10 +62,46 @@ class Follow(TorchDispatchMode):
             RULES[name](self.labels, out, *args, **(kwargs or {}))
         else:
             raise PathfinderError(
-                f"units cannot be followed through `{name}` in module `{self._inside[-1]}`; match weights, with the "
-                "structure given by hand: a table of TENSOR:AXIS for each group of units."
+                f"units cannot be followed through `{name}` in module `{self._inside[-1]}`; match weights, with a "
+                "structure that you write as a table of TENSOR:AXIS for each group of units."
             )
         return out
 
     def _leave(self) -> None:
         self._inside.pop()
+
+
+def in_float64(inputs: Any) -> Any:
+    """Inputs of a module on the CPU, floating-point ones in float64.
+
+    Raises:
+        PathfinderError: if they are no tensors.
+    """
+    inputs = tensors_from(inputs)
+    if not has_tensors(inputs):
+        raise PathfinderError(f"inputs must be a tensor, or a tuple or dict of tensors, got {type(inputs).__name__}.")
+    return mapped(lambda leaf: leaf.detach().cpu().double() if leaf.is_floating_point() else leaf.cpu(), inputs)
+
+
+def call(module: nn.Module, inputs: Any) -> Any:
+    """The module's output on a tensor, or on a tuple or dict of its arguments.
+
+    Raises:
+        PathfinderError: if the module does not run on them.
+    """
+    try:
+        if isinstance(inputs, Mapping):
+            return module(**inputs)
+        return module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+    except PathfinderError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
+        raise PathfinderError(
+            f"{type(module).__name__} cannot be followed on these inputs in float64 ({reason(error)}); pass inputs it "
+            "takes, or write the structure as a table of TENSOR:AXIS for each group of units."
+        ) from error
+
+
+def outputs(module: nn.Module, inputs: Any) -> list[Tensor]:
+    """The floating-point tensors among the module's outputs."""
+    return [tensor for tensor in tensors_in(call(module, inputs)) if tensor.is_floating_point()]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from pathfinder.cli.commands.opened import Asked, Opened
 from pathfinder.cli.outputs import may_replace, weights_file
-from pathfinder.symmetry.matching import aligned, alignment_row
+from pathfinder.symmetry.matching import align as align_weights
 from pathfinder.symmetry.settings import Align
 
 
@@ -35,16 +35,13 @@ def align(
         force: whether any other file at `out` is replaced.
 
     Returns:
-        The row of `alignment_row`.
+        The row of `Alignment.row`.
     """
-    Align.parse({"method": method, "orders": orders, "examples": examples})
+    settings = Align.parse({"method": method, "orders": orders, "examples": examples})
     out, own = weights_file(out, [a, b]), {"aligned": {"to": a.name, "method": method}}
     may_replace(out, own, force)
     opened = Opened([a, b], asked)
     space, theirs, ours = opened.space, opened.curve.start, opened.curve.end
-    found = aligned(
-        space, theirs, ours, opened.data["train"], method,
-        statistics=opened.statistics, orders=orders, examples=examples, seed=seed,
-    )  # fmt: skip
+    found = align_weights(space, theirs, ours, opened.data["train"], settings, opened.statistics, seed)
     opened.network.save(out, space.state_dict(found.vector, found.statistics), **own)
-    return pd.DataFrame([alignment_row(theirs, ours, found)])
+    return pd.DataFrame([found.row(theirs, ours)])
