@@ -31,7 +31,7 @@ def align(
     from pathfinder.cli.inputs import open_minima
     from pathfinder.cli.outputs import may_replace, weights_file
     from pathfinder.cli.progress import Reporter
-    from pathfinder.symmetry.matching import aligned, alignment_row
+    from pathfinder.symmetry.matching import align as align_weights
     from pathfinder.symmetry.settings import Align
 
     if orders is not None and method is not Matching.weights:
@@ -45,18 +45,16 @@ def align(
     with Reporter() as report:
         minima = open_minima([a, b], origin)
         a_theta, b_theta = minima.thetas
-        found = aligned(
+        found = align_weights(
             minima.space,
             a_theta,
             b_theta,
             minima.data["train"],
-            method=settings.method,
-            orders=settings.orders,
-            examples=settings.examples,
-            statistics=minima.statistics,
-            seed=seed,
-            progress=report("align"),
+            settings,
+            minima.statistics,
+            seed,
+            report("align"),
         )
         minima.network.save(out, minima.space.state_dict(found.vector, found.statistics), **own)
-    typer.echo(pd.DataFrame([alignment_row(a_theta, b_theta, found)]).to_string(index=False))
+    typer.echo(pd.DataFrame([found.row(a_theta, b_theta)]).to_string(index=False))
     typer.echo(f"weights in {out}")

@@ -26,7 +26,7 @@ from pathfinder.scoring.evaluator import Evaluator, means
 from pathfinder.scoring.scores import Scores
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage.keys import code_of, key_of
-from pathfinder.symmetry.matching import aligned
+from pathfinder.symmetry.matching import align, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.settings import Align
 from pathfinder.tables.results import Results
@@ -161,6 +161,7 @@ class Measurements:
 
     def every_pair(self, group: str, minima: Sequence[Trained], settings: Align) -> None:
         """The barrier of the line between every two minima of a group, as they are and aligned."""
+        structure = None  # found once: the networks of a group are alike
         for first, second in combinations(minima, 2):
             space = WeightSpace(first.module)
             a, b = space.vector(first.module), space.vector(second.module)
@@ -172,8 +173,10 @@ class Measurements:
                     if (kept := stage.load()) is None:
                         end, ends = b, own
                         if method != "none":
-                            found = aligned(
-                                space, a, b, self.data["train"], statistics=own, seed=self.config.seed, **how
+                            if structure is None:
+                                structure = structure_of(space, first_inputs(self.data["train"]), settings.structure)
+                            found = align(
+                                space, a, b, self.data["train"], settings, own, self.config.seed, structure=structure
                             )
                             end, ends = found.vector, [own[0], found.statistics]
                         line, evaluator = Line(a, end), self._evaluator(space, ends)

@@ -28,10 +28,10 @@ from pathfinder.progress import Report, quiet
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import key_of
-from pathfinder.symmetry.matching import aligned, alignment_row, first_inputs, structure_of
+from pathfinder.symmetry.matching import align, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.settings import Align
-from pathfinder.symmetry.structure import Structure
+from pathfinder.symmetry.structure import ProvedStructure
 from pathfinder.tables.results import Results
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.training.loop import last_good
@@ -72,6 +72,7 @@ class Experiment:
         self.measure = Measurements(config, self.data, self.folder, self.results)
         self._checkpoints = {} if checkpoints is None else checkpoints
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
+        self._structures: dict[str, ProvedStructure] = {}  # of the networks of each pair, by its name
         self._groups: dict[str, dict[str, Trained]] = {}  # the minima of each group by their keys
 
     def run(self) -> pd.DataFrame:
@@ -111,14 +112,15 @@ class Experiment:
             sizes += [self._together(counted) for counted in self.config.scored()]
             probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
-        if plan.a.checkpoint and plan.b.checkpoint:
-            if torch.equal(*[space.vector(module) for module in modules]):
-                raise PathfinderError(
-                    f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
-                )
+        given = plan.a.checkpoint and plan.b.checkpoint
+        if given and torch.equal(*(space.vector(module) for module in modules)):
+            raise PathfinderError(
+                f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
+            )
         same_network(*modules)
         if self.config.align:
-            self._structure(space, self.config.align)
+            inputs = first_inputs(self.data["train"])
+            self._structures[plan.name] = structure_of(space, inputs, self.config.align.structure)
             if self.config.align.repair and not space.has_statistics and self._together(self.config.score) < 2:
                 raise PathfinderError(
                     "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
@@ -160,7 +162,7 @@ class Experiment:
             paths |= self._paths(plan, space, moved, network_a, "aligned-")
             if self.config.align.repair and self.config.score.line and not space.has_statistics:
                 line = paths["aligned-line"]
-                repair = Repair(space.network, self._structure(space, self.config.align))
+                repair = Repair(space.network, self._structures[plan.name])
                 paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
         self.measure.between(Pair(plan, space, paths))
 
@@ -182,11 +184,11 @@ class Experiment:
         key = self.measure.key("align", self.config.seed, settings.matching, ends.keys)
         with self.folder.stage(f"align {plan.name}", key) as (stage, progress):
             if (kept := stage.load()) is None:
-                found = aligned(
-                    space, ends.a, ends.b, self.data["train"], statistics=ends.statistics, seed=self.config.seed,
-                    progress=progress, **settings.matching,
+                found = align(
+                    space, ends.a, ends.b, self.data["train"], settings, ends.statistics, self.config.seed, progress,
+                    self._structures[plan.name],
                 )  # fmt: skip
-                kept = {"b": found.vector, "statistics": found.statistics, "row": alignment_row(ends.a, ends.b, found)}
+                kept = {"b": found.vector, "statistics": found.statistics, "row": found.row(ends.a, ends.b)}
                 stage.save(kept)
         b, statistics = kept["b"], kept["statistics"]
         module = space.module(b, statistics)
@@ -196,9 +198,6 @@ class Experiment:
         self.results.add("minima", pd.DataFrame([row | self.measure.own_scores(name, key, module)]), name=name)
         self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)
         return _Ends(ends.a, b, [ends.statistics[0], statistics], [ends.keys[0], key])
-
-    def _structure(self, space: WeightSpace, settings: Align) -> Structure:
-        return structure_of(space, first_inputs(self.data["train"]), settings.structure)
 
     def _minimum(self, plan: Plan, side: str, made: "_End") -> tuple[nn.Module, str]:
         name, end, network = f"{plan.name}-{side}", made.settings, made.network

@@ -36,7 +36,7 @@ from pathfinder.scoring.losses import PerExample, functions_by_name, per_example
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import of_kind, whole
 from pathfinder.storage.stage import NoStage, Stage, map_points
-from pathfinder.symmetry.repair import Correction, Moments, Repair, mixed
+from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate_moments
 from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
 
 Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
@@ -248,9 +248,9 @@ class Evaluator:
             corrected: list[Correction | None] = [None] * len(t)
             if self._repair is not None and ends is not None:
                 with self.space.evaluating():
-                    goals = [mixed(ends, float(at)) for at in t]
+                    goals = [interpolate_moments(ends, float(at)) for at in t]
                     corrected = [
-                        self._repair.towards(goal, *self._measured(theta))
+                        self._repair.correct(goal, *self._measured(theta))
                         for goal, theta in zip(goals, thetas, strict=True)
                     ]
             return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)], corrected)
@@ -262,7 +262,7 @@ class Evaluator:
                 with understood(source, self.space.dtype):
                     for x, y in source.batches(self.batch_size):
                         for tensors, part, correction in zip(points, parts, corrected, strict=True):
-                            with nullcontext() if correction is None else correction.applied():
+                            with nullcontext() if correction is None else correction.apply():
                                 output = self._output(tensors, x)
                             for metric, function in self._functions.items():
                                 values = function(output, y)
