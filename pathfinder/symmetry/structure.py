@@ -140,7 +140,7 @@ class Structure:
         if not groups:
             other = listed(sorted({place.tensor for group in self.groups for place in group.places} - names))
             raise PathfinderError(
-                f"every group of units also lies in {other}, which do not move; nothing can be permuted."
+                f"every group of units also lies in {other}, which are not in the space; nothing can be permuted."
             )
         return self if len(groups) == len(self.groups) else type(self)(groups)
 
