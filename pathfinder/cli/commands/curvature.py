@@ -10,14 +10,13 @@ from pathfinder.cli.commands.opened import Asked, Opened
 from pathfinder.cli.commands.target import Target, check, counted, not_interpolated, target_of
 from pathfinder.data.sources import fingerprints
 from pathfinder.errors import unknown
-from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.folder import Run
 from pathfinder.geometry.planes import Ray
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature as Settings
 from pathfinder.progress import Report
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.storage.keys import key_of
-from pathfinder.tables.results import Results
 
 _PLACES = {"point": (1,), "path": (1, 2), "surface": (1,)}  # how many files
 
@@ -48,8 +47,6 @@ def curvature(
         report: gives progress functions.
         fresh: whether nothing that an earlier call kept is used.
     """
-    from pathfinder.figures.draw import draw
-
     if where not in _PLACES:
         raise unknown("place to measure curvature at", where, _PLACES)
     counted(files, where, _PLACES[where])
@@ -59,28 +56,24 @@ def curvature(
     not_interpolated(opened, scoring, "curvature")
     evaluator = Evaluator(opened.space, opened.data, **scoring)
     data = opened.data["train"].subset(examples, scoring["seed"])
-    folder, results = RunFolder(out, f"curvature-{where}-{key_of(opened.digests)[:8]}", report, fresh), Results(out)
+    run = Run(out, f"curvature-{where}-{key_of(opened.digests)[:8]}", report, fresh)
     place = "surface" if where == "surface" else "line" if len(files) == 2 else "curve"
     target = _point(opened) if where == "point" else target_of(place, opened, surface)
     counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
-    config = {"files": [str(file) for file in files], "where": where, "data": opened.network.data}
-    record = {"seed": scoring["seed"], "config": {**config, **surface, **scoring, **settings}, "scored": counts}
+    config: dict[str, Any] = {"files": [str(file) for file in files], "where": where, "data": opened.network.data}
+    config |= {**surface, **scoring, **settings}
+    run.describe(scoring["device"], opened.data, seed=scoring["seed"], config=config, scored=counts)
     made_of = (opened.identity, opened.digests, fingerprints(opened.data), scoring, settings)
     key = key_of(*made_of, len(data), target.asked, target.t.tolist())
     name = "" if where == "path" else "minimum"
-    with folder:
-        folder.write_record(scoring["device"], opened.data, **record)
-        with folder.stage(f"curvature {where}", key) as (stage, progress):
+    with run:
+        with run.stage(f"curvature {where}", key) as (stage, progress):
             table = curvature_table(
                 opened.space, target.geometry, target.t, data, progress=progress, stage=stage, device=scoring["device"],
                 statistics=evaluator.reestimate if evaluator.reestimates else None, batch_size=scoring["batch_size"],
                 **settings,
             )  # fmt: skip
-        results.add_curvature("pair", name, _along(where, opened), table.assign(**counts))
-        results.write()
-        results.remove_stale()
-        draw(out)
-        folder.write_record(scoring["device"], opened.data, **record)
+        run.results.add_curvature("pair", name, _along(where, opened), table.assign(**counts))
     return table
 
 

@@ -11,11 +11,10 @@ from pathfinder.cli.commands.target import FILES, LANDSCAPES, check, counted, no
 from pathfinder.cli.outputs import may_replace, weights_file
 from pathfinder.data.sources import fingerprints
 from pathfinder.errors import PathfinderError, unknown
-from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.folder import Run
 from pathfinder.progress import Report
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.storage.keys import key_of
-from pathfinder.tables.results import Results
 
 
 def score(
@@ -44,8 +43,6 @@ def score(
     Returns:
         The summary, for paths.
     """
-    from pathfinder.figures.draw import draw
-
     if what not in FILES:
         raise unknown("thing to score", what, FILES)
     counted(files, what, FILES[what])
@@ -54,22 +51,17 @@ def score(
     if what not in ("line", "curve"):
         not_interpolated(opened, scoring, f"a {what}")
     evaluator = Evaluator(opened.space, opened.data, statistics=opened.statistics, **scoring)
-    folder, results = RunFolder(out, f"score-{what}-{key_of(opened.digests)[:8]}", report, fresh), Results(out)
+    run = Run(out, f"score-{what}-{key_of(opened.digests)[:8]}", report, fresh)
     target = target_of(what, opened, **where)
     config = {"files": [str(file) for file in files], "data": opened.network.data, **where, **scoring}
-    record = {"seed": scoring["seed"], "config": config, "scored": evaluator.counts()}
+    run.describe(scoring["device"], opened.data, seed=scoring["seed"], config=config, scored=evaluator.counts())
     made_of = (opened.identity, opened.digests, fingerprints(opened.data), scoring)
     key = key_of(*made_of, target.asked, target.t.tolist())
-    with folder:
-        folder.write_record(scoring["device"], opened.data, **record)
-        with folder.stage(what, key) as (stage, progress):
+    with run:
+        with run.stage(what, key) as (stage, progress):
             scored = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
-        target.add(results, scored)
-        results.write()
-        results.remove_stale()
-        draw(out)
-        folder.write_record(scoring["device"], opened.data, **record)
-    return results.table("summary") if what in ("line", "curve") else None
+        target.add(run.results, scored)
+    return run.results.table("summary") if what in ("line", "curve") else None
 
 
 def export(file: Path, t: float, out: Path, asked: Asked, batch_size: int, device: str, force: bool) -> None:
