@@ -72,7 +72,7 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("pathfinder")
+        return version("pathfinder-landscapes")
     if name not in _HOMES:
         raise AttributeError(f"module 'pathfinder' has no attribute '{name}'")
     return getattr(import_module(f"pathfinder.{_HOMES[name]}"), name)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -96,13 +96,16 @@ Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
 
 
+Parsed = TypeVar("Parsed", bound="Checked")
+
+
 class Checked(BaseModel):
     """Settings whose unknown keys and wrong values are errors in the user's spelling."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> "Checked":
+    def parse(cls: type[Parsed], values: Mapping[str, Any]) -> Parsed:
         """The settings, or one line that says what is wrong with them.
 
         Raises:

@@ -66,7 +66,7 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
     "score: unknown batch norm": (
         ["score", "line", "a.safetensors", "b.safetensors", "-o", "new", "--batch-norm", "none"],
         "none",
-        "choose from",
+        "'reestimate'",
     ),
     "export: t out of range": (["export", "a.safetensors", "--t", "1.5", "-o", "new.safetensors"], "1.5", "0 to 1"),
     "align: another width": (
@@ -77,8 +77,8 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
         "NaN", "before it diverged",
     ),
     "align: unknown method": (
-        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "weight"], "weight",
-        "did you mean `weights`",
+        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "weight"], "'weight' is not",
+        "one of 'weights'",
     ),
     "align: one example": (
         ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--examples", "1"],
@@ -93,7 +93,9 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
     ),
     "plot: several without a place": (["plot", "done", "done2"], "several runs", "--out"),
     "vtk: no surfaces": (["vtk", "folder"], "surfaces.csv", "check"),
-    "curvature: too many files": (["curvature", "point", "a.safetensors", "b.safetensors", *_NEW], "got 2", "1 files"),
+    "curvature: too many files": (
+        ["curvature", "point", "a.safetensors", "b.safetensors", *_NEW], "extra argument", "b.safetensors",
+    ),
     "connect: one minimum twice": (["connect", *["a.safetensors"] * 2, *_NEW], "a.safetensors", "two minima"),
     "train: a network for other inputs": (
         ["train", "torchvision:resnet18", *_TRAIN[2:]],
@@ -151,18 +153,18 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
     "one class": (["run", "tiny.toml", "--set", "data.name=npz:one.npz"], "1 class", "needs 2 or more"),
     "images of two types": (["run", "tiny.toml", "--set", "data.name=npz:types.npz"], "uint8", "convert them alike"),
     "score: unknown normalization": (
-        ["score", "surface", "a.safetensors", *_NEW, "--normalize", "filtre"], "filtre", "did you mean `filter`",
+        ["score", "surface", "a.safetensors", *_NEW, "--normalize", "filtre"], "filtre", "'filter'",
     ),
     "score: no span": (["score", "surface", "a.safetensors", *_NEW, "--span", "wide"], "wide", "must be 1, -1:2"),
     "score: a span that falls": (["score", "direction", "a.safetensors", *_NEW, "--span", "2:1"], "2.0", "must rise"),
     "score: two axes of a direction": (
-        ["score", "direction", "a.safetensors", *_NEW, "--points", "3x3"], "[3, 3]", "must be one number",
+        ["score", "direction", "a.safetensors", *_NEW, "--points", "3x3"], "3x3", "valid integer",
     ),
     "score: no checkpoints": (
         ["score", "surface", "a.safetensors", *_NEW, "--trajectory", "folder"], "got 0", "3 checkpoints or more",
     ),
     "curvature: unknown place": (["curvature", "pont", "a.safetensors", *_NEW], "pont", "did you mean `point`"),
-    "list: unknown": (["list", "model"], "model", "did you mean `models`"),
+    "list: unknown": (["list", "model"], "'model' is not", "'models'"),
 }  # fmt: skip
 
 MISTAKES |= {
@@ -401,9 +403,9 @@ MISTAKES |= {
         "lower points",
     ),
     "align: no examples": (
-        ["align", "a.safetensors", "b.safetensors", *_FILE, "--examples", "0"],
-        "got 0",
-        "equal to 2",
+        ["align", "a.safetensors", "b.safetensors", *_FILE, "--examples", "10"],
+        "--examples",
+        "drop it",
     ),
     "align: no orders": (["align", "a.safetensors", "b.safetensors", *_FILE, "--orders", "0"], "got 0", "equal to 1"),
     "align: over its input": (
@@ -444,12 +446,12 @@ MISTAKES |= {
     "score: points of two axes on a line": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "3x3"],
         "3x3",
-        "one number",
+        "valid integer",
     ),
     "score: points in words": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "many"],
         "many",
-        "51 or 51x31",
+        "valid integer",
     ),
     "score: points beyond memory": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "1000000000000"],
@@ -519,4 +521,62 @@ MISTAKES |= {
         "less than",
     ),
     "connect: a setting that changes nothing": ([*_CONNECT, "--set", "kind=line"], "kind", "use --curve"),
+    "score: an option of another word": (
+        ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--normalize", "filter"],
+        "--normalize",
+        "score line",
+    ),
+    "score: a trajectory for a line": (
+        ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--trajectory", "folder"],
+        "--trajectory",
+        "score line",
+    ),
+    "score: a normalization of a trajectory": (
+        ["score", "surface", "a.safetensors", *_NEW, "--normalize", "layer", "--trajectory", "folder"],
+        "--normalize",
+        "drop --trajectory",
+    ),
+    "score: orthogonal to nothing": (
+        ["score", "direction", "a.safetensors", *_NEW, "--orthogonal"],
+        "--orthogonal",
+        "score direction",
+    ),
+    "score: examples that re-estimate nothing": (
+        [
+            "score",
+            "line",
+            "a.safetensors",
+            "b.safetensors",
+            *_NEW,
+            "--batch-norm",
+            "stored",
+            "--batch-norm-examples",
+            "5",
+        ],
+        "--batch-norm-examples",
+        "drop one of them",
+    ),
+    "curvature: points at a point": (
+        ["curvature", "point", "a.safetensors", *_NEW, "--points", "9x9"],
+        "--points",
+        "curvature point",
+    ),
+    "curvature: three files of a path": (
+        ["curvature", "path", *["a.safetensors"] * 3, *_NEW],
+        "got 3",
+        "1 or 2 files",
+    ),
+    "connect: points of no plane": ([*_CONNECT, "--grid-points", "5"], "--grid-points", "needs --planes"),
+    "align: orders of activations": (
+        ["align", "a.safetensors", "b.safetensors", *_FILE, "--method", "activations", "--orders", "3"],
+        "--orders",
+        "drop it",
+    ),
+    "a name that is no file name": ([*_CONNECT, "--name", "a/b"], "a/b", "name of letters"),
+    "score: a name that is no file name": (
+        ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--name", "../x"],
+        "../x",
+        "name of letters",
+    ),
+    "run: no such config": (["run", "digit"], "digit", "did you mean `digits`"),
 }

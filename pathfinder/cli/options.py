@@ -1,122 +1,248 @@
-"""Options of the command line that several commands share: each, and each group of them, written once."""
+"""Options of the command line: each one, and each group that several commands share, is written once."""
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a setting, key=value; dots enter tables.")]
-Recipe = Annotated[list[str] | None, typer.Option("--set", help="Setting of the recipe, as epochs=60.")]
-ModelArgs = Annotated[list[str] | None, typer.Option("--model-arg", help="Argument of the network, key=value.")]
-DataArgs = Annotated[list[str] | None, typer.Option("--data-arg", help="Setting of the data, as crop=4.")]
-Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option(help="fp32, or bf16 for autocast.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**62 - 1, help="Seed of all that is drawn.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
-File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights, safetensors.")]
-BatchSize = Annotated[int, typer.Option(help="Examples per forward pass when scoring.")]
-Examples = Annotated[int | None, typer.Option(help="Examples of each split to score; all if not given.")]
-Normalize = Annotated[str, typer.Option(help="Directions: normalised by filter, layer, weight or none.")]
-Span = Annotated[
-    str | None, typer.Option(help="Reach of a direction or surface [1]; or two ends, -1:2, or -1:2,-0.5:0.5.")
+if TYPE_CHECKING:
+    from pathfinder.scoring.settings import Scoring
+
+
+class BatchNorm(StrEnum):
+    """Where the running statistics of BatchNorm come from."""
+
+    reestimate = "reestimate"
+    training = "training"
+    stored = "stored"
+    interpolate = "interpolate"
+    augmented = "augmented"  # the former name of `training`
+
+
+class Precision(StrEnum):
+    """The arithmetic of a network."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Normalization(StrEnum):
+    """How a random direction is scaled to the weights."""
+
+    filter = "filter"
+    layer = "layer"
+    weight = "weight"
+    none = "none"
+
+
+class Matching(StrEnum):
+    """What is compared to match hidden units."""
+
+    weights = "weights"
+    activations = "activations"
+
+
+def _check_seed(seed: int) -> int:
+    if not 0 <= seed < 2**62:
+        raise typer.BadParameter(f"--seed must be 0 or more and less than 2**62, got {seed}")
+    return seed
+
+
+def _check_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}", name):
+        raise typer.BadParameter(f"--name must be a name of letters, digits and . _ + -, 80 at most, got {name}")
+    return name
+
+
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a config value, e.g. minimum.epochs=5. Repeatable.")
 ]
-Clip = Annotated[float, typer.Option(help="Nats above which landscapes are flat.")]
-Linear = Annotated[bool, typer.Option("--linear", help="Heights of landscapes in the loss, not its logarithm.")]
+Recipe = Annotated[list[str] | None, typer.Option("--set", help="Training option, e.g. epochs=60. Repeatable.")]
+ModelArgs = Annotated[
+    list[str] | None, typer.Option("--model-arg", help="Argument of the network, e.g. depth=20. Repeatable.")
+]
+DataArgs = Annotated[
+    list[str] | None, typer.Option("--data-arg", help="Option of the dataset, e.g. crop=4. Repeatable.")
+]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of the network; bf16 is autocast.")]
+Seed = Annotated[int, typer.Option(callback=_check_seed, help="Random seed, 0 or more.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
+File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights (.safetensors).")]
+BatchSize = Annotated[int, typer.Option(help="Examples per forward pass.")]
+Examples = Annotated[int | None, typer.Option(help="Examples of each split to score.", show_default="all")]
+PathPoints = Annotated[int, typer.Option(help="Points along the path, both ends included.")]
+GridPoints = Annotated[str, typer.Option(help="Points per axis; 51x31 sets both.")]
+Normalize = Annotated[
+    Normalization | None, typer.Option(help="How random directions are scaled to the weights.", show_default="filter")
+]
+Keep1d = Annotated[bool, typer.Option("--keep-1d", help="Let directions move biases and norm parameters too.")]
+Span = Annotated[
+    str | None,
+    typer.Option(help="Range of x (and y): 1 for -1 to 1, -1:2, or one per axis, -1:2,-0.5:0.5.", show_default="1"),
+]
+Trajectory = Annotated[
+    Path | None,
+    typer.Option(help="Folder of checkpoints kept during training; use their principal directions, not random ones."),
+]
+Clip = Annotated[float, typer.Option(help="Clip plotted losses at this value (nats).")]
+Linear = Annotated[bool, typer.Option("--linear", help="Linear loss axis instead of logarithmic.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that this command did not make.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Use nothing that an earlier, even interrupted run kept.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore what an earlier or interrupted run kept; start over.")]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        callback=_check_name, help="What tables and figures call the minima.", show_default="their file names"
+    ),
+]
 Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
+CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")]
 
 
 @dataclass(frozen=True)
-class Named:
-    """Data and network, where the files of weights do not say them."""
+class Origin:
+    """The dataset and the network of files of weights. What is not given here, the files record.
 
-    data: Annotated[
-        str | None, typer.Option(help="Data set; as the weights say if not given. One of yours must be given.")
-    ] = None
+    A file never names code to import: a network or dataset of the user's own must be given here.
+    """
+
+    data: Annotated[str | None, typer.Option(help="Dataset.", show_default="the one the weights record")] = None
     data_arg: DataArgs = None
-    model: Annotated[
-        str | None, typer.Option(help="Network; as the weights say if not given. One of yours must be given.")
-    ] = None
+    model: Annotated[str | None, typer.Option(help="Network.", show_default="the one the weights record")] = None
     model_arg: ModelArgs = None
 
-    def asked(self) -> Any:
-        """The same with its arguments read, as commands take it."""
-        from pathfinder.cli.commands import Asked
+    @property
+    def data_settings(self) -> dict[str, Any]:
+        """The options of the dataset."""
+        return read_settings(self.data_arg, "--data-arg")
 
-        data, model = settings_in(self.data_arg, "--data-arg"), settings_in(self.model_arg, "--model-arg")
-        if model and self.model is None:
-            raise typer.BadParameter(
-                "--model-arg needs --model; the network a file names comes with arguments of its own"
-            )
-        return Asked(self.data, data, self.model, model)
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """The arguments of the network."""
+        found = read_settings(self.model_arg, "--model-arg")
+        if found and self.model is None:
+            raise typer.BadParameter("--model-arg needs --model; a network that a file names has its own arguments")
+        return found
 
 
 @dataclass(frozen=True)
-class Scored:
-    """How anything is scored."""
+class ScoreOptions:
+    """How points are scored."""
 
     batch_norm: Annotated[
-        str, typer.Option(help="Running statistics: reestimate, augmented, stored or interpolate.")
-    ] = "reestimate"
+        BatchNorm,
+        typer.Option(
+            help="Running statistics of BatchNorm: re-estimated at every point from clean images or from images "
+            "augmented as in training, those stored in the weights, or a mix of the ends'."
+        ),
+    ] = BatchNorm.reestimate
     batch_norm_examples: Annotated[
-        int | None, typer.Option(help="Examples that re-estimate BatchNorm; all if not given.")
+        int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
     ] = None
     batch_size: BatchSize = 512
     seed: Seed = 0
     device: Device = "cpu"
 
+    def settings(self, **more: Any) -> "Scoring":
+        """These options as the settings of `[score]`.
 
-def unfolded(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are groups of options, such as `Named`, become these options."""
+        Args:
+            more: its other fields.
+        """
+        from pathfinder.scoring.settings import Scoring
+
+        if self.batch_norm_examples is not None and self.batch_norm in (BatchNorm.stored, BatchNorm.interpolate):
+            raise typer.BadParameter(
+                f"--batch-norm-examples re-estimates BatchNorm, which --batch-norm {self.batch_norm.value} does not; "
+                "drop one of them"
+            )
+        own = {"batch_norm": self.batch_norm.value, "batch_size": self.batch_size}
+        return Scoring.parse({**own, "batch_norm_examples": self.batch_norm_examples, **more})
+
+
+@dataclass(frozen=True)
+class ScoreJob(ScoreOptions, Origin):
+    """The options that all words of `score` take."""
+
+    examples: Examples = None
+    precision: PrecisionOption = Precision.fp32
+    name: Name = None
+    fresh: Fresh = False
+
+
+@dataclass(frozen=True)
+class CurvatureJob(ScoreOptions, Origin):
+    """The options that all words of `curvature` take."""
+
+    examples: Annotated[
+        int | None, typer.Option(help="Training examples whose mean loss is differentiated.", show_default="all")
+    ] = None
+    tolerance: Annotated[float, typer.Option(help="Relative residual of both eigenvalues.")] = 1e-2
+    most: Annotated[int, typer.Option(help="Maximum Hessian-vector products per point for the eigenvalues.")] = 400
+    samples: Annotated[int, typer.Option(help="Random vectors for the trace; 0 for none.")] = 16
+    name: Name = None
+    fresh: Fresh = False
+
+
+def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters that are groups of options, such as `Origin`, become these options."""
     declared = inspect.signature(command).parameters
     groups = {name: one.annotation for name, one in declared.items() if is_dataclass(one.annotation)}
-    options = []
+    options: list[tuple[str, Any, Any]] = []
     for name, own in declared.items():
         members = [(one.name, one.default, one.type) for one in fields(groups[name])] if name in groups else None
         options += members or [(name, own.default, own.annotation)]
 
     @wraps(command)
-    def unfolding(**given: Any) -> None:
+    def expanded(**given: Any) -> None:
         for name, group in groups.items():
             given[name] = group(**{one.name: given.pop(one.name) for one in fields(group)})
         command(**given)
 
-    unfolding.__signature__ = inspect.Signature(
+    parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, default, annotation in options
-    )
-    return unfolding
+    ]
+    expanded.__dict__["__signature__"] = inspect.Signature(parameters)
+    return expanded
 
 
-_NAMED = {"--model-arg": "network", "--data-arg": "data"}
+_TAKEN = {"--model-arg": "network", "--data-arg": "dataset"}
 
 
-def settings_in(items: list[str] | None, option: str) -> dict[str, Any]:
+def read_settings(items: list[str] | None, option: str) -> dict[str, Any]:
     """What several `key=value` of an option set."""
     from pathfinder.experiment.config_file import setting
 
     found = dict(setting(item, option) for item in items or [])
-    if option in _NAMED and "name" in found:
-        raise typer.BadParameter(f"{option} takes no name; name the {_NAMED[option]} itself instead")
+    if option in _TAKEN and "name" in found:
+        raise typer.BadParameter(f"{option} takes no name; name the {_TAKEN[option]} itself instead")
     return found
 
 
-def numbers_in(text: str, option: str) -> Any:
-    """One number, those of each axis (51x31), or a span: two ends (-1:2), or these for each axis (-1:2,-0.5:0.5)."""
-    if option == "points":
-        form, read, parts = "51 or 51x31", int, [[part] for part in text.split("x")]
-    else:
-        form, read, parts = "1, -1:2 or -1:2,-0.5:0.5", float, [part.split(":") for part in text.split(",")]
-        if len(parts) > 1:  # a reach is two ends
-            parts = [part if len(part) == 2 else [f"-{part[0]}", part[0]] for part in parts]
+def read_points(text: str) -> int | tuple[int, ...]:
+    """Points per axis: one number, or one for each axis (51x31)."""
     try:
-        numbers = [[read(number) for number in part] for part in parts]
+        counts = tuple(int(part) for part in text.split("x"))
     except ValueError as error:
-        raise typer.BadParameter(f"--{option} must be {form}, got {text}.") from error
-    flat = [part[0] if len(part) == 1 else tuple(part) for part in numbers]
-    return flat[0] if len(flat) == 1 else tuple(flat)
+        raise typer.BadParameter(f"--points must be 51 or 51x31, got {text}.") from error
+    return counts[0] if len(counts) == 1 else counts
+
+
+def read_span(text: str) -> float | tuple[Any, ...]:
+    """A range of coordinates: one number, two ends (-1:2), or one of these for each axis (-1:2,-0.5:0.5)."""
+    parts = [part.split(":") for part in text.split(",")]
+    if len(parts) > 1:  # with several axes, each needs both ends
+        parts = [part if len(part) == 2 else [f"-{part[0]}", part[0]] for part in parts]
+    try:
+        numbers = [tuple(float(number) for number in part) for part in parts]
+    except ValueError as error:
+        raise typer.BadParameter(f"--span must be 1, -1:2 or -1:2,-0.5:0.5, got {text}.") from error
+    ends = [one[0] if len(one) == 1 else one for one in numbers]
+    return ends[0] if len(ends) == 1 else tuple(ends)

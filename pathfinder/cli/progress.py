@@ -1,29 +1,27 @@
-"""Progress on the terminal."""
+"""Progress on the terminal: bars with the time left, or a line now and then where there is no terminal."""
 
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from pathfinder.compute import reproducible
 from pathfinder.progress import Progress
 
 
 class Reporter:
-    """Shows named pieces of work: bars with the time left on a terminal, a line now and then elsewhere."""
+    """Shows the progress of named pieces of work."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as Bars
-
         self._console = Console(stderr=True)
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
-        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
-        self._bars = Bars(*columns, console=self._console)
+        self._bars = Bars(
+            *columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console
+        )
 
     def __enter__(self) -> "Reporter":
         if self._console.is_terminal:
@@ -41,6 +39,13 @@ class Reporter:
     def _bar(self, name: str) -> Progress:
         task = self._bars.add_task(name, total=None)
         return lambda done, total: self._bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def show_progress() -> Generator[Reporter, None, None]:
+    """Show progress; meanwhile torch uses algorithms that give the same bytes each time, wherever it has them."""
+    with reproducible(), Reporter() as report:
+        yield report
 
 
 def _lines(name: str, share: float = 0.05, seconds: float = 10.0) -> Progress:

@@ -7,7 +7,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 
-def drawn(rng: np.random.Generator, examples: int, crop: int, flip: bool) -> Int[Tensor, "examples 3"] | None:
+def draw_moves(rng: np.random.Generator, examples: int, crop: int, flip: bool) -> Int[Tensor, "examples 3"] | None:
     """For each example how far down and right its window lies, 0 to 2 * crop, and whether it is mirrored.
 
     Nothing where neither is asked for; then nothing is drawn.
@@ -19,7 +19,7 @@ def drawn(rng: np.random.Generator, examples: int, crop: int, flip: bool) -> Int
     return torch.from_numpy(np.concatenate([windows, mirrored], axis=1))
 
 
-def moved(
+def apply_moves(
     x: Shaped[Tensor, "batch channels height width"], moves: Int[Tensor, "batch 3"], crop: int
 ) -> Shaped[Tensor, "batch channels height width"]:
     """Each image padded with `crop` zeros on every side, seen through its window, and mirrored where its row says so.

@@ -74,7 +74,7 @@ def load_data(
     if validation:
         if "validation" in splits:
             raise PathfinderError(f"data `{name}` has a validation split of its own; drop validation = {validation}.")
-        train, splits["validation"] = train.divided(validation, seed)
+        train, splits["validation"] = train.divide(validation, seed)
     if examples and examples > len(train):
         raise PathfinderError(f"examples must be at most the {len(train)} of the split train, got {examples}.")
     splits["train"] = train.subset(examples, seed)

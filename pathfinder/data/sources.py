@@ -15,6 +15,7 @@ from pathfinder.data.split import Split
 from pathfinder.data.stream import Stream
 from pathfinder.data.trees import Tree, is_tree, leaves, tensors_from
 from pathfinder.errors import PathfinderError, listed, reason
+from pathfinder.settings import came
 
 Source = Split | Stream
 
@@ -48,6 +49,22 @@ def as_source(data: Any, name: str = "data") -> Source:
     if not isinstance(data, Split):
         return Stream(data)
     return _checked(data, name)
+
+
+def splits_by_name(data: Any) -> dict[str, Source]:
+    """Splits by name, each a Split or a Stream.
+
+    Raises:
+        PathfinderError: if data is anything else.
+    """
+    if not isinstance(data, Mapping):
+        raise PathfinderError(f'data must be splits by name, got {came(data)}; pass {{"train": (x, y)}}.')
+    if not data:
+        raise PathfinderError('data needs at least one split, such as {"train": (x, y)}.')
+    for name in data:
+        if not isinstance(name, str) or not name:
+            raise PathfinderError(f'a split must have a name, such as "train", got {came(name)}.')
+    return {name: as_source(split, name) for name, split in data.items()}
 
 
 def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:

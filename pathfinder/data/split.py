@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pathfinder.compute import fitting, indexed
-from pathfinder.data.augment import drawn, moved
+from pathfinder.data.augment import apply_moves, draw_moves
 from pathfinder.data.batching import slices
 from pathfinder.data.trees import Tree, count, leaves, mapped
 from pathfinder.errors import PathfinderError
@@ -61,11 +61,11 @@ class Split:
         return digest.hexdigest()[:16]
 
     def batch(self, index: slice | Tensor, moves: Tensor | None = None) -> tuple[Tree, Tree]:
-        """The prepared inputs, their images moved as `augment.drawn` says, and the targets of some examples."""
+        """The prepared inputs, their images moved as `draw_moves` says, and the targets of some examples."""
         x, y = (mapped(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
         if moves is not None:
-            x = moved(x, moves[index], self.crop)
-        return mapped(self._prepared, x), y
+            x = apply_moves(x, moves[index], self.crop)
+        return mapped(self._prepare, x), y
 
     def batches(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """All examples in order, `size` at a time; a lone last example joins the batch before it."""
@@ -79,7 +79,7 @@ class Split:
         """All examples in an order drawn from `rng`, from batch `start` on, cropped and flipped where that is set."""
         device = leaves(self.x)[0].device
         order = torch.from_numpy(rng.permutation(len(self))).to(device)
-        moves = drawn(rng, len(self), self.crop, self.flip)
+        moves = draw_moves(rng, len(self), self.crop, self.flip)
         moves = None if moves is None else moves.to(device)
         return (self.batch(order[part], moves) for part in slices(len(self), size)[start:])
 
@@ -98,16 +98,16 @@ class Split:
             )
         return replace(self, crop=crop, flip=flip)
 
-    def moved(self, seed: int) -> "Split":
+    def augment_once(self, seed: int) -> "Split":
         """The split with its images cropped and flipped once, as `epoch` would, by draws of their own.
 
         Raises:
             PathfinderError: if neither is set.
         """
-        moves = drawn(np.random.default_rng(seed), len(self), self.crop, self.flip)
+        moves = draw_moves(np.random.default_rng(seed), len(self), self.crop, self.flip)
         if moves is None:
             raise PathfinderError("augmented inputs need a split with crop or flip; set one, or use clean inputs.")
-        x = moved(self.x, moves.to(self.x.device), self.crop).contiguous()
+        x = apply_moves(self.x, moves.to(self.x.device), self.crop).contiguous()
         return replace(self, x=x, crop=0, flip=False)
 
     def subset(self, examples: int | None, seed: int) -> "Split":
@@ -116,14 +116,14 @@ class Split:
             return self
         if examples < 1:
             raise PathfinderError(f"the number of examples must be 1 or more, got {examples}.")
-        return self._taken(self._drawn(examples, seed))
+        return self._take(self._draw(examples, seed))
 
-    def divided(self, examples: int, seed: int) -> tuple["Split", "Split"]:
+    def divide(self, examples: int, seed: int) -> tuple["Split", "Split"]:
         """The split without `examples` drawn by `seed`, and these: for validation."""
         if not 0 < examples < len(self):
             raise PathfinderError(f"a validation split must leave some of {len(self)} examples, got {examples}.")
-        held = self._drawn(examples, seed)
-        return self._taken(np.setdiff1d(np.arange(len(self)), held)), self._taken(held)
+        held = self._draw(examples, seed)
+        return self._take(np.setdiff1d(np.arange(len(self)), held)), self._take(held)
 
     def to(self, device: str | torch.device) -> "Split":
         """The split with its tensors on a device: the same one at each call, so that it is there once.
@@ -147,14 +147,14 @@ class Split:
         """The split on other devices."""
         return {}
 
-    def _drawn(self, examples: int, seed: int) -> np.ndarray:
+    def _draw(self, examples: int, seed: int) -> np.ndarray:
         return np.sort(np.random.default_rng(seed).choice(len(self), examples, replace=False))
 
-    def _taken(self, chosen: np.ndarray) -> "Split":
+    def _take(self, chosen: np.ndarray) -> "Split":
         index = torch.from_numpy(chosen)
         return replace(self, x=mapped(lambda leaf: leaf[index], self.x), y=mapped(lambda leaf: leaf[index], self.y))
 
-    def _prepared(self, x: Tensor) -> Tensor:
+    def _prepare(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8 or self.mean is None:
             return x
         shape = (-1,) + (1,) * (x.ndim - 2)

@@ -53,7 +53,7 @@ class Stream:
         """The source's own batches, up to `limit` examples; their size is the source's."""
         passed, seen = 0, 0
         for x, y in self._cut():
-            batch = self._moved((x, y))  # underway while the checksum of what the source gave is made
+            batch = self._move((x, y))  # underway while the checksum of what the source gave is made
             self._check(passed, checksum((x, y)))
             passed, seen = passed + 1, seen + count(x)
             yield batch
@@ -73,13 +73,13 @@ class Stream:
 
     def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
         """The source's own batches in its own order, from batch `start` on."""
-        return (self._moved(_pair(batch)) for index, batch in enumerate(self.source) if index >= start)
+        return (self._move(_pair(batch)) for index, batch in enumerate(self.source) if index >= start)
 
     def subset(self, examples: int | None, seed: int) -> "Stream":
         """The first `examples` of the stream: it cannot be drawn from without reading it whole."""
         return self if examples is None else Stream(self.source, examples, self.device)
 
-    def moved(self, seed: int) -> "Stream":
+    def augment_once(self, seed: int) -> "Stream":
         """The stream itself: its source prepares what it gives."""
         return self
 
@@ -98,11 +98,11 @@ class Stream:
             if left is not None and left <= 0:
                 return
 
-    def _moved(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
+    def _move(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         x, y = batch
-        return mapped(self._placed, x), mapped(self._placed, y)
+        return mapped(self._place, x), mapped(self._place, y)
 
-    def _placed(self, leaf: Tensor) -> Tensor:
+    def _place(self, leaf: Tensor) -> Tensor:
         """A tensor on the device; to CUDA from pinned memory, so that nothing waits for the copy."""
         if self.device.type == "cpu" or leaf.device == self.device:
             return leaf.to(self.device)

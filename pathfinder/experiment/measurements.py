@@ -205,7 +205,7 @@ class Measurements:
 
     def _compare_ends(self, pair: Pair, scored: dict[str, Scores]) -> None:
         """Say where re-estimating BatchNorm makes an end of a path another network than the one that was trained."""
-        if not pair.space.has_statistics or self.config.score.batch_norm not in ("reestimate", "augmented"):
+        if not pair.space.has_statistics or self.config.score.batch_norm not in ("reestimate", "training", "augmented"):
             return
         name, path = next(iter(pair.paths.items()))
         key = self._scoring_key("ends as trained", path.key)

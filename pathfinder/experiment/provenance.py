@@ -14,7 +14,7 @@ from pathfinder.compute import compute_settings, device_named
 def provenance(device: str) -> dict[str, Any]:
     """What a reader needs to make the same run again."""
     packages = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
-    versions = {"pathfinder": version("pathfinder"), "python": platform.python_version()}
+    versions = {"pathfinder": version("pathfinder-landscapes"), "python": platform.python_version()}
     return {
         "versions": versions | {package: version(package) for package in packages},
         "commit": _commit(),

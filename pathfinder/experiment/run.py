@@ -113,8 +113,8 @@ class Experiment:
                 raise PathfinderError(
                     "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
                 )
-        if space.has_statistics and self.config.score.batch_norm == "augmented":
-            self.data["train"].subset(1, 0).moved(0)  # a split that cannot be augmented shows now
+        if space.has_statistics and self.config.score.batch_norm in ("training", "augmented"):
+            self.data["train"].subset(1, 0).augment_once(0)  # fail early if it cannot be augmented
         for curve in plan.curves:
             empty = torch.zeros(1)
             kind_named(curve.kind, Curve)(empty, empty, bends=curve.bends)

@@ -19,7 +19,7 @@ from pathfinder.data.sources import as_source, understood
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
-from pathfinder.scoring.losses import PerExample, cross_entropy, per_example, users
+from pathfinder.scoring.losses import PerExample, cross_entropy, guard, per_example
 from pathfinder.settings import number, of_kind, whole
 from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
 
@@ -132,7 +132,7 @@ class Hessian:
     ) -> None:
         of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
         self.space, self.batch_size = space, whole(batch_size, "batch_size", 1)
-        self.loss = cross_entropy if loss is None else users(loss, "loss")
+        self.loss = cross_entropy if loss is None else guard(loss, "loss")
         self.device = device_named(device)
         space.on(self.device)  # weights that the device cannot hold show now
         self.theta = vector_of(theta, space.size, "theta").detach().to(self.device)

@@ -1,7 +1,16 @@
 """Loss and error at any point of a weight space."""
 
+from pathfinder.scoring.batch_norm import Interpolate, Reestimate, Stored
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.losses import classification_error, cross_entropy
 from pathfinder.scoring.scores import Scores
 
-__all__ = ["Evaluator", "Scores", "classification_error", "cross_entropy"]
+__all__ = [
+    "Evaluator",
+    "Interpolate",
+    "Reestimate",
+    "Scores",
+    "Stored",
+    "classification_error",
+    "cross_entropy",
+]

@@ -3,12 +3,10 @@
 A point stands alone: its score is the same bit for bit in any order, chunk or company.
 """
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
-from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,20 +15,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.compute import autocast, device_named, placed
-from pathfinder.data.sources import Source, as_source, understood
+from pathfinder.data.sources import Source, splits_by_name, understood
 from pathfinder.data.trees import count
-from pathfinder.errors import PathfinderError, PathfinderWarning, unknown
+from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry, vector_of
+from pathfinder.geometry.coordinates import coordinates_of
 from pathfinder.geometry.curves import Curve
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
+from pathfinder.scoring.batch_norm import (
+    BatchNormName,
+    Interpolate,
+    NormInputs,
+    Policy,
+    Reestimate,
+    interpolate,
+    policy_of,
+    reestimate,
+)  # fmt: skip
+from pathfinder.scoring.losses import PerExample, functions_by_name, per_example
 from pathfinder.scoring.scores import Scores
-from pathfinder.settings import came, of_kind, whole
+from pathfinder.settings import of_kind, whole
 from pathfinder.storage.stage import NoStage, Stage, map_points
 from pathfinder.symmetry.repair import Correction, Moments, Repair, mixed
-from pathfinder.weights.space import Fixed, WeightSpace, several_statistics, statistics_of
-
-BATCH_NORM = ("reestimate", "augmented", "stored", "interpolate")
+from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
 
 Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
 
@@ -45,21 +52,35 @@ class Evaluator:
             gets the module's output as it is, be it a tensor, tuple or dict.
         metrics: further callables of the same form by name; the percentage of errors (`error`) if not given and the
             task has classes.
-        batch_norm: `reestimate` running statistics at every point from clean training inputs, weighted by examples,
-            Dropout off; likewise from `augmented` inputs, cropped and flipped once as the split is in training, which
-            is what the weights of a network trained so expect (as Garipov et al. 2018 do); keep those `stored` in the
-            module; or `interpolate` those of the ends.
+        batch_norm: how BatchNorm's running statistics are found at a point: `Reestimate(...)`, `Stored()` or
+            `Interpolate(a, b)` of `pathfinder.scoring`, or a short name. `reestimate` measures them at every point
+            from clean training inputs, weighted by examples, Dropout off; `training` does so from inputs cropped and
+            flipped as in training, which the weights of a network trained so expect (as Garipov et al. 2018 do);
+            `stored` keeps those of the module; `interpolate` mixes those in `statistics`.
         statistics: for `interpolate`: the running statistics of the ends, or of every anchor, mixed with C(t).
-        batch_norm_data: inputs for re-estimation; the split `train` if not given.
+        batch_norm_data: inputs for `reestimate` and `training`; the split `train` if not given.
         repair: for networks without BatchNorm: sets the moments of hidden units between the ends of a path, measured on
-            the same inputs (Jordan et al. 2023); see `repair.Repair`.
+            the same inputs (Jordan et al. 2023); see `pathfinder.symmetry.repair.Repair`.
         batch_size: examples per forward pass; the re-estimated statistics depend on it, see `reestimate`.
         examples: how many examples of each split are scored, a fixed subset by seed; all if not given.
-        batch_norm_examples: likewise for re-estimation.
+        batch_norm_examples: how many examples `reestimate` and `training` use, a fixed subset by seed; all if not
+            given.
         seed: draws the subsets.
         device: where to compute: `cpu`, `cuda`, `mps`.
         precision: `fp32`, or `bf16` for autocast; losses are computed in float32 either way.
         chunk: points scored in one pass over the data. More save reading a stream again; the scores are the same.
+
+    Raises:
+        PathfinderError: if an argument is wrong, or a policy lacks its inputs or statistics.
+
+    >>> import torch
+    >>> from pathfinder import Line, WeightSpace, build_model, load_data
+    >>> data = load_data("digits")
+    >>> a, b = (build_model("mlp", input_shape=(1, 8, 8), seed=seed) for seed in (0, 1))
+    >>> space = WeightSpace(a)
+    >>> evaluator = Evaluator(space, data, examples=100)
+    >>> evaluator.score(Line(space.vector(a), space.vector(b)), 3)
+    Scores(line: 3 points of train_loss, test_loss, train_error, test_error)
     """
 
     def __init__(
@@ -69,7 +90,7 @@ class Evaluator:
         *,
         loss: PerExample | None = None,
         metrics: Mapping[str, PerExample] | None = None,
-        batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate",
+        batch_norm: Policy | BatchNormName = "reestimate",
         statistics: Sequence[Tensor] | None = None,
         batch_norm_data: Any = None,
         repair: Repair | None = None,
@@ -81,60 +102,24 @@ class Evaluator:
         precision: str = "fp32",
         chunk: int = 1,
     ) -> None:
-        if batch_norm not in BATCH_NORM:
-            raise unknown("batch_norm", batch_norm, BATCH_NORM)
         of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
-        batch_size, chunk = whole(batch_size, "batch_size", 1), whole(chunk, "chunk", 1)
-        seed = whole(seed, "seed", 0)
-        for what, most in (("examples", examples), ("batch_norm_examples", batch_norm_examples)):
-            if most is not None:
-                whole(most, what, 1)
-        _check_splits(data)
-        self.space, self.batch_norm, self.batch_size, self.chunk = space, batch_norm, batch_size, chunk
-        self.seed = seed
+        self.batch_norm, inputs = policy_of(batch_norm, space, statistics, batch_norm_data, batch_norm_examples)
+        self.space, self.seed, self.chunk = space, whole(seed, "seed", 0), whole(chunk, "chunk", 1)
+        self.batch_size = whole(batch_size, "batch_size", 1)
         self.device, self.precision = device_named(device), precision
-        sources = {name: as_source(split, name) for name, split in data.items()}
-        autocast(self.device, precision)  # a wrong name shows now
-        space.on(self.device)  # and weights that the device cannot hold
+        autocast(self.device, precision)  # fail early on an unknown name
+        space.on(self.device)  # and on weights that the device cannot hold
+        sources = splits_by_name(data)
+        examples = None if examples is None else whole(examples, "examples", 1)
         self.data: dict[str, Source] = {n: s.subset(examples, seed).to(self.device) for n, s in sources.items()}
-        classes = next(iter(sources.values())).classes
-        self._functions = {
-            "loss": cross_entropy if loss is None else users(loss, "loss"),
-            **(default_metrics(loss, classes) if metrics is None else _own_metrics(metrics)),
-        }
-        given = several_statistics([] if statistics is None else statistics, space.statistics_size)
-        self._statistics = [s.to(self.device) for s in given]
-        if repair is not None:
-            of_kind(repair, Repair, "repair", "make one with Repair(module, structure)")
+        self._functions = functions_by_name(loss, metrics, next(iter(sources.values())).classes)
         self._repair = repair
-        self._norm_source: Source | None = None
-        if repair is not None and space.has_statistics:
-            raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")
-        if repair is not None or (space.has_statistics and batch_norm in ("reestimate", "augmented")):
-            source = sources.get("train") if batch_norm_data is None else as_source(batch_norm_data)
-            if source is None:
-                raise PathfinderError(
-                    f"re-estimating BatchNorm needs the split `train`, got {', '.join(sources)}; pass batch_norm_data=."
-                )
-            self._norm_source = source.subset(batch_norm_examples, seed + 1)
-            if batch_norm == "reestimate" and repair is None and (source.crop or source.flip):
-                warnings.warn(
-                    "BatchNorm is re-estimated from clean images, but training crops or flips them; scores may be "
-                    "worse than the networks' own. batch_norm = augmented re-estimates from images as in training.",
-                    PathfinderWarning,
-                    stacklevel=2,
-                )
-            if batch_norm == "augmented":
-                self._norm_source.subset(1, 0).moved(0)  # a split that cannot be augmented shows now
-        if space.has_statistics and batch_norm == "interpolate" and len(self._statistics) < 2:
-            raise PathfinderError(
-                "batch_norm='interpolate' needs statistics=[space.statistics(a), space.statistics(b)]."
-            )
+        self._inputs = self._norm_inputs(inputs, sources)
 
     def score(
         self,
         geometry: Geometry,
-        points: int | Float[Tensor, "points *coordinates"],
+        points: int | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
         *,
         progress: Progress = silent,
         stage: Stage | None = None,
@@ -157,7 +142,7 @@ class Evaluator:
             raise PathfinderError(
                 f"the {geometry.kind()} must have {self.space.size} weights, got {weights}; it is of another network."
             )
-        t = _located(geometry, points)
+        t = coordinates_of(geometry, points)
         keep = isinstance(geometry, Curve)
         here = placed(geometry, self.device)
         ends = self._end_moments(here)
@@ -171,9 +156,9 @@ class Evaluator:
         table = pd.concat([self._coordinates(geometry, t), pd.DataFrame([row for row, _ in scored])], axis=1)
         table = table.assign(**self.counts())
         if not keep:
-            return Scores(table)
+            return Scores(table, kind=geometry.kind())
         stacked = {key: np.stack([losses[key].numpy() for _, losses in scored]) for key in scored[0][1]}
-        return Scores(table, stacked, geometry.length(), geometry.chord())
+        return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind())
 
     def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:
         """The mean of each metric on each split at one point, and their standard errors.
@@ -190,15 +175,18 @@ class Evaluator:
             return self._row(self._pass([{**self.space.split(theta), **fixed}])[0])
 
     def reestimate(self, theta: Float[Tensor, " weights"]) -> Float[Tensor, " statistics"]:
-        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2).
+        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); `batch_norm.reestimate` has the
+        formula.
 
-        mean = sum_k b_k / N mean_k and variance = sum_k b_k / N s_k^2 over batches k of b_k examples with unbiased
-        variance s_k^2: the mean of the batches' variances, which leaves out the spread between batches. They depend
-        on the batch size for that reason. Dropout is off.
+        Args:
+            theta: the weights.
+
+        Raises:
+            PathfinderError: if the module has no BatchNorm, or its statistics are not re-estimated.
         """
         if not self.reestimates:
             raise PathfinderError(
-                "only a module with BatchNorm, scored with batch_norm='reestimate' or 'augmented', is re-estimated."
+                "only a module with BatchNorm, scored with batch_norm='reestimate' or 'training', is re-estimated."
             )
         theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
         return self.space.running(self._fixed_at([theta], None)[0])
@@ -206,20 +194,34 @@ class Evaluator:
     @property
     def reestimates(self) -> bool:
         """Whether running statistics of BatchNorm are re-estimated at every point."""
-        return self.space.has_statistics and self._norm_source is not None
+        return self.space.has_statistics and isinstance(self.batch_norm, Reestimate)
 
     def counts(self) -> dict[str, int]:
         """How many examples are scored and how many re-estimate BatchNorm, as every table says."""
         counts = {f"{name}_examples": len(split) for name, split in self.data.items()}
-        return {**counts, "batch_norm_examples": 0 if self._norm_source is None else len(self._norm_source)}
+        return {**counts, "batch_norm_examples": 0 if self._inputs is None else len(self._inputs)}
+
+    def __repr__(self) -> str:
+        return f"Evaluator({self.space!r}, {' and '.join(self.data)}, {self.batch_norm!r})"
+
+    def _norm_inputs(self, wanted: Reestimate, sources: Mapping[str, Source]) -> NormInputs | None:
+        """The inputs on which BatchNorm is re-estimated, or units to be repaired are measured."""
+        if self._repair is not None:
+            of_kind(self._repair, Repair, "repair", "make one with Repair(module, structure)")
+            if self.space.has_statistics:
+                raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")
+            return NormInputs(wanted, sources, self.seed, self.device)
+        if not self.reestimates:
+            return None
+        inputs = NormInputs(wanted, sources, self.seed, self.device)
+        inputs.warn_if_clean()
+        return inputs
 
     @cached_property
-    def _norm_data(self) -> Source | None:
-        """What re-estimates BatchNorm; cropped once, and only if an estimate is asked for."""
-        source = self._norm_source
-        if source is not None and self.batch_norm == "augmented":
-            source = source.moved(self.seed + 1)
-        return None if source is None else source.to(self.device)
+    def _statistics(self) -> list[Tensor]:
+        """The statistics to be interpolated, on the device."""
+        given = self.batch_norm.statistics if isinstance(self.batch_norm, Interpolate) else ()
+        return [one.to(self.device) for one in given]
 
     def _end_moments(self, geometry: Geometry) -> tuple[Moments, Moments] | None:
         """The moments of hidden units at the ends of a path, if they are to be repaired between."""
@@ -228,13 +230,14 @@ class Evaluator:
         if not isinstance(geometry, Curve):
             raise PathfinderError(f"repair needs a path between two ends, not a {geometry.kind()}; drop repair.")
         with torch.no_grad(), self.space.evaluating():
-            first, last = (self._repair.moments(*self._hearing(end)) for end in (geometry.start, geometry.end))
+            first, last = (self._repair.moments(*self._measured(end)) for end in (geometry.start, geometry.end))
         return first, last
 
-    def _hearing(self, theta: Tensor) -> tuple[Any, Any]:
+    def _measured(self, theta: Tensor) -> tuple[Any, Any]:
         """The network at theta as a function of its inputs, and the inputs on which its units are measured."""
+        assert self._inputs is not None
         tensors = {**self.space.split(theta), **self.space.fixed(None, self.device)}
-        return partial(self._output, tensors), (x for x, _ in self._norm_data.batches(self.batch_size))
+        return partial(self._output, tensors), (x for x, _ in self._inputs.source.batches(self.batch_size))
 
     def _values(self, geometry: Geometry, t: Tensor, ends: tuple[Moments, Moments] | None) -> list[Values]:
         """The values of each example at a few points, in one pass over the data."""
@@ -247,7 +250,7 @@ class Evaluator:
                 with self.space.evaluating():
                     goals = [mixed(ends, float(at)) for at in t]
                     corrected = [
-                        self._repair.towards(goal, *self._hearing(theta))
+                        self._repair.towards(goal, *self._measured(theta))
                         for goal, theta in zip(goals, thetas, strict=True)
                     ]
             return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)], corrected)
@@ -268,39 +271,14 @@ class Evaluator:
 
     def _fixed_at(self, thetas: list[Tensor], C: list[Tensor] | None, t: list[Tensor] | None = None) -> list[Fixed]:
         """The tensors that do not move, with the running statistics that belong to each point."""
-        if self.space.has_statistics and self.batch_norm == "interpolate":
+        if self.space.has_statistics and isinstance(self.batch_norm, Interpolate):
             if C is None or t is None:
                 raise PathfinderError("batch_norm='interpolate' needs a geometry; pass statistics= for a single point.")
-            return [self.space.fixed(self._mixed(c, point), self.device) for c, point in zip(C, t, strict=True)]
-        fixed = [self.space.fixed(None, self.device) for _ in thetas]
-        if not self.reestimates:
-            return fixed
-        for own in fixed:
-            self.space.forget(own)
-        points = [{**self.space.split(theta), **own} for theta, own in zip(thetas, fixed, strict=True)]
-        seen = 0
-        inputs = understood(self._norm_data, self.space.dtype)
-        with torch.no_grad(), inputs, self.space.estimating() as layers:
-            for x, _ in self._norm_data.batches(self.batch_size):
-                seen += count(x)
-                for layer in layers:
-                    layer.momentum = count(x) / seen  # the first batch has share 1: what was stored is forgotten
-                for tensors in points:
-                    self._output(tensors, x)
-        return fixed
-
-    def _mixed(self, c: Tensor, t: Tensor) -> Tensor:
-        if len(self._statistics) != len(c):
-            if len(self._statistics) != 2 or t.ndim != 1:
-                raise PathfinderError(
-                    f"batch_norm='interpolate' needs statistics of the 2 ends or of all {len(c)} anchors, got "
-                    f"{len(self._statistics)}."
-                )
-            c = torch.cat([1 - t, t])  # bends taken to lie on the straight line between the ends
-        total = c[0].float() * self._statistics[0]
-        for share, statistics in zip(c[1:], self._statistics[1:], strict=True):
-            total = total + share.float() * statistics
-        return total
+            mixed = [interpolate(self._statistics, c, point) for c, point in zip(C, t, strict=True)]
+            return [self.space.fixed(statistics, self.device) for statistics in mixed]
+        if self._inputs is None or not self.reestimates:
+            return [self.space.fixed(None, self.device) for _ in thetas]
+        return reestimate(self.space, thetas, self._inputs, self.batch_size, self._output)
 
     def _output(self, tensors: Fixed, x: Any) -> Any:
         with autocast(self.device, self.precision):
@@ -318,56 +296,6 @@ class Evaluator:
         if isinstance(geometry, Curve):
             columns["arc_length"] = geometry.arc_length(t).numpy()
         return pd.DataFrame({**columns, "norm": geometry.norm(t).numpy()})
-
-
-def _check_splits(data: Any) -> None:
-    """Raise a PathfinderError where data is anything but splits by name."""
-    if not isinstance(data, Mapping):
-        raise PathfinderError(f'data must be splits by name, got {came(data)}; pass {{"train": (x, y)}}.')
-    if not data:
-        raise PathfinderError('the evaluator needs at least one split of data, such as {"train": (x, y)}.')
-    for name in data:
-        if not isinstance(name, str) or not name:
-            raise PathfinderError(f'a split must have a name, such as "train", got {came(name)}.')
-
-
-def _own_metrics(metrics: Any) -> dict[str, PerExample]:
-    """The user's metrics, none of which may be in the place of the loss."""
-    if not isinstance(metrics, Mapping):
-        raise PathfinderError(f"metrics must be functions by name, got {came(metrics)}; pass {{name: function}}.")
-    for name, function in metrics.items():
-        if not isinstance(name, str) or name == "loss":
-            raise PathfinderError(f"a metric must have a name other than `loss`, got {came(name)}; rename it.")
-        if function is None:
-            raise PathfinderError(f"metric `{name}` must be a function, got None.")
-    return {name: users(function, f"metric `{name}`") for name, function in metrics.items()}
-
-
-def _located(geometry: Geometry, points: Any) -> Float[Tensor, "points *coordinates"]:
-    """So many coordinates of a geometry, or those given, in float64 on the CPU."""
-    if isinstance(points, Integral | np.bool_ | float | str) or points is None:
-        return geometry.grid(whole(points, "points")).detach().cpu().double()
-    if not isinstance(points, Tensor):
-        points = _array(points)
-    if points.is_complex() or points.dtype == torch.bool:
-        raise PathfinderError(f"coordinates must be real numbers, got {points.dtype}.")
-    t = points.detach().cpu().double()
-    if t.numel() == 0 or t.ndim == 0 or t.shape[1:] != (() if len(geometry.axes) == 1 else (len(geometry.axes),)):
-        raise PathfinderError(f"coordinates must be {', '.join(geometry.axes)} for each point, got {tuple(t.shape)}.")
-    if not t.isfinite().all():
-        raise PathfinderError("coordinates must be finite, got NaN or infinity; leave these points out.")
-    return t
-
-
-def _array(points: Any) -> Tensor:
-    """Coordinates that are no tensor, in float64: through float32 a list would lose digits."""
-    try:
-        array = np.asarray(points)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise PathfinderError(f"points must be a whole number, or coordinates, got {came(points)}.") from error
-    if array.dtype.kind not in "iuf":
-        raise PathfinderError(f"points must be a whole number, or real coordinates, got {came(points)}.")
-    return torch.from_numpy(array.astype(np.float64))
 
 
 def means(scores: Mapping[str, float]) -> dict[str, float]:

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError, listed, raised
-from pathfinder.settings import called
+from pathfinder.settings import called, came
 
 
-def users(function: Callable[..., Any], what: str) -> Callable[..., Any]:
-    """A loss or metric of the user's; what it raises becomes one line that says where.
+def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """The user's loss or metric, whose errors become one line that says where they were raised.
 
     Raises:
         PathfinderError: if it is no function.
@@ -89,9 +89,30 @@ def as_logits(output: Any) -> Tensor:
     return output[0] if isinstance(output, tuple | list) else output
 
 
-def default_metrics(loss: PerExample | None, classes: int | None) -> dict[str, PerExample]:
-    """What is scored beside the loss when the user names nothing: the error, where there are classes."""
-    return {"error": classification_error} if loss is None or classes is not None else {}
+def functions_by_name(
+    loss: PerExample | None, metrics: Mapping[str, PerExample] | None, classes: int | None
+) -> dict[str, PerExample]:
+    """The loss and the metrics by name, each guarded by `guard`.
+
+    Args:
+        loss: cross-entropy if not given.
+        metrics: the percentage of errors if not given, and the loss is the cross-entropy or there are classes.
+        classes: how many the data has; None where it has none.
+
+    Raises:
+        PathfinderError: if one of them is no function, or a metric is called `loss`.
+    """
+    functions = {"loss": cross_entropy if loss is None else guard(loss, "loss")}
+    if metrics is None:
+        return functions | ({"error": classification_error} if loss is None or classes is not None else {})
+    if not isinstance(metrics, Mapping):
+        raise PathfinderError(f"metrics must be functions by name, got {came(metrics)}; pass {{name: function}}.")
+    for name, function in metrics.items():
+        if not isinstance(name, str) or name == "loss":
+            raise PathfinderError(f"a metric must have a name other than `loss`, got {came(name)}; rename it.")
+        if function is None:
+            raise PathfinderError(f"metric `{name}` must be a function, got None.")
+    return functions | {name: guard(function, f"metric `{name}`") for name, function in metrics.items()}
 
 
 def per_example(values: Tensor, examples: int) -> Tensor:

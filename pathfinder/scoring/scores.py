@@ -1,4 +1,4 @@
-"""Scores: what the Evaluator hands to the tables."""
+"""Scores: the table of what `Evaluator.score` computes."""
 
 from dataclasses import dataclass, field
 
@@ -6,25 +6,35 @@ import numpy as np
 import pandas as pd
 
 
-@dataclass
+@dataclass(repr=False)
 class Scores:
-    """What `Evaluator.score` gives.
+    """Loss and metrics at the points of a line, curve, ray or plane.
 
     Attributes:
-        table: a row per point: coordinates, `norm`, `arc_length` for paths, then the mean of each metric on each split
-            (`train_loss`, ...), its standard error over the examples (`train_loss_se`, ...) and how many examples
-            were scored and re-estimated BatchNorm.
+        table: a row per point: coordinates, `arc_length` for paths, `norm`, then the mean of each metric on each split
+            (`train_loss`, ...), its standard error over the examples (`train_loss_se`, ...), and how many examples
+            were scored and how many re-estimated BatchNorm.
         per_example: for paths, (points, examples) by metric and split.
         length: of the path, in weight space; None for planes.
         chord: the distance between the path's ends; None for planes.
+        kind: of the geometry, such as `bezier`.
+
+    >>> Scores(pd.DataFrame({"t": [0.0, 1.0], "train_loss": [0.1, 0.2], "train_loss_se": [0.01, 0.01]}), kind="line")
+    Scores(line: 2 points of train_loss)
     """
 
     table: pd.DataFrame
     per_example: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     length: float | None = None
     chord: float | None = None
+    kind: str | None = None
 
     @property
     def losses(self) -> dict[str, np.ndarray]:
         """The losses of every example, (points, examples) by split."""
         return {split: values for (metric, split), values in self.per_example.items() if metric == "loss"}
+
+    def __repr__(self) -> str:
+        metrics = [column for column in self.table.columns if f"{column}_se" in self.table.columns]
+        points = f"{len(self.table)} point{'' if len(self.table) == 1 else 's'}"
+        return f"Scores({f'{self.kind}: ' if self.kind else ''}{points} of {', '.join(metrics)})"

@@ -1,30 +1,32 @@
-"""What a config says of scores: `[score]` and `[planes]`."""
+"""Settings of `[score]` and `[planes]` in a config."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from pathfinder.scoring.batch_norm import BatchNormName
 from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, few_enough
 
 
 class Scoring(Checked):
-    """What is scored along the paths.
+    """How the paths are scored.
 
     Attributes:
         points: values of t per path, both ends included.
-        line: whether the straight line is scored.
-        range: from where to where the line is; curves go from 0 to 1.
-        batch_norm: `reestimate`, `augmented`, `stored` or `interpolate`, as for the Evaluator.
+        line: whether to score the straight line.
+        range: the first and last t of the line; curves run from 0 to 1.
+        batch_norm: `reestimate`, `training`, `stored` or `interpolate`, as for the Evaluator; `augmented` is an older
+            name of `training`.
         batch_size: examples per forward pass; re-estimated statistics depend on it.
-        examples: of each split; all if not given.
-        batch_norm_examples: that re-estimate BatchNorm; all if not given.
-        rescore: whether the ends and the largest points of each path are scored once more, on all examples.
+        examples: how many of each split are scored; all if not given.
+        batch_norm_examples: how many re-estimate BatchNorm; all if not given.
+        rescore: whether to score the ends and the largest points of each path again, on all examples.
     """
 
     points: Along = 61
     line: bool = True
     range: tuple[Coordinate, Coordinate] = (0.0, 1.0)
-    batch_norm: Literal["reestimate", "augmented", "stored", "interpolate"] = "reestimate"
+    batch_norm: BatchNormName = "reestimate"
     batch_size: Count = 512
     examples: Count | None = None
     batch_norm_examples: Count | None = None
@@ -36,10 +38,10 @@ class Planes(Checked):
 
     Attributes:
         points: per axis.
-        margin: how far the grid reaches beyond the three points, as a share of their extent.
-        curves: which curves get a plane; all that have a bend if not given.
-        examples: of each split; as along the paths if not given.
-        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
+        margin: how far the grid extends past the three points, as a fraction of their extent.
+        curves: the curves that get a plane; all that have a bend if not given.
+        examples: how many of each split are scored; as for the paths if not given.
+        batch_norm_examples: how many re-estimate BatchNorm; as for the paths if not given.
     """
 
     points: Along = 21

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,12 @@ _TEXT = ("pair", "path", "group", "name", "surface", "plane", "fit", "along", "s
 
 
 _TEXT += ("quantity",)
+
+
+# Floats are read back to the last bit: by default from pandas 3.1 on, which deprecates the argument
+_EXACT: dict[str, Any] = (
+    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+)
 
 
 FILED = ("pair", "group", "plane", "surface", "along")  # of them, those that figures are called after
@@ -56,6 +63,7 @@ def read_table(
             keep_default_na=False,
             na_values=[""],
             low_memory=False,  # one type per column, whatever its length
+            **_EXACT,
         )
     except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = " ".join(str(error).split())[:200]

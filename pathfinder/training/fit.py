@@ -1,11 +1,11 @@
-"""Fits: train a minimum, or train the bends of a curve. One loop walks downhill for both.
+"""fit_minimum trains a module, fit_curve the bends of a curve; both use the same training loop.
 
-A curve step draws one t per mini-batch and follows dL/dW = outer(C(t), dL/dtheta); the network is not rewritten.
+A step of a curve draws one t per mini-batch and follows dL/dW = outer(C(t), dL/dtheta); the network is not rewritten.
 """
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 import torch
@@ -18,11 +18,11 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
 from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.losses import PerExample, cross_entropy, default_metrics, per_example, users
+from pathfinder.scoring.losses import PerExample, cross_entropy, functions_by_name, per_example
 from pathfinder.settings import called, of_kind
 from pathfinder.storage.stage import NoStage, Stage
-from pathfinder.training.loop import Checkpoint, Descent, Monitor
-from pathfinder.training.recipe import CurveRecipe, Recipe
+from pathfinder.training.loop import Checkpoint, Monitor, TrainingLoop
+from pathfinder.training.recipe import CurveRecipe, CurveRecipeArguments, Recipe, RecipeArguments
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import modular
 
@@ -38,36 +38,44 @@ def fit_minimum(
     precision: str = "fp32",
     progress: Progress = silent,
     stage: Stage | None = None,
-    **recipe: Any,
+    **recipe: Unpack[RecipeArguments],
 ) -> pd.DataFrame:
-    """Train a module on data: the only call that changes the user's module.
+    """Train a module on data; no other call changes the user's module.
 
     Args:
-        module: trained in place, and left in the training mode it was in.
+        module: trained in place; its training mode is restored.
         data: a Split, a pair (x, y), or an iterable of batches with a length.
         loss: (output, target) -> a value per example; cross-entropy if not given.
-        monitor: called after each epoch; what it returns joins the history, for example scores on test data.
-        checkpoint: called with the epoch, 0 before the first step and then after each, to keep the weights as they are.
+        monitor: called after each epoch; the dict it returns, such as scores on test data, is added to the history.
+        checkpoint: called with the epoch, 0 before the first step and then after each, to save the weights.
         device: where to train; the module is moved there and back.
         precision: `fp32`, or `bf16` for autocast.
         progress: called as progress(done, total) with steps.
-        stage: a `storage.Stage` that keeps the state, so that an interrupted fit goes on, bit for bit.
-        **recipe: the fields of `recipe.Recipe`: epochs, lr, batch_size, optimizer, momentum, nesterov, weight_decay,
-            schedule, seed, label_smoothing, micro_batch_size.
+        stage: saves the state, so that an interrupted fit resumes bit for bit; see `pathfinder.storage.Stage`.
+        **recipe: the fields of `pathfinder.training.Recipe`: epochs, lr, batch_size, optimizer, momentum, nesterov,
+            weight_decay, schedule, seed, label_smoothing, micro_batch_size.
 
     Returns:
         The history, a row per epoch: epoch, step, lr (of the epoch's last step), train_loss and train_error (means
-        over the epoch's mini-batches, as they were while the weights moved), norm, and what monitor returned.
+        over the epoch's mini-batches, while the weights changed), norm, and the monitor's values.
 
     Raises:
-        PathfinderError: if a setting is wrong, or the loss stops being finite; the module then holds the last weights
-            whose loss was.
+        PathfinderError: if a setting is wrong, or the loss is no longer finite; the module then holds the last weights
+            whose loss was finite.
+
+    >>> from pathfinder import build_model, load_data
+    >>> model = build_model("mlp", widths=[16], input_shape=(1, 8, 8), seed=0)
+    >>> history = fit_minimum(model, load_data("digits")["train"], epochs=2, lr=0.1)
+    >>> list(history.columns)
+    ['epoch', 'step', 'lr', 'train_loss', 'train_error', 'norm']
+    >>> bool(history["train_loss"].iloc[-1] < history["train_loss"].iloc[0])
+    True
     """
     modular(module)
     _check_calls(monitor, checkpoint, progress)
     settings = Recipe.parse(recipe)
     source, where = as_source(data), device_named(device)
-    autocast(where, precision)  # a wrong name shows now
+    autocast(where, precision)  # fail early on an unknown name
     functions, objective = _functions(loss, source, settings)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
@@ -85,12 +93,12 @@ def fit_minimum(
         with lent(module, where):
             module.train()
             parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-            descent = Descent(
+            loop = TrainingLoop(
                 module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
                 list(functions), settings, settings.weight_decay,
             )  # fmt: skip
             with understood(source, parameters[0].dtype):
-                return descent.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
+                return loop.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
     finally:
         for layer, flag in flags:
             layer.training = flag
@@ -107,15 +115,15 @@ def fit_curve(
     precision: str = "fp32",
     progress: Progress = silent,
     stage: Stage | None = None,
-    **recipe: Any,
+    **recipe: Unpack[CurveRecipeArguments],
 ) -> pd.DataFrame:
-    """Move the free anchors of a curve so that the loss along it falls (Garipov et al. 2018, equation 2).
+    """Train the bends of a curve so that the loss along it falls (Garipov et al. 2018, equation 2).
 
-    For each mini-batch one t is drawn, and the loss at theta(t) plus weight_decay / 2 |theta(t)|^2 is stepped down.
-    BatchNorm layers use the batch's statistics; running ones do not exist on a curve, the Evaluator makes them.
+    Each mini-batch draws one t and takes a step against the gradient of L(theta(t)) + weight_decay / 2 |theta(t)|^2.
+    BatchNorm layers use the batch's statistics; a curve has no running ones, the Evaluator measures them at each point.
 
     Args:
-        curve: its Parameters are moved in place.
+        curve: its Parameters are trained in place.
         space: the weight space of the module; the module itself is not changed.
         data: as for `fit_minimum`.
         loss: as for `fit_minimum`.
@@ -123,15 +131,24 @@ def fit_curve(
         device: where to train; the curve is moved there and back.
         precision: `fp32`, or `bf16` for autocast.
         progress: called as progress(done, total) with steps.
-        stage: a `storage.Stage`, as for `fit_minimum`.
-        **recipe: the fields of `recipe.CurveRecipe`: those of `Recipe`, and t (`uniform` or `beta`).
+        stage: as for `fit_minimum`.
+        **recipe: the fields of `pathfinder.training.CurveRecipe`: those of `Recipe`, and t (`uniform` or `beta`).
 
     Returns:
-        The history as of `fit_minimum`; train_loss is the mean over the drawn t without penalty, norm that of
+        The history as from `fit_minimum`; train_loss is the mean over the drawn t without penalty, norm that of
         theta(1/2).
 
     Raises:
-        PathfinderError: if nothing can move, a setting is wrong, or the loss stops being finite.
+        PathfinderError: if the curve has nothing to train, a setting is wrong, or the loss is no longer finite.
+
+    >>> from pathfinder import Bezier, WeightSpace, build_model, load_data
+    >>> data = load_data("digits")
+    >>> a, b = (build_model("mlp", widths=[16], input_shape=(1, 8, 8), seed=seed) for seed in (0, 1))
+    >>> space = WeightSpace(a)
+    >>> curve = Bezier(space.vector(a), space.vector(b))
+    >>> history = fit_curve(curve, space, data["train"], epochs=2, lr=0.1)
+    >>> bool(history["train_loss"].iloc[-1] < history["train_loss"].iloc[0])
+    True
     """
     of_kind(curve, Curve, "curve", "give a Bezier, PolyChain or curve of your own")
     of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
@@ -142,11 +159,11 @@ def fit_curve(
     _check_calls(monitor, None, progress)
     settings = CurveRecipe.parse(recipe)
     source, where = as_source(data), device_named(device)
-    autocast(where, precision)  # a wrong name shows now
+    autocast(where, precision)  # fail early on an unknown name
     functions, objective = _functions(loss, source, settings)
     if not curve.free():
         raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
-    fixed = space.fixed(device=where)  # scratch: BatchNorm writes its running statistics here, nobody reads them
+    fixed = space.fixed(device=where)  # BatchNorm writes running statistics here that nobody reads
 
     def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
         with torch.no_grad():
@@ -163,8 +180,8 @@ def fit_curve(
         return float(curve.norm(torch.tensor([0.5])))
 
     with lent(curve, where), space.training(), understood(source, space.dtype):
-        descent = Descent(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
-        return descent.run(source.to(where), monitor, progress, stage or NoStage())
+        loop = TrainingLoop(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
+        return loop.run(source.to(where), monitor, progress, stage or NoStage())
 
 
 def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:
@@ -175,9 +192,8 @@ def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:
 def _functions(
     loss: PerExample | None, source: Source, recipe: Recipe
 ) -> tuple[dict[str, PerExample], PerExample | None]:
-    """What the history shows; and what is stepped down, where that is not the loss itself."""
-    own = cross_entropy if loss is None else users(loss, "loss")
-    functions = {"loss": own, **default_metrics(loss, source.classes)}
+    """The functions that the history shows; and the objective to minimise, where that is not the loss itself."""
+    functions = functions_by_name(loss, None, source.classes)
     if not recipe.label_smoothing:
         return functions, None
     if loss is not None:
@@ -188,9 +204,9 @@ def _functions(
 def _sums(
     functions: Mapping[str, PerExample], objective: PerExample | None, output: Any, y: Any, examples: int
 ) -> tuple[Tensor, Tensor]:
-    """The number of examples and the sum of each metric over them; and the mean loss, to be differentiated."""
+    """The number of examples and the sum of each metric over them; and the mean objective, to be differentiated."""
     values = {metric: per_example(function(output, y), examples) for metric, function in functions.items()}
-    kept = accumulator(values["loss"].device)
-    sums = torch.stack([value.detach().sum(dtype=kept) for value in values.values()])
-    stepped = values["loss"] if objective is None else per_example(objective(output, y), examples)
-    return torch.cat([sums.new_full((1,), examples), sums]), stepped.mean()
+    dtype = accumulator(values["loss"].device)
+    sums = torch.stack([value.detach().sum(dtype=dtype) for value in values.values()])
+    minimised = values["loss"] if objective is None else per_example(objective(output, y), examples)
+    return torch.cat([sums.new_full((1,), examples), sums]), minimised.mean()

@@ -1,7 +1,7 @@
-"""Descent: the one loop that walks downhill, for minima and for curves; interrupted, it goes on bit for bit."""
+"""The training loop, shared by minima and curves; an interrupted one resumes bit for bit."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,25 +29,25 @@ Checkpoint = Callable[[int], None]
 Gradient = Callable[[Any, Any, Tensor, float], Tensor]  # (x, y, t, share): adds to gradients, returns sums
 
 
-_CHECK = 10  # steps between two looks at the losses, which would else hold up an accelerator
+_CHECK = 10  # steps between two checks of the losses, each of which waits for an accelerator
 
 
 class DivergedError(PathfinderError):
-    """The loss stopped being finite; what was trained holds its last good weights."""
+    """The loss or a weight is no longer finite; the trained module or curve holds its last good weights."""
 
 
-class Descent:
-    """The loop: epochs in an order drawn from (seed, epoch), one optimiser step per mini-batch.
+class TrainingLoop:
+    """Epochs in an order drawn from (seed, epoch), with one optimiser step per mini-batch.
 
     Args:
-        owner: what is trained.
-        parameters: those that move.
-        buffers: gives the tensors by name that a forward pass changes beside them.
-        gradient: adds the gradient of a part of a batch, and gives the sums over its examples.
-        norm: of the weights.
-        metrics: what is summed.
+        owner: the module or curve that is trained.
+        parameters: its parameters that are trained.
+        buffers: returns the tensors, by name, that a forward pass changes besides the parameters.
+        gradient: adds the gradient of a part of a batch to the parameters, and returns sums over its examples.
+        norm: returns the norm of the weights.
+        metrics: the names of the sums.
         recipe: the settings.
-        weight_decay: as the optimiser adds it.
+        weight_decay: the weight decay of the optimiser.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Descent:
         self.device = parameters[0].device
         self.optimizer = _optimizer(parameters, recipe, weight_decay)
         self.done = 0  # steps
-        self.sums = torch.zeros(len(metrics) + 1, dtype=accumulator(self.device), device=self.device)  # of the epoch
+        self.sums = torch.zeros(len(metrics) + 1, dtype=accumulator(self.device), device=self.device)  # over the epoch
         self.history: list[dict[str, Any]] = []
-        self.recent: list[Tensor] = []  # losses since the last look at them
-        self.good: dict[str, Tensor] = {}  # what training changes, as it was when last looked at
-        self._keep()
+        self.recent: list[Tensor] = []  # losses since the last check
+        self.good: dict[str, Tensor] = {}  # what training changes, as of the last check
+        self._save_good()
 
     def run(
         self,
@@ -80,7 +80,7 @@ class Descent:
         stage: Stage,
         checkpoint: Checkpoint | None = None,
     ) -> pd.DataFrame:
-        """All epochs, from where the stage left off; no gradient is left behind."""
+        """Run all epochs that the stage has not done yet, and leave no gradient behind."""
         try:
             return self._run(source, monitor, progress, stage, checkpoint)
         finally:
@@ -99,7 +99,7 @@ class Descent:
             for epoch in range(self.done // steps, epochs):
                 for _ in self._steps(source, epoch, steps, stage, draw):
                     progress(self.done, steps * epochs)
-                self._look(whole=True)
+                self._check_finite(whole=True)
                 self.history.append(self._row(epoch, steps, monitor))
                 self.sums.zero_()
                 if checkpoint:
@@ -112,13 +112,13 @@ class Descent:
     ) -> Iterator[None]:
         rng = np.random.default_rng([self.recipe.seed, epoch])
         seeds = rng.integers(2**62, size=steps)
-        times = rng.beta(2, 2, steps) if getattr(self.recipe, "t", "") == "beta" else rng.random(steps)
-        t = torch.from_numpy(times).to(accumulator(self.device)).to(self.device)  # all at once: a copy waits
+        t = torch.from_numpy(self.recipe.draw_t(rng, steps)).to(accumulator(self.device))
+        t = t.to(self.device)  # once for all steps, as each copy waits for the device
         first = self.done - epoch * steps
         draw(int(seeds[0]))  # what a shuffling loader draws
         for k, (x, y) in enumerate(source.epoch(self.recipe.batch_size, rng, first), start=first):
             if stage.due():
-                self._look(whole=True)
+                self._check_finite(whole=True)
                 stage.save(self._state())
             for group in self.optimizer.param_groups:
                 group["lr"] = self.recipe.learning_rate(self.done, steps)
@@ -127,22 +127,22 @@ class Descent:
             self.recent.append(self._step(x, y, t[k : k + 1]))
             self.done += 1
             if self.done % _CHECK == 1:
-                self._look()
-                self._keep()
+                self._check_finite()
+                self._save_good()
             self.optimizer.step()
             yield
 
     def _step(self, x: Any, y: Any, t: Tensor) -> Tensor:
-        """The gradient of a batch, in one piece or in micro-batches; gives its summed loss."""
+        """Add the gradient of a batch, whole or in micro-batches, and return its summed loss."""
         examples, before = count(x), self.sums[1].clone()
         for part, target in parts((x, y), self.recipe.micro_batch_size):
             self.sums += self.gradient(part, target, t, count(part) / examples)
         return self.sums[1] - before
 
-    def _look(self, whole: bool = False) -> None:
-        """Stop at the first loss (or, in a whole look, weight) that is not finite, back at the last good weights."""
+    def _check_finite(self, whole: bool = False) -> None:
+        """Stop at the first loss (or weight, if `whole`) that is not finite, and restore the last good weights."""
         fine = all_finite([*self.recent, *(self.owner.parameters() if whole else [])])
-        if not fine:  # the one place where an accelerator is waited for
+        if not fine:  # the only line that waits for an accelerator
             losses = torch.stack(self.recent).tolist() if self.recent else []
             bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
             if bad:
@@ -150,23 +150,23 @@ class Descent:
             self._stop("weights are not finite", self.done)
         self.recent.clear()
 
-    def _changing(self) -> Iterator[tuple[str, Tensor]]:
-        """What training changes, by name."""
+    def _changing_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """The tensors that training changes, by name."""
         for i, parameter in enumerate(self.parameters):
             yield f"parameter {i}", parameter.detach()
         yield from self.buffers().items()
 
-    def _keep(self) -> None:
-        """Keep what training changes, in the place of what was kept before."""
-        for name, tensor in self._changing():
-            kept = self.good.get(name)
-            if kept is None or kept.shape != tensor.shape or kept.dtype != tensor.dtype:
+    def _save_good(self) -> None:
+        """Copy the tensors that training changes over the last good ones."""
+        for name, tensor in self._changing_tensors():
+            good = self.good.get(name)
+            if good is None or good.shape != tensor.shape or good.dtype != tensor.dtype:
                 self.good[name] = tensor.clone()
             else:
-                kept.copy_(tensor)
+                good.copy_(tensor)
 
     def _stop(self, what: str, step: int) -> None:
-        for name, tensor in self._changing():
+        for name, tensor in self._changing_tensors():
             if name in self.good:
                 tensor.copy_(self.good[name])
         raise DivergedError(f"training diverged: {what} at step {step}; lower the learning rate, {self.recipe.lr}.")
@@ -192,19 +192,26 @@ class Descent:
         self.optimizer.load_state_dict(state["optimizer"])
         self.done, self.history = state["done"], list(state["history"])
         self.sums.copy_(state["sums"])
-        self._keep()
+        self._save_good()
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe, weight_decay: float) -> torch.optim.Optimizer:
-    common = {"lr": recipe.lr, "weight_decay": weight_decay}
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=recipe.momentum, nesterov=recipe.nesterov, **common)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer](parameters, **common)
+        return torch.optim.SGD(
+            parameters, recipe.lr, recipe.momentum, nesterov=recipe.nesterov, weight_decay=weight_decay
+        )
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, recipe.lr, weight_decay=weight_decay)
 
 
 @contextmanager
-def last_good(path: Path, save: Callable[[Path], None]) -> Iterator[None]:
-    """Where training diverges, save the last good weights, which the trained object then holds, and say so."""
+def last_good(path: Path, save: Callable[[Path], None]) -> Generator[None, None, None]:
+    """If training diverges, save the last good weights to a file and name it in the error.
+
+    Args:
+        path: the file.
+        save: writes the trained module or curve, which holds these weights, to it.
+    """
     try:
         yield
     except DivergedError as error:

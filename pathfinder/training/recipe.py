@@ -1,7 +1,8 @@
-"""The recipe of a training, checked once for configs, commands and Python alike."""
+"""Recipes: how a minimum or a curve is trained, checked in the same way for configs, commands and Python."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from pathfinder.settings import Checked, Count, Epochs, NotNegative, Positive, Seed
@@ -15,15 +16,15 @@ class Recipe(Checked):
         epochs: passes over the data.
         lr: the largest learning rate.
         batch_size: examples per step.
-        micro_batch_size: examples per forward pass where a whole batch would not fit in memory; gradients are summed,
-            so the step is the same up to rounding, except that BatchNorm normalises each micro-batch by itself ("ghost"
-            statistics, Hoffer et al. 2017) and Dropout draws anew.
+        micro_batch_size: examples per forward pass if a whole batch does not fit in memory; gradients are summed, so
+            the step is the same up to rounding, except that BatchNorm normalises each micro-batch by itself ("ghost"
+            statistics, Hoffer et al. 2017) and Dropout draws for each.
         optimizer: `sgd`, `adam` or `adamw`.
-        momentum: of SGD.
-        nesterov: whether SGD looks ahead.
-        weight_decay: the optimiser's own, on all parameters.
-        label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016); histories and scores
-            show the loss without it.
+        momentum: the momentum of SGD.
+        nesterov: whether that is Nesterov's.
+        weight_decay: the weight decay of the optimiser, on all parameters.
+        label_smoothing: fraction of the target spread evenly over all classes (Szegedy et al. 2016); histories and
+            scores show the loss without it.
         schedule: `constant`, `step`, `li`, `cosine`, `onecycle` or `garipov`; see `learning_rate`.
         seed: draws the order of the examples, and what the module itself draws (Dropout).
     """
@@ -41,15 +42,15 @@ class Recipe(Checked):
     seed: Seed = 0
 
     @model_validator(mode="after")
-    def _can_look_ahead(self) -> "Recipe":
+    def _check_nesterov(self) -> "Recipe":
         if self.nesterov and (self.optimizer != "sgd" or self.momentum == 0):
             raise ValueError("nesterov = true needs optimizer sgd with a momentum above 0; set one or drop nesterov")
         return self
 
     def learning_rate(self, step: int, steps: int) -> float:
-        """The learning rate of a step, counted from 0, where an epoch has `steps` of them.
+        """The learning rate of a step, counted from 0, if an epoch has `steps` of them.
 
-        constant; step: a tenth after 50 % and again after 75 % of the epochs (He et al. 2016); li: and once more after
+        constant; step: a tenth after 50 % and again after 75 % of the epochs (He et al. 2016); li: a third time after
         11/12 (Li et al. 2018: epochs 150, 225 and 275 of 300); cosine to zero, step by step (Loshchilov and Hutter
         2017); onecycle: up from lr / 25 over 30 % of the steps, down to lr / 250,000 (Smith and Topin 2018, with
         torch's defaults); garipov: constant to 50 % of the epochs, linear to 1 % at 90 %, then
@@ -57,14 +58,44 @@ class Recipe(Checked):
         """
         return self.lr * SCHEDULES[self.schedule](step, steps, self.epochs)
 
+    def draw_t(self, rng: np.random.Generator, steps: int) -> np.ndarray:
+        """Draw the t of each step of an epoch; a minimum draws them too, without using them."""
+        return rng.random(steps)
+
 
 class CurveRecipe(Recipe):
     """How the bends of a curve are trained.
 
     Attributes:
         weight_decay: lambda of the penalty lambda / 2 |theta(t)|^2 on the point of the curve, not on the bends.
-        t: how the t of each mini-batch is drawn: `uniform`, or `beta` for Beta(2, 2), which looks at the middle more.
+        t: how the t of each mini-batch is drawn: `uniform`, or `beta` for Beta(2, 2), which prefers the middle.
     """
 
     schedule: Schedule = "garipov"
     t: Literal["uniform", "beta"] = "uniform"
+
+    def draw_t(self, rng: np.random.Generator, steps: int) -> np.ndarray:
+        """Draw the t of each step of an epoch."""
+        return rng.beta(2, 2, steps) if self.t == "beta" else rng.random(steps)
+
+
+class RecipeArguments(TypedDict, total=False):
+    """The fields of `Recipe` as keyword arguments, for editors and type checkers."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+    micro_batch_size: int | None
+    optimizer: Literal["sgd", "adam", "adamw"]
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    label_smoothing: float
+    schedule: Schedule
+    seed: int
+
+
+class CurveRecipeArguments(RecipeArguments, total=False):
+    """The fields of `CurveRecipe` as keyword arguments."""
+
+    t: Literal["uniform", "beta"]

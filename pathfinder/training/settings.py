@@ -1,22 +1,22 @@
-"""What a config says of a minimum and of a curve."""
+"""Settings of `[minimum]` and `[[curves]]` in a config."""
 
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 from pydantic import Field
 
 from pathfinder.models.settings import Model
 from pathfinder.settings import Count, Name, Seed
-from pathfinder.training.recipe import CurveRecipe, Recipe
+from pathfinder.training.recipe import CurveRecipe, Recipe, RecipeArguments
 
 
 class Minimum(Recipe):
-    """How one minimum is trained, or the checkpoint that holds it.
+    """How to train a minimum, or the checkpoint to use instead.
 
     Attributes:
-        model: its network.
+        model: the network.
         checkpoint: a file of weights; then nothing is trained.
-        init_seed: draws the initial weights; the seed if not given.
-        checkpoint_every: epochs between two weights kept of the training, in `trajectories`; none if not given.
+        init_seed: draws the initial weights; `seed` if not given.
+        checkpoint_every: save the weights to `trajectories` every so many epochs; never if not given.
     """
 
     model: Model | None = None
@@ -25,19 +25,19 @@ class Minimum(Recipe):
     checkpoint_every: Count | None = None
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> RecipeArguments:
         """The fields that `fit_minimum` takes."""
-        return self.model_dump(include=set(Recipe.model_fields))
+        return cast("RecipeArguments", self.model_dump(include=set(Recipe.model_fields)))
 
 
 class CurveSettings(CurveRecipe):
-    """One curve of each pair and how it is trained.
+    """A curve between the minima of each pair, and how to train it.
 
     Attributes:
-        kind: `polychain`, `bezier` or an imported kind of your own.
-        name: what tables call it; the kind if not given.
+        kind: `polychain`, `bezier`, or a kind of your own that has been imported.
+        name: its name in tables; the kind if not given.
         bends: anchors between the ends; 0 is the straight line, and nothing is trained.
-        fixed_ends: whether the minima stay where they are.
+        fixed_ends: whether the minima are held fixed.
     """
 
     kind: str = "bezier"
@@ -47,5 +47,5 @@ class CurveSettings(CurveRecipe):
 
     @property
     def title(self) -> str:
-        """What tables call the curve."""
+        """The name of the curve in tables."""
         return self.name or self.kind

@@ -1,4 +1,4 @@
-"""Trajectories: weights kept during a training, and read again."""
+"""Trajectories: checkpoints of a training, written as it runs and read for the landscape around its minimum."""
 
 import re
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from pathfinder.weights.space import WeightSpace
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Weights on the way of a training to its minimum, in order, and the epochs after which they were kept."""
+    """The weights of a training, in order, and the epochs after which they were saved."""
 
     epochs: list[int]
     thetas: list[Float[Tensor, " weights"]]
 
 
 def trajectory_in(folder: Path | str | None, space: WeightSpace) -> Trajectory:
-    """The trajectory kept in a folder, as files epoch-NUMBER.safetensors; empty if there is none."""
+    """Read the trajectory in a folder, from its files epoch-NUMBER.safetensors; empty without any."""
     files = Path(folder).glob("epoch-*.safetensors") if folder else []
     numbered = {int(name): file for file in files if (name := file.stem.removeprefix("epoch-")).isdecimal()}
     epochs = sorted(numbered)
@@ -31,9 +31,15 @@ def trajectory_in(folder: Path | str | None, space: WeightSpace) -> Trajectory:
 
 
 def trajectory(folder: Path, save: Callable[[Path, int], None], every: int, epochs: int) -> Callable[[int], None]:
-    """What `fit_minimum` calls to keep weights on the way as files: the initial ones, every few epochs' and the last.
+    """The `checkpoint` of `fit_minimum` that saves the initial weights, those of every few epochs and the last.
 
-    A fit that starts over removes the checkpoints that an earlier one left in the folder.
+    A fit that starts from the beginning removes the checkpoints of an earlier one.
+
+    Args:
+        folder: where they are saved.
+        save: writes the weights after an epoch to a file.
+        every: epochs between two checkpoints.
+        epochs: of the whole training.
     """
 
     def keep(epoch: int) -> None:
@@ -46,23 +52,24 @@ def trajectory(folder: Path, save: Callable[[Path, int], None], every: int, epoc
 
 
 def trajectory_folder(folder: Path) -> Path:
-    """The folder, if checkpoints can be kept in it.
+    """The folder, if it can hold checkpoints.
 
     Raises:
-        PathfinderError: if it holds anything else.
+        PathfinderError: if it is not a folder, or holds anything else.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise PathfinderError(f"checkpoints are kept in the folder {folder}, which is something else; move it away.")
+        raise PathfinderError(f"checkpoints need the folder {folder}, but that is not a folder; move it away.")
     others = [entry.name for entry in folder.iterdir() if not _is_checkpoint(entry)] if folder.exists() else []
     if others:
         raise PathfinderError(
-            f"checkpoints are kept in {folder}, but it holds {listed(others)}; move them away, or choose another --out."
+            f"checkpoints need the folder {folder} to themselves, but it holds {listed(others)}; move them away, or "
+            "choose another --out."
         )
     return folder
 
 
 def remove_trajectory(folder: Path) -> None:
-    """Remove the checkpoints in a folder, and the folder if nothing else is in it."""
+    """Remove the checkpoints in a folder, and the folder itself if it is then empty."""
     if folder.is_dir() and not folder.is_symlink():
         for entry in [entry for entry in folder.iterdir() if _is_checkpoint(entry)]:
             entry.unlink()

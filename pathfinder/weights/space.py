@@ -3,7 +3,7 @@
 The module itself is never rewritten and never changed: weights enter through `torch.func.functional_call`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from typing import Any
@@ -40,17 +40,6 @@ def statistics_of(given: Any, size: int, what: str = "statistics") -> Float[Tens
         shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else came(given)
         raise PathfinderError(f"{what} must be a tensor of shape ({size},), got {shape}; see WeightSpace.statistics.")
     return given
-
-
-def several_statistics(given: Any, size: int) -> Sequence[Tensor]:
-    """A list of running statistics, one for each of several points.
-
-    Raises:
-        PathfinderError: if it is none.
-    """
-    if not isinstance(given, list | tuple):
-        raise PathfinderError(f"statistics must be a list, [those at a, those at b], got {came(given)}.")
-    return [statistics_of(one, size, "each of the statistics") for one in given]
 
 
 Fixed = dict[str, Tensor]
@@ -220,8 +209,8 @@ class WeightSpace:
             self._placed[device] = {name: tensor.to(device) for name, tensor in self._fixed.items()}
         return self._placed[device]
 
-    def forget(self, fixed: Fixed) -> None:
-        """Zero the running statistics in a dictionary of `fixed`, whatever they were."""
+    def zero_statistics(self, fixed: Fixed) -> None:
+        """Set the running statistics in a dictionary of `fixed` to zero, NaN included."""
         for name in self._statistics:
             fixed[name].zero_()
 
@@ -246,21 +235,21 @@ class WeightSpace:
         return functional_call(self.network, tensors, tuple(x) if isinstance(x, tuple | list) else (x,))
 
     @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> Generator[None, None, None]:
         """The module in evaluation mode; its flags are put back at the end."""
         with _flags_kept(self.network):
             self.network.eval()
             yield
 
     @contextmanager
-    def training(self) -> Iterator[None]:
+    def training(self) -> Generator[None, None, None]:
         """The module in training mode; its flags are put back at the end."""
         with _flags_kept(self.network):
             self.network.train()
             yield
 
     @contextmanager
-    def estimating(self) -> Iterator[list[_NormBase]]:
+    def estimation_mode(self) -> Generator[list[_NormBase], None, None]:
         """The layers with running statistics in training mode, all others (Dropout) in evaluation mode.
 
         Gives those layers, so that `momentum` can be set batch by batch; flags and momenta are put back at the end.
@@ -291,7 +280,7 @@ class WeightSpace:
 
 
 @contextmanager
-def _flags_kept(module: nn.Module) -> Iterator[None]:
+def _flags_kept(module: nn.Module) -> Generator[None, None, None]:
     flags = [(layer, layer.training) for layer in module.modules()]
     try:
         yield

@@ -118,7 +118,7 @@ def test_train_connect_score_and_export(command, minima, tmp_path):
     assert read_table(out / "planes.csv")["plane"].unique().tolist() == ["bezier", "polychain"]
     connected = read_table(out / "paths.csv")
 
-    curve = out / "curves" / "pair-bezier.safetensors"
+    curve = out / "curves" / "a-b-bezier.safetensors"
     code, _, err = command("score", "curve", curve, "-o", tmp_path / "curve", "--points", 5)
     assert code == 0, err
     scored = read_table(tmp_path / "curve" / "paths.csv")
@@ -185,7 +185,7 @@ def test_curvature_at_a_point_along_a_path_and_over_a_surface(command, minima, t
     point = read_table(tmp_path / "point" / "curvature.csv")
     assert len(point) == 1 and point["converged"].all() and point["lambda_max"].iloc[0] > point["lambda_min"].iloc[0]
     code, _, err = command("connect", a, b, "-o", tmp_path / "joined", "--set", "epochs=1", "--points", 3)
-    curve = tmp_path / "joined" / "curves" / "pair-bezier.safetensors"
+    curve = tmp_path / "joined" / "curves" / "a-b-bezier.safetensors"
     code, _, err = command("curvature", "path", curve, "-o", tmp_path / "path", "--points", 2, *few)
     assert code == 0, err
     path = read_table(tmp_path / "path" / "curvature.csv")
@@ -221,7 +221,7 @@ def test_an_aligned_minimum_computes_the_same_nearer_by(command, minima, tmp_pat
         assert table["test_error"].iloc[-1] == plain["test_error"].iloc[-1]
         assert table["train_loss"].iloc[-1] == pytest.approx(plain["train_loss"].iloc[-1], rel=1e-5)
     wide = command("align", a, b, "-o", tmp_path / "no.safetensors", "--method", "weight")
-    assert wide[0] == 2 and "did you mean `weights`" in wide[2] and not (tmp_path / "no.safetensors").exists()
+    assert wide[0] == 2 and "one of 'weights'" in wide[2] and not (tmp_path / "no.safetensors").exists()
 
 
 def test_landscapes_of_several_runs_on_one_scale_and_as_vts(command, minima, tmp_path):

@@ -16,7 +16,7 @@ def test_without_a_terminal_a_line_at_the_end_of_each_piece(capsys):
 
 def test_long_work_reports_on_the_way_but_not_too_often(capsys, monkeypatch):
     clock = iter(range(0, 10_000))
-    monkeypatch.setattr("pathfinder.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("pathfinder.cli.progress.time.monotonic", lambda: next(clock))
     progress = Reporter()("work")
     for done in range(1, 101):
         progress(done, 100)

@@ -11,18 +11,18 @@ from pathfinder.data import augment
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_a_batch_moves_as_each_image_would_alone(crop, flip, dtype):
     x = torch.randint(0, 256, (20, 3, 5, 7)).to(dtype)
-    moves = augment.drawn(np.random.default_rng(0), 20, crop, flip)
-    found = augment.moved(x, moves, crop)
+    moves = augment.draw_moves(np.random.default_rng(0), 20, crop, flip)
+    found = augment.apply_moves(x, moves, crop)
     for image, (down, right, mirrored), out in zip(x, moves.tolist(), found, strict=True):
         wanted = F.pad(image, (crop,) * 4)[:, down : down + 5, right : right + 7]
         assert torch.equal(out, wanted.flip(2) if mirrored else wanted)
 
 
 def test_every_window_and_both_sides_come_up():
-    moves = augment.drawn(np.random.default_rng(0), 2000, 2, True)
+    moves = augment.draw_moves(np.random.default_rng(0), 2000, 2, True)
     assert sorted(set(moves[:, 0].tolist())) == sorted(set(moves[:, 1].tolist())) == [0, 1, 2, 3, 4]
     assert 0.45 < moves[:, 2].double().mean() < 0.55
-    assert augment.drawn(np.random.default_rng(0), 5, 0, False) is None
+    assert augment.draw_moves(np.random.default_rng(0), 5, 0, False) is None
 
 
 def test_only_fitting_sees_moved_images_and_a_late_start_sees_the_same():

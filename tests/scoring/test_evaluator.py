@@ -306,8 +306,8 @@ def test_augmented_inputs_re_estimate_what_a_network_trained_on_them_saw():
         kind: Evaluator(space, {"train": split}, batch_norm=kind, seed=2).reestimate(theta)
         for kind in ("reestimate", "augmented")
     }
-    moves = augment.drawn(np.random.default_rng(3), 64, 3, True)
-    plain = Split(augment.moved(x, moves, 3), split.y, 3, split.mean, split.std)
+    moves = augment.draw_moves(np.random.default_rng(3), 64, 3, True)
+    plain = Split(augment.apply_moves(x, moves, 3), split.y, 3, split.mean, split.std)
     wanted = Evaluator(space, {"train": plain}).reestimate(theta)
     assert torch.equal(found["augmented"], wanted) and not torch.allclose(found["reestimate"], wanted, atol=1e-2)
     with pytest.raises(PathfinderError, match="augmented inputs need a split with crop or flip"):

@@ -1,0 +1,78 @@
+"""`pathfinder connect`: train curves between two minima, and compare them with the straight line."""
+
+from typing import Annotated, Any
+
+import typer
+
+from pathfinder.cli.options import (
+    Examples,
+    Fresh,
+    Name,
+    Origin,
+    Out,
+    PathPoints,
+    Precision,
+    PrecisionOption,
+    Recipe,
+    ScoreOptions,
+    Weights,
+    expand_groups,
+    read_settings,
+)
+
+
+@expand_groups
+def connect(
+    *,
+    a: Weights,
+    b: Weights,
+    out: Out,
+    curve: Annotated[list[str] | None, typer.Option(help="Kind of curve. Repeatable.", show_default="bezier")] = None,
+    bends: Annotated[int, typer.Option(help="Trained anchors of each curve between its ends.")] = 1,
+    changes: Recipe = None,
+    planes: Annotated[bool, typer.Option("--planes", help="Also score the plane of each curve.")] = False,
+    align: Annotated[bool, typer.Option("--align", help="Also align b to a, and connect to the aligned b.")] = False,
+    name: Name = None,
+    origin: Origin,
+    points: PathPoints = 61,
+    grid_points: Annotated[int | None, typer.Option(help="With --planes: points per axis.", show_default="21")] = None,
+    examples: Examples = None,
+    scoring: ScoreOptions,
+    precision: PrecisionOption = Precision.fp32,
+    fresh: Fresh = False,
+) -> None:
+    """Train curves between two minima, score them and the straight line, and compare."""
+    from pathfinder.cli.inputs import name_files
+    from pathfinder.cli.run import run_experiment
+    from pathfinder.experiment.config import Config
+    from pathfinder.experiment.model_spec import data_of
+    from pathfinder.storage import read_checkpoint
+    from pathfinder.storage.keys import key_of
+
+    if grid_points is not None and not planes:
+        raise typer.BadParameter("--grid-points needs --planes.")
+    recipe = read_settings(changes, "--set")
+    for key, option in (("kind", "--curve"), ("bends", "--bends")):
+        if key in recipe:
+            raise typer.BadParameter(f"--set {key} changes nothing here; use {option}.")
+    settings = scoring.settings(points=points, examples=examples)
+    network = None if origin.model is None else {"name": origin.model, **origin.model_settings}
+    checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
+    digests = [checkpoints[str(file)].digest for file in (a, b)]
+    data = data_of(origin.data, origin.data_settings, checkpoints[str(a)])
+    raw: dict[str, Any] = {
+        "name": f"connect-{key_of(*digests)[:8]}",
+        "seed": scoring.seed,
+        "device": scoring.device,
+        "precision": precision.value,
+        "data": data.model_dump(exclude_defaults=True),
+        "model": network,
+        "pairs": [{"name": name or name_files([a, b]), "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
+        "curve": recipe,
+        "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],
+        "score": settings.model_dump(exclude_unset=True),
+        "planes": {"points": grid_points or 21} if planes else None,
+        "align": {} if align else None,
+    }
+    config = Config.parse({key: value for key, value in raw.items() if value is not None})
+    run_experiment(config, out, fresh, checkpoints)

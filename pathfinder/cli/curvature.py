@@ -1,0 +1,92 @@
+"""`pathfinder curvature`: both ends of the Hessian's spectrum, and its trace."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pathfinder.cli.options import (
+    CurvatureJob,
+    GridPoints,
+    Normalization,
+    Normalize,
+    Out,
+    Span,
+    Weights,
+    expand_groups,
+    read_points,
+)
+from pathfinder.cli.score import read_surface
+from pathfinder.cli.words import Words
+
+if TYPE_CHECKING:
+    from pathfinder.landscape.settings import Curvature
+
+app = typer.Typer(cls=Words, help="Measure both ends of the Hessian's spectrum, and its trace.")
+
+
+@app.command()
+@expand_groups
+def point(*, file: Weights, out: Out, job: CurvatureJob) -> None:
+    """Measure at a minimum."""
+    from pathfinder.cli.inputs import open_minima
+    from pathfinder.cli.jobs import measure
+    from pathfinder.cli.targets import PointTarget
+
+    settings = _settings(job)
+    opened = open_minima([file], job)
+    measure("point", job, settings, out, opened, PointTarget.of(opened.thetas[0]))
+
+
+@app.command()
+@expand_groups
+def path(
+    *,
+    files: Annotated[list[Path], typer.Argument(help="A curve, or the weights of two minima for the line.")],
+    out: Out,
+    points: Annotated[int, typer.Option(help="Points along the path, both ends included.")] = 11,
+    job: CurvatureJob,
+) -> None:
+    """Measure along a curve, or along the straight line between two minima."""
+    from pathfinder.cli.inputs import open_curve, open_minima
+    from pathfinder.cli.jobs import measure
+    from pathfinder.cli.targets import PathTarget
+    from pathfinder.errors import PathfinderError
+
+    if len(files) not in (1, 2):
+        raise PathfinderError(f"a path needs 1 or 2 files, got {len(files)}.")
+    settings = _settings(job, points)
+    opened = open_curve(files[0], job) if len(files) == 1 else open_minima(files, job)
+    measure("path", job, settings, out, opened, PathTarget(opened.path, opened.path.grid(points)))
+
+
+@app.command()
+@expand_groups
+def surface(
+    *,
+    file: Weights,
+    out: Out,
+    points: GridPoints = "7",
+    normalize: Normalize = None,
+    span: Span = None,
+    job: CurvatureJob,
+) -> None:
+    """Measure over two random directions around a minimum."""
+    from pathfinder.cli.inputs import open_minima
+    from pathfinder.cli.jobs import measure
+    from pathfinder.cli.targets import LandscapeTarget
+
+    counts = read_points(points)
+    scale = (normalize or Normalization.filter).value
+    around = read_surface({"normalize": scale, "seed": job.seed, "points": counts}, span)
+    settings = _settings(job, counts)
+    opened = open_minima([file], job)
+    measure("surface", job, settings, out, opened, LandscapeTarget.of(opened, around))
+
+
+def _settings(job: CurvatureJob, points: int | tuple[int, ...] = 2) -> "Curvature":
+    """The settings of `[[curvature]]`."""
+    from pathfinder.landscape.settings import Curvature
+
+    keys = ("examples", "tolerance", "most", "samples", "batch_norm_examples", "batch_size")
+    return Curvature.parse({**{key: getattr(job, key) for key in keys}, "points": points})

@@ -1,0 +1,141 @@
+"""What the commands are given: files of weights or of a curve, with the network and the data they belong to."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pathfinder.cli.options import Origin
+from pathfinder.data.settings import Data
+from pathfinder.data.sources import Source
+from pathfinder.errors import PathfinderError
+from pathfinder.experiment.curve_files import load_curve_state
+from pathfinder.experiment.model_spec import Network, data_of, network_of
+from pathfinder.experiment.probe import probe
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Curve, Line, PolyChain
+from pathfinder.models.settings import Model
+from pathfinder.settings import LONGEST
+from pathfinder.storage import Checkpoint, read_checkpoint
+from pathfinder.storage.keys import code_of
+from pathfinder.weights.space import WeightSpace
+from pathfinder.weights.tensors import load_state
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Files, with the network and the data they belong to.
+
+    Attributes:
+        files: the files.
+        digests: of what they hold.
+        data: the splits.
+        network: the network.
+        space: its weight space, with the weights of the first file (for a curve, of its start).
+        dataset: the name of the data.
+    """
+
+    files: list[Path]
+    digests: list[str]
+    data: dict[str, Source]
+    network: Network
+    space: WeightSpace
+    dataset: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The code and the files that scores depend on."""
+        return {"network": self.network.identity, "data": code_of(self.dataset), "files": self.digests}
+
+    @property
+    def name(self) -> str:
+        """What tables call them if the user gives no name: the names of the first and the last file."""
+        return name_files(self.files)
+
+
+@dataclass(frozen=True)
+class Minima(Inputs):
+    """The weights of one minimum or more.
+
+    Attributes:
+        thetas: the weights of each.
+        statistics: the running statistics of BatchNorm of the first and the last.
+    """
+
+    thetas: list[Float[Tensor, " weights"]]
+    statistics: list[Float[Tensor, " statistics"]]
+
+    @property
+    def path(self) -> Curve:
+        """The line between two, or the chain through more."""
+        first, *between, last = self.thetas
+        return PolyChain(first, last, bends=torch.stack(between)) if between else Line(first, last)
+
+
+@dataclass(frozen=True)
+class CurveInput(Inputs):
+    """A curve.
+
+    Attributes:
+        path: the curve.
+    """
+
+    path: Curve
+    statistics: None = None
+
+
+def name_files(files: Sequence[Path]) -> str:
+    """A name for tables: those of the first and the last file, in letters that file names may have."""
+    stems = dict.fromkeys([files[0].stem, files[-1].stem])
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(stems)).lstrip("._+-")[:LONGEST] or "pair"
+
+
+def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
+    """Read the weights of minima of one network; each file is opened once.
+
+    Raises:
+        PathfinderError: if a file cannot be read, nothing says which network or data it belongs to, or they differ.
+    """
+    first = read_checkpoint(files[0])
+    data, splits, network, module = _built(first, origin)
+    load_state(module, first.state)
+    space = WeightSpace(module)
+    digests, thetas, statistics = [], [], []
+    for checkpoint in chain([first], map(read_checkpoint, files[1:])):
+        digests.append(checkpoint.digest)
+        thetas.append(space.vector(checkpoint.state))
+        statistics.append(space.statistics(checkpoint.state))
+    ends = [statistics[0], statistics[-1]]
+    return Minima(list(files), digests, splits, network, space, data.name, thetas, ends)
+
+
+def open_curve(file: Path, origin: Origin) -> CurveInput:
+    """Read a curve; its file is opened once.
+
+    Raises:
+        PathfinderError: if the file holds none, or nothing says which network or data it belongs to.
+    """
+    checkpoint = read_checkpoint(file, "curve")
+    data, splits, network, module = _built(checkpoint, origin)
+    curve = Geometry.load(checkpoint)
+    if not isinstance(curve, Curve):
+        raise PathfinderError(f"{file} holds a {curve.kind()}, not a curve; give a file from the `curves` folder.")
+    load_curve_state(module, curve, checkpoint)
+    return CurveInput([file], [checkpoint.digest], splits, network, WeightSpace(module), data.name, curve)
+
+
+def _built(checkpoint: Checkpoint, origin: Origin) -> tuple[Data, dict[str, Source], Network, nn.Module]:
+    """The data, its splits, the network, and its module without the weights of the checkpoint."""
+    data = data_of(origin.data, origin.data_settings, checkpoint)
+    splits = data.load()
+    named = Model.parse({"name": origin.model, **origin.model_settings}) if origin.model else None
+    network = network_of(named, checkpoint, data, splits["train"])
+    module = network.build(seed=0)
+    probe(module, splits, network.name)
+    return data, splits, network, module

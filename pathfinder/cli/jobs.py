@@ -1,0 +1,158 @@
+"""The work of `score` and `curvature`: points of a target, scored or measured into the tables of a run."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from pathfinder.cli.inputs import CurveInput, Minima, open_minima
+from pathfinder.cli.options import CurvatureJob, ScoreJob
+from pathfinder.cli.progress import Reporter, show_progress
+from pathfinder.cli.summary import show_summary
+from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, Target
+from pathfinder.data.sources import fingerprints
+from pathfinder.errors import PathfinderError
+from pathfinder.experiment.folder import Run
+from pathfinder.landscape.curvature import curvature_table
+from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.settings import Scoring
+from pathfinder.storage.keys import key_of
+
+Opened = Minima | CurveInput
+Options = ScoreJob | CurvatureJob
+
+
+def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened, target: Target) -> None:
+    """Score a target and write its tables and figures; show the summary of a path.
+
+    Args:
+        word: of `pathfinder score`.
+        job: the options.
+        settings: how to score.
+        out: the folder.
+        opened: the files.
+        target: what to score.
+    """
+    is_path = isinstance(target, PathTarget)
+    if not is_path:
+        _refuse_interpolation(opened, settings, f"a {word}")
+    shared = {"batch_size": settings.batch_size, "batch_norm_examples": settings.batch_norm_examples}
+    evaluator = Evaluator(
+        opened.space,
+        opened.data,
+        batch_norm=settings.batch_norm,
+        statistics=opened.statistics,
+        examples=settings.examples,
+        seed=job.seed,
+        device=job.device,
+        precision=job.precision.value,
+        **shared,
+    )
+    with show_progress() as report:
+        run = _run(f"score-{word}", out, opened, report, job.fresh)
+        run.describe(
+            job.device,
+            opened.data,
+            seed=job.seed,
+            config=_described(job, opened, settings),
+            scored=evaluator.counts(),
+        )
+        how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
+        key = key_of(opened.identity, fingerprints(opened.data), how, target.settings, target.t.tolist())
+        with run:
+            with run.stage(word, key) as (stage, progress):
+                scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
+            target.tabulate(run.results, job.name or opened.name, scores)
+    if is_path:
+        show_summary(run.results.table("summary"))
+    typer.echo(f"tables in {out}, figures in {out / 'figures'}")
+
+
+def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file: Path, trajectory: Path | None) -> None:
+    """Score the profile or surface around a minimum.
+
+    Args:
+        word, job, out: as for `score`.
+        surface: which one.
+        file: the weights of the minimum.
+        trajectory: a folder of checkpoints of its training.
+    """
+    settings = job.settings(examples=job.examples)
+    opened = open_minima([file], job)
+    score(word, job, settings, out, opened, LandscapeTarget.of(opened, surface, trajectory))
+
+
+def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened: Opened, target: Target) -> None:
+    """Measure the curvature at the points of a target; write its table and figure, and show the table.
+
+    Args:
+        word: of `pathfinder curvature`.
+        job: the options.
+        settings: how to measure.
+        out: the folder.
+        opened: the files.
+        target: where to measure.
+    """
+    scoring = job.settings()
+    _refuse_interpolation(opened, scoring, "curvature")
+    evaluator = Evaluator(
+        opened.space,
+        opened.data,
+        batch_norm=scoring.batch_norm,
+        batch_norm_examples=scoring.batch_norm_examples,
+        batch_size=scoring.batch_size,
+        seed=job.seed,
+        device=job.device,
+    )
+    data = opened.data["train"].subset(settings.examples, job.seed)
+    counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
+    along = target.geometry.kind() if word == "path" else word
+    with show_progress() as report:
+        run = _run(f"curvature-{word}", out, opened, report, job.fresh)
+        config = _described(job, opened, settings)
+        run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
+        how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
+        key = key_of(opened.identity, fingerprints(opened.data), how, len(data), target.settings, target.t.tolist())
+        with run:
+            with run.stage(f"curvature {word}", key) as (stage, progress):
+                table = curvature_table(
+                    opened.space,
+                    target.geometry,
+                    target.t,
+                    data,
+                    statistics=evaluator.reestimate if evaluator.reestimates else None,
+                    tolerance=settings.tolerance,
+                    most=settings.most,
+                    samples=settings.samples,
+                    seed=job.seed,
+                    progress=progress,
+                    stage=stage,
+                    batch_size=settings.batch_size,
+                    device=job.device,
+                )
+            name = "" if word == "path" else MINIMUM
+            run.results.add_curvature(job.name or opened.name, name, along, table.assign(**counts))
+    typer.echo(table.to_string(index=False))
+    typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if word != "point" else ""))
+
+
+def _run(command: str, out: Path, opened: Opened, report: Reporter, fresh: bool) -> Run:
+    """The run of a command; with other files it is another run."""
+    return Run(out, f"{command}-{key_of(opened.digests)[:8]}", report, fresh)
+
+
+def _described(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | Curvature) -> dict[str, object]:
+    """What the record says of a command: its files, its data and its options."""
+    files = {"files": [str(file) for file in opened.files], "data": opened.network.data}
+    return {**files, **settings.model_dump(), "options": asdict(job)}
+
+
+def _refuse_interpolation(opened: Opened, settings: Scoring, what: str) -> None:
+    """Refuse to interpolate statistics of BatchNorm where there is no path.
+
+    Raises:
+        PathfinderError: if that is asked.
+    """
+    if opened.space.has_statistics and settings.batch_norm == "interpolate":
+        raise PathfinderError(f"--batch-norm interpolate has no meaning for {what}; re-estimate, or drop it.")

@@ -1,0 +1,41 @@
+"""`pathfinder list`: the models, datasets, curves and configs there are."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Listed(StrEnum):
+    """What can be listed."""
+
+    models = "models"
+    data = "data"
+    curves = "curves"
+    configs = "configs"
+
+
+def list_names(
+    what: Annotated[Listed | None, typer.Argument(help="What to list.", show_default="all of them")] = None,
+) -> None:
+    """List the models, datasets, curves or configs that can be named."""
+    for one in Listed if what is None else [what]:
+        if what is None:
+            typer.echo(f"\n{one.value}:" if one is not Listed.models else f"{one.value}:")
+        for name, meaning in _names(one).items():
+            typer.echo(f"{'' if what else '  '}{name:20} {meaning}")
+
+
+def _names(what: Listed) -> dict[str, str]:
+    """Each name with a line that explains it."""
+    from pathfinder.cli.configs import describe_configs
+    from pathfinder.data.load import DATASETS
+    from pathfinder.geometry import Curve
+    from pathfinder.geometry.base import kinds
+    from pathfinder.models.build import MODELS
+
+    if what is Listed.configs:
+        return describe_configs()
+    if what is Listed.curves:
+        return {kind: (cls.__doc__ or "").strip().splitlines()[0] for kind, cls in kinds(Curve).items()}
+    return MODELS if what is Listed.models else DATASETS

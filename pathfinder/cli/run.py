@@ -1,0 +1,47 @@
+"""`pathfinder run`: a whole experiment, described by a config."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pathfinder.cli.options import Changes, Fresh, Precision
+
+if TYPE_CHECKING:
+    from pathfinder.experiment.config import Config
+    from pathfinder.storage import Checkpoint
+
+
+def run(
+    config: Annotated[str, typer.Argument(help="A TOML file, or the name of a config; see `pathfinder list configs`.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")] = None,
+    changes: Changes = None,
+    device: Annotated[str | None, typer.Option(help="Where to compute.", show_default="the config's")] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Arithmetic of the networks.", show_default="the config's")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
+    fresh: Fresh = False,
+) -> None:
+    """Run an experiment: train minima and curves, score them, write tables and figures. Rerun to resume."""
+    from pathfinder.cli.configs import find_config
+    from pathfinder.experiment.config_file import load_config
+
+    given = {"device": device, "precision": precision and precision.value}
+    extra = [f"{key}={value}" for key, value in given.items() if value]
+    experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
+    run_experiment(experiment, out or Path("results") / experiment.name, fresh)
+
+
+def run_experiment(
+    config: "Config", folder: Path, fresh: bool, checkpoints: "dict[str, Checkpoint] | None" = None
+) -> None:
+    """Run a config, and show its summary; `checkpoints` are those read before, by path."""
+    from pathfinder.cli.progress import show_progress
+    from pathfinder.cli.summary import show_summary
+    from pathfinder.experiment.run import Experiment
+
+    with show_progress() as report:
+        summary = Experiment(config, folder, report, fresh, checkpoints).run()
+    show_summary(summary)
+    typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")

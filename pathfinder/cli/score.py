@@ -1,0 +1,156 @@
+"""`pathfinder score`: loss and error along a path, over a plane or around a minimum, without training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pathfinder.cli.options import (
+    CurveFile,
+    GridPoints,
+    Keep1d,
+    Normalization,
+    Normalize,
+    Out,
+    PathPoints,
+    ScoreJob,
+    Span,
+    Trajectory,
+    Weights,
+    expand_groups,
+    read_points,
+    read_span,
+)
+from pathfinder.cli.words import Words
+
+if TYPE_CHECKING:
+    from pathfinder.landscape.settings import Surface
+
+app = typer.Typer(cls=Words, help="Score a line, a curve, a plane, or the landscape around a minimum; no training.")
+
+
+@app.command()
+@expand_groups
+def line(
+    *,
+    a: Weights,
+    b: Weights,
+    out: Out,
+    points: PathPoints = 61,
+    low: Annotated[float, typer.Option("--from", help="t at which the line begins, 0 or less.")] = 0.0,
+    high: Annotated[float, typer.Option("--to", help="t at which the line ends, 1 or more.")] = 1.0,
+    job: ScoreJob,
+) -> None:
+    """Score the straight line between two minima."""
+    from pathfinder.cli.inputs import open_minima
+    from pathfinder.cli.jobs import score
+    from pathfinder.cli.targets import PathTarget
+
+    settings = job.settings(points=points, range=(low, high), examples=job.examples)
+    minima = open_minima([a, b], job)
+    score("line", job, settings, out, minima, PathTarget(minima.path, minima.path.grid(points, low, high)))
+
+
+@app.command()
+@expand_groups
+def curve(*, file: CurveFile, out: Out, points: PathPoints = 61, job: ScoreJob) -> None:
+    """Score a trained curve."""
+    from pathfinder.cli.inputs import open_curve
+    from pathfinder.cli.jobs import score
+    from pathfinder.cli.targets import PathTarget
+
+    settings = job.settings(points=points, examples=job.examples)
+    opened = open_curve(file, job)
+    score("curve", job, settings, out, opened, PathTarget(opened.path, opened.path.grid(points)))
+
+
+@app.command()
+@expand_groups
+def plane(
+    *,
+    files: Annotated[list[Path], typer.Argument(help="A curve; or the weights of a minimum, a bend and a minimum.")],
+    out: Out,
+    points: Annotated[int, typer.Option(help="Points per axis.")] = 21,
+    margin: Annotated[
+        float, typer.Option(help="How far the plane extends past its three points, as a fraction of their extent.")
+    ] = 0.2,
+    job: ScoreJob,
+) -> None:
+    """Score the plane through both ends of a curve and its middle bend, or through three points."""
+    from pathfinder.cli.inputs import open_curve, open_minima
+    from pathfinder.cli.jobs import score
+    from pathfinder.cli.targets import PlaneTarget
+    from pathfinder.errors import PathfinderError
+    from pathfinder.scoring.settings import Planes
+
+    if len(files) not in (1, 3):
+        raise PathfinderError(f"a plane needs 1 or 3 files, got {len(files)}.")
+    Planes.parse({"points": points, "margin": margin})
+    settings = job.settings(examples=job.examples)
+    opened = open_curve(files[0], job) if len(files) == 1 else open_minima(files, job)
+    score("plane", job, settings, out, opened, PlaneTarget.of(opened.path, points, margin))
+
+
+@app.command()
+@expand_groups
+def direction(
+    *,
+    file: Weights,
+    out: Out,
+    points: Annotated[int, typer.Option(help="Points along the direction.")] = 51,
+    normalize: Normalize = None,
+    keep_1d: Keep1d = False,
+    span: Span = None,
+    trajectory: Trajectory = None,
+    job: ScoreJob,
+) -> None:
+    """Score the profile of the loss along one direction through a minimum."""
+    from pathfinder.cli.jobs import score_landscape
+
+    along = _directions(normalize, keep_1d, False, trajectory)
+    surface = read_surface({**along, "axes": 1, "points": points, "seed": job.seed}, span)
+    score_landscape("direction", job, surface, out, file, trajectory)
+
+
+@app.command()
+@expand_groups
+def surface(
+    *,
+    file: Weights,
+    out: Out,
+    points: GridPoints = "51",
+    normalize: Normalize = None,
+    keep_1d: Keep1d = False,
+    orthogonal: Annotated[
+        bool, typer.Option("--orthogonal", help="Make the second direction orthogonal to the first.")
+    ] = False,
+    span: Span = None,
+    trajectory: Trajectory = None,
+    job: ScoreJob,
+) -> None:
+    """Score the surface of the loss over two directions around a minimum."""
+    from pathfinder.cli.jobs import score_landscape
+
+    along = _directions(normalize, keep_1d, orthogonal, trajectory)
+    surface = read_surface({**along, "axes": 2, "points": read_points(points), "seed": job.seed}, span)
+    score_landscape("surface", job, surface, out, file, trajectory)
+
+
+def read_surface(values: dict[str, object], span: str | None) -> "Surface":
+    """The settings of a profile or surface, as `[[surfaces]]` takes them."""
+    from pathfinder.landscape.settings import Surface
+
+    return Surface.parse(values if span is None else {**values, "span": read_span(span)})
+
+
+def _directions(
+    normalize: Normalization | None, keep_1d: bool, orthogonal: bool, trajectory: Path | None
+) -> dict[str, object]:
+    """The settings of the directions; options that random directions alone have are refused with a trajectory."""
+    if trajectory is None:
+        return {"normalize": (normalize or Normalization.filter).value, "keep_1d": keep_1d, "orthogonal": orthogonal}
+    given = {"--normalize": normalize is not None, "--keep-1d": keep_1d, "--orthogonal": orthogonal}
+    for option, is_given in given.items():
+        if is_given:
+            raise typer.BadParameter(f"{option} shapes random directions; drop it, or drop --trajectory")
+    return {"directions": "trajectory"}

@@ -1,0 +1,38 @@
+"""The summary of a run on the terminal."""
+
+import sys
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_CAPTION = "A barrier is the largest of noisy means: too high where a path is flat. Its interval allows for that."
+
+
+def show_summary(summary: pd.DataFrame) -> None:
+    """The columns of the summary that a reader looks at first; summary.csv has all of them."""
+    table = Table(box=None, pad_edge=False, caption=_CAPTION, caption_justify="left")
+    leading = [column for column in ("run", "pair", "path") if column in summary]
+    for column in leading:
+        table.add_column(column)
+    for column in ("train barrier", "95 % interval", "train loss max", "test error max", "length ratio"):
+        table.add_column(column, justify="right")
+    for names, rows in summary.groupby(leading, sort=False):
+        cells = rows.set_index(["split", "metric"])
+        low, high = (_cell(cells, "train_loss", f"barrier_{end}") for end in ("low", "high"))
+        table.add_row(
+            *(Text(str(name)) for name in names),  # a name is no markup
+            f"{_cell(cells, 'train_loss', 'barrier'):.4g}",
+            f"{low:.3g} to {high:.3g}",
+            f"{_cell(cells, 'train_loss', 'max'):.4g}",
+            f"{_cell(cells, 'test_error', 'max'):.2f} %",
+            f"{rows['length_ratio'].iloc[0]:.3f}",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _cell(cells: pd.DataFrame, scored: str, column: str) -> float:
+    """One quantity of a split and metric such as `train_loss`; NaN where that was not scored."""
+    place = tuple(scored.split("_"))
+    return float(cells.loc[place, column]) if place in cells.index else float("nan")
