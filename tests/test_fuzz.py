@@ -20,9 +20,9 @@ from safetensors.torch import save
 from pathfinder import Geometry, PathfinderError, build_model, load_data
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.config_file import load_config, setting
-from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.folder import Run
 from pathfinder.experiment.model_spec import data_in, network_in
-from pathfinder.storage import StageFile, load_weights
+from pathfinder.storage import StageFile, load_weights, read_checkpoint
 from pathfinder.tables.csv_files import read_table
 
 MLP = {"name": "mlp", "arguments": {"widths": [4], "num_classes": 10, "input_shape": [1, 8, 8]}}
@@ -74,7 +74,7 @@ def resumed(path: Path) -> None:
 
 def recorded(path: Path) -> None:
     """The seconds of an earlier run, whatever its record says, can be added to."""
-    for seconds in RunFolder(path.parent, "tiny")._seconds.values():
+    for seconds in Run(path.parent, "tiny")._seconds.values():
         assert seconds + 1.0 > seconds or abs(seconds) > 1e15
 
 
@@ -238,7 +238,8 @@ def test_whatever_a_file_says_of_itself_is_understood_or_refused_in_one_line(tmp
     tensors = checkpoint()["state_dict"]
 
     def read(path: Path) -> None:
-        for asked in (lambda: network_in(path, {}), lambda: data_in(path), lambda: Geometry.load(path)):
+        file = read_checkpoint(path)
+        for asked in (lambda: network_in(file, {}), lambda: data_in(file), lambda: Geometry.load(file)):
             try:
                 asked()
             except PathfinderError as error:

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -13,13 +12,12 @@ from pathfinder.cli.summary import show_summary
 from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, Target
 from pathfinder.data.sources import fingerprints
 from pathfinder.errors import PathfinderError
-from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.folder import Run
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Scoring
 from pathfinder.storage.keys import key_of
-from pathfinder.tables.results import Results
 
 Opened = Minima | CurveInput
 Options = ScoreJob | CurvatureJob
@@ -52,18 +50,22 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
         batch_norm_examples=settings.batch_norm_examples,
     )
     with Reporter() as report:
-        folder, results = _folder(f"score-{word}", out, opened, report, job.fresh), Results(out)
-        record = {"seed": job.seed, "config": _describe(job, opened, settings), "scored": evaluator.counts()}
+        run = _run(f"score-{word}", out, opened, report, job.fresh)
+        run.describe(
+            job.device,
+            opened.data,
+            seed=job.seed,
+            config=_describe(job, opened, settings),
+            scored=evaluator.counts(),
+        )
         how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
         key = key_of(opened.identity, fingerprints(opened.data), how, target.settings, target.t.tolist())
-        with folder:
-            folder.write_record(job.device, opened.data, **record)
-            with folder.stage(word, key) as (stage, progress):
+        with run:
+            with run.stage(word, key) as (stage, progress):
                 scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
-            target.tabulate(results, job.name or opened.name, scores)
-            _finish(folder, results, job, opened, record)
+            target.tabulate(run.results, job.name or opened.name, scores)
     if is_path:
-        show_summary(results.table("summary"))
+        show_summary(run.results.table("summary"))
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
 
 
@@ -107,13 +109,13 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
     counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
     along = target.geometry.kind() if word == "path" else word
     with Reporter() as report:
-        folder, results = _folder(f"curvature-{word}", out, opened, report, job.fresh), Results(out)
-        record = {"seed": job.seed, "config": _describe(job, opened, settings), "scored": counts}
+        run = _run(f"curvature-{word}", out, opened, report, job.fresh)
+        config = _describe(job, opened, settings)
+        run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
         how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
         key = key_of(opened.identity, fingerprints(opened.data), how, len(data), target.settings, target.t.tolist())
-        with folder:
-            folder.write_record(job.device, opened.data, **record)
-            with folder.stage(f"curvature {word}", key) as (stage, progress):
+        with run:
+            with run.stage(f"curvature {word}", key) as (stage, progress):
                 table = curvature_table(
                     opened.space,
                     target.geometry,
@@ -130,31 +132,14 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
                     device=job.device,
                 )
             name = "" if word == "path" else MINIMUM
-            results.add_curvature(job.name or opened.name, name, along, table.assign(**counts))
-            _finish(folder, results, job, opened, record)
+            run.results.add_curvature(job.name or opened.name, name, along, table.assign(**counts))
     typer.echo(table.to_string(index=False))
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if word != "point" else ""))
 
 
-def _folder(command: str, out: Path, opened: Opened, report: Reporter, fresh: bool) -> RunFolder:
-    """The folder of a command; other files are another experiment."""
-    return RunFolder(out, f"{command}-{key_of(opened.digests)[:8]}", report, fresh)
-
-
-def _finish(
-    folder: RunFolder,
-    results: Results,
-    job: ScoreJob | CurvatureJob,
-    opened: Opened,
-    record: dict[str, Any],
-) -> None:
-    """Write the tables, the figures and the record."""
-    from pathfinder.figures import draw
-
-    results.write()
-    results.remove_stale()
-    draw(folder.path)
-    folder.write_record(job.device, opened.data, **record)
+def _run(command: str, out: Path, opened: Opened, report: Reporter, fresh: bool) -> Run:
+    """The run of a command; with other files it is another run."""
+    return Run(out, f"{command}-{key_of(opened.digests)[:8]}", report, fresh)
 
 
 def _describe(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | Curvature) -> dict[str, object]:

@@ -1,10 +1,10 @@
-"""The folder of a run: what may be in it, the work kept in it, and its record, run.json."""
+"""A run in its folder: the lock, the work saved there, the record run.json, tables and figures."""
 
 import json
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,21 +15,27 @@ from pathfinder.errors import PathfinderError, PathfinderWarning, brief, listed
 from pathfinder.experiment.provenance import provenance
 from pathfinder.progress import Progress, Report, defer_interrupts, quiet
 from pathfinder.storage import StageFile, is_scratch, locked, write_json
+from pathfinder.tables.results import Results
 
 _WORK, _LOCK = ".work", ".lock"
-
-
 _OWN = (_WORK, "minima", "curves", "trajectories", "figures", "vtk")  # the folders that runs write into
 
 
-class RunFolder:
-    """The folder of one experiment. Work in it is done within `with folder:`, by one process at a time.
+class Run:
+    """The run of an experiment or a command in its folder; work is done within `with run:`, by one process at a time.
+
+    Entering locks the folder and writes the record, run.json. Leaving without an error writes the tables, removes
+    those of an earlier run, draws the figures, and writes the record once more.
 
     Args:
-        path: the folder; it may hold an earlier, even interrupted run of the same experiment.
-        name: the experiment's.
+        path: the folder; it may hold an earlier, even interrupted run of the same name.
+        name: what the run is called; a folder takes runs of one name only.
         report: gives the progress function of each piece of work by its name.
-        fresh: whether nothing that an earlier run kept is used.
+        fresh: whether nothing from an earlier run is used.
+
+    Attributes:
+        path: the folder.
+        results: its tables.
 
     Raises:
         PathfinderError: if the folder is a file, or holds anything else; nothing is changed then. On entering, if
@@ -37,23 +43,40 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, name: str, report: Report = quiet, fresh: bool = False) -> None:
-        self.path, self.name, self._report, self._fresh = Path(path), name, report, fresh
+        self.path, self._name, self._report, self._fresh = Path(path), name, report, fresh
+        self.results = Results(self.path)
         self._seconds = _seconds_in(_record(self.path, name))
         self._makers: dict[str, dict[str, Any]] = {}
         self._reused: list[str] = []
         self._held = ExitStack()
+        self.describe("cpu", {})
 
-    def __enter__(self) -> "RunFolder":
-        self._held.enter_context(locked(self.path / _LOCK, f"{self.path} is in use"))
-        for leftover in _leftovers(self.path):  # of a write that was killed
-            leftover.unlink(missing_ok=True)
-        if self._fresh:
-            for kept in (self.path / _WORK).glob("*.pt"):
-                kept.unlink(missing_ok=True)
+    def describe(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
+        """Set what the record says of the run: the device, the splits, and further entries such as `config`."""
+        self._device, self._data, self._entries = device, data, entries
+
+    def __enter__(self) -> "Run":
+        with ExitStack() as held:
+            held.enter_context(locked(self.path / _LOCK, f"{self.path} is in use"))
+            for leftover in _leftovers(self.path):  # of a write that was killed
+                leftover.unlink(missing_ok=True)
+            if self._fresh:
+                for kept in (self.path / _WORK).glob("*.pt"):
+                    kept.unlink(missing_ok=True)
+            self._write_record()
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._held.close()
+        from pathfinder.figures.draw import draw
+
+        with self._held:
+            if kind is None:
+                self.results.write()
+                self.results.remove_stale()
+                if self.results:
+                    draw(self.path)
+                self._write_record()
         if self._reused and kind is None:
             warnings.warn(
                 f"{listed(self._reused)} made by another version of pathfinder or torch, or with another number of "
@@ -63,31 +86,46 @@ class RunFolder:
             )
 
     @contextmanager
-    def stage(self, name: str, key: str, lasting: bool = False) -> Iterator[tuple[StageFile, Progress]]:
-        """A piece of work that is kept as it is done, with its progress; its seconds and maker go into the record.
+    def stage(self, name: str, key: str, lasting: bool = False) -> Generator[tuple[StageFile, Progress], None, None]:
+        """A piece of work that is saved while it is done, with its progress; the record gets its seconds and maker.
 
         Args:
-            name: what the record and the progress call it.
+            name: what the record and the progress call it; the progress adds `(kept)` where all was done before.
             key: what it depends on.
             lasting: whether it is used whatever made it, once it is finished, as a training is.
         """
         stage = StageFile(self.path / _WORK / f"{name.replace(' ', '-')}.pt", key, lasting=lasting)
-        before = self._seconds.get(name, 0.0) if stage.load() else 0.0
+        loaded = stage.load() is not None
+        before = self._seconds.get(name, 0.0) if loaded else 0.0
+        shown = None if loaded else self._report(name)
+        called = False
+
+        def progress(done: int, total: int) -> None:
+            nonlocal shown, called
+            if shown is None:
+                shown = self._report(f"{name} (kept)" if done >= total else name)
+            called = True
+            shown(done, total)
+
         began = time.monotonic()
         with defer_interrupts():
-            yield stage, self._report(name)
+            yield stage, progress
+        if not called:  # work in one piece
+            progress(1, 1)
         self._seconds[name] = round(before + time.monotonic() - began, 2)
         self._makers[name] = stage.maker
         if stage.reused:
             self._reused.append(name)
 
-    def write_record(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
+    def _write_record(self) -> None:
         """Write run.json: what was asked for, with what it was made, and how long each stage took."""
-        described = {name: {"examples": len(split), "fingerprint": split.fingerprint} for name, split in data.items()}
+        described = {
+            name: {"examples": len(split), "fingerprint": split.fingerprint} for name, split in self._data.items()
+        }
         record = {
-            "name": self.name,
-            **entries,
-            **provenance(device),
+            "name": self._name,
+            **self._entries,
+            **provenance(self._device),
             "data": described,
             "seconds": self._seconds,
             "made_by": self._made_by(),
@@ -96,13 +134,13 @@ class RunFolder:
 
     def _made_by(self) -> list[dict[str, Any]]:
         """What made the stages: each maker once, with the names of its stages."""
-        found: list[dict[str, Any]] = []
+        found: list[tuple[dict[str, Any], list[str]]] = []
         for name, maker in self._makers.items():
-            entry = next((one for one in found if one["maker"] == maker), None)
-            if entry is None:
-                found.append(entry := {"maker": maker, "stages": []})
-            entry["stages"].append(name)
-        return [{**one["maker"], "stages": one["stages"]} for one in found]
+            stages = next((stages for one, stages in found if one == maker), None)
+            if stages is None:
+                found.append((maker, stages := []))
+            stages.append(name)
+        return [{**maker, "stages": stages} for maker, stages in found]
 
 
 def _record(folder: Path, name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pathfinder.data.sources import Source, fingerprints
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.folder import Run
 from pathfinder.experiment.plan import Plan
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
@@ -29,7 +29,6 @@ from pathfinder.storage.keys import code_of, key_of
 from pathfinder.symmetry.matching import align, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.settings import Align
-from pathfinder.tables.results import Results
 from pathfinder.tables.summary import barriers, peaks
 from pathfinder.training.trajectory import trajectory_in
 from pathfinder.weights.space import WeightSpace
@@ -77,12 +76,11 @@ class Measurements:
     Args:
         config: what to score, and how.
         data: the splits.
-        folder: where each piece of work is kept.
-        results: the tables.
+        folder: the run, which saves each piece of work and holds the tables.
     """
 
-    def __init__(self, config: Config, data: dict[str, Source], folder: RunFolder, results: Results) -> None:
-        self.config, self.data, self.folder, self.results = config, data, folder, results
+    def __init__(self, config: Config, data: dict[str, Source], folder: Run) -> None:
+        self.config, self.data, self.folder, self.results = config, data, folder, folder.results
 
     def key(self, *parts: Any) -> str:
         """What all work depends on."""

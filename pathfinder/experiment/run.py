@@ -16,7 +16,7 @@ from pathfinder.data.sources import smallest
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.curve_files import beside_curve
-from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.folder import Run
 from pathfinder.experiment.measurements import Measurements, Pair, PairPath, Trained
 from pathfinder.experiment.model_spec import Network, network_of
 from pathfinder.experiment.plan import Plan
@@ -32,7 +32,6 @@ from pathfinder.symmetry.matching import align, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.settings import Align
 from pathfinder.symmetry.structure import ProvedStructure
-from pathfinder.tables.results import Results
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.training.loop import last_good
 from pathfinder.training.settings import CurveSettings, Minimum
@@ -66,10 +65,10 @@ class Experiment:
     ) -> None:
         self.config = config
         device_named(config.device)  # a wrong name shows before anything is written
-        self.folder = RunFolder(folder, config.name, report, fresh)
+        self.folder = Run(folder, config.name, report, fresh)
         self.data = config.data.load()
-        self.results = Results(self.folder.path)
-        self.measure = Measurements(config, self.data, self.folder, self.results)
+        self.results = self.folder.results
+        self.measure = Measurements(config, self.data, self.folder)
         self._checkpoints = {} if checkpoints is None else checkpoints
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
         self._structures: dict[str, ProvedStructure] = {}  # of the networks of each pair, by its name
@@ -79,23 +78,14 @@ class Experiment:
         """Do all that is missing, write the tables and figures, and give the summary."""
         plans = self.config.plan()
         ends = {plan.name: self._ends(plan) for plan in plans}  # every mistake shows before anything is written
+        self._describe()
         with self.folder:
-            return self._run(plans, ends)
-
-    def _run(self, plans: list[Plan], ends: dict[str, tuple["_End", "_End"]]) -> pd.DataFrame:
-        from pathfinder.figures.draw import draw
-
-        self._write_record()
-        for plan in plans:
-            self._pair(plan, *ends.pop(plan.name))
-            self.results.write()
-        if self.config.align and self.config.align.every_pair:
-            for group, minima in self._groups.items():
-                self.measure.every_pair(group, list(minima.values()), self.config.align)
-            self.results.write()
-        self.results.remove_stale()
-        draw(self.folder.path)
-        self._write_record()
+            for plan in plans:
+                self._pair(plan, *ends.pop(plan.name))
+                self.results.write()
+            if self.config.align and self.config.align.every_pair:
+                for group, minima in self._groups.items():
+                    self.measure.every_pair(group, list(minima.values()), self.config.align)
         return self.results.table("summary")
 
     def _ends(self, plan: Plan) -> tuple["_End", "_End"]:
@@ -275,13 +265,14 @@ class Experiment:
     def _fit_key(self, *parts: Any) -> str:
         return self.measure.key(*parts, self.data["train"].crop, self.data["train"].flip)
 
-    def _write_record(self) -> None:
+    def _describe(self) -> None:
+        """Set what the record says of the run."""
         measured: dict[str, Any] = {"scored": self.config.score.model_dump()}
         for name in ("surfaces", "curvature"):
             asked = [settings.model_dump() for settings in getattr(self.config, name)]
             measured |= {name: asked} if asked else {}
         config = self.config.model_dump(exclude_unset=True)
-        self.folder.write_record(self.config.device, self.data, seed=self.config.seed, config=config, **measured)
+        self.folder.describe(self.config.device, self.data, seed=self.config.seed, config=config, **measured)
 
 
 @dataclass(frozen=True)

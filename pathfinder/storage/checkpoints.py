@@ -54,7 +54,13 @@ def read_checkpoint(path: str | Path, what: str = "checkpoint") -> Checkpoint:
         PathfinderError: as for `load_weights`.
     """
     state, metadata = _read(path, what)
-    return Checkpoint(Path(path), state, metadata, digest_of([dict(sorted(state.items())), metadata])[:16])
+    try:
+        digest = digest_of([dict(sorted(state.items())), metadata])[:16]
+    except RecursionError as error:
+        raise PathfinderError(
+            f"{what} {path} has metadata that is nested too deeply; save the weights alone."
+        ) from error
+    return Checkpoint(Path(path), state, metadata, digest)
 
 
 def load_weights(path: str | Path) -> dict[str, Tensor]:

@@ -26,6 +26,10 @@ class Results:
         self.folder = folder
         self._frames: dict[str, list[pd.DataFrame]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether anything was added."""
+        return bool(self._frames)
+
     def add(self, table: str, frame: pd.DataFrame, **keys: Any) -> None:
         """Add rows to a table, with key columns before them."""
         frame = frame.copy()

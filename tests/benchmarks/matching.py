@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from pathfinder import WeightSpace, match_weights
 from pathfinder.experiment.model_spec import network_in
-from pathfinder.storage import load_weights
+from pathfinder.storage import read_checkpoint
 from pathfinder.symmetry.matching import structure_of
 from pathfinder.tables.csv_files import write_table
 
@@ -31,9 +31,10 @@ def main() -> None:
     asked = parser.parse_args()
     rows = []
     for first, second in zip(asked.files[::2], asked.files[1::2], strict=True):
-        network = network_in(first)
-        space = WeightSpace(network.build(checkpoint=str(first)))
-        a, b = (space.vector(load_weights(file)) for file in (first, second))
+        checkpoints = read_checkpoint(first), read_checkpoint(second)
+        network = network_in(checkpoints[0], {})
+        space = WeightSpace(network.build(checkpoint=checkpoints[0]))
+        a, b = (space.vector(checkpoint.state) for checkpoint in checkpoints)
         inputs = torch.randn(2, *network.arguments["input_shape"])
         start = time.perf_counter()
         structure = structure_of(space, inputs)

@@ -13,8 +13,9 @@ import torch
 from pathfinder import Evaluator, Line, WeightSpace
 from pathfinder.data.settings import Data
 from pathfinder.data.sources import Source
-from pathfinder.experiment.model_spec import network_in
+from pathfinder.experiment.model_spec import data_in, network_in
 from pathfinder.scoring.losses import as_logits, classification_error
+from pathfinder.storage import read_checkpoint
 from pathfinder.tables.csv_files import write_table
 
 
@@ -40,9 +41,10 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for file in arguments.files:
-        network = network_in(file)
+        checkpoint = read_checkpoint(file)
+        network = network_in(checkpoint, data_in(checkpoint) or {})
         test = Data.parse(network.data).load()["test"]
-        space = WeightSpace(network.build(checkpoint=file))
+        space = WeightSpace(network.build(checkpoint=checkpoint))
         high, low = (scored(space, test, precision) for precision in ("fp32", "bf16"))
         row = {"file": file.rpartition("/")[2], "network": network.name, "examples": len(test)}
         for metric in ("loss", "error"):

@@ -10,7 +10,7 @@ import torch
 
 from pathfinder import PathfinderError
 from pathfinder.errors import PathfinderWarning
-from pathfinder.experiment.folder import RunFolder
+from pathfinder.experiment.folder import Run
 from pathfinder.storage import StageFile, locked, write, write_text
 
 
@@ -21,12 +21,9 @@ def tree(folder):
 @pytest.fixture
 def run(tmp_path):
     """The folder of a run called `mine`, with one piece of work in it."""
-    folder = RunFolder(tmp_path / "run", "mine")
-    with folder:
-        folder.write_record("cpu", {})
-        with folder.stage("piece one", "key") as (stage, _):
-            stage.save({"rows": [1.5], "finished": True})
-        folder.write_record("cpu", {})
+    folder = Run(tmp_path / "run", "mine")
+    with folder, folder.stage("piece one", "key") as (stage, _):
+        stage.save({"rows": [1.5], "finished": True})
     return tmp_path / "run"
 
 
@@ -37,7 +34,7 @@ def test_a_folder_that_is_refused_loses_nothing(tmp_path):
         (tmp_path / "home" / name).write_text("mine")
     before = tree(tmp_path)
     with pytest.raises(PathfinderError, match="holds other files, not `mine`; choose another folder"):
-        RunFolder(tmp_path / "home", "mine")
+        Run(tmp_path / "home", "mine")
     assert tree(tmp_path) == before
 
 
@@ -48,7 +45,7 @@ def test_only_what_a_killed_write_left_is_removed(run):
         (run / name).parent.mkdir(exist_ok=True)
         (run / name).write_text("x")
     (run / ".y.csv.0123abcd.tmp").mkdir()
-    with RunFolder(run, "mine"):
+    with Run(run, "mine"):
         pass
     assert not any((run / name).exists() for name in ours)
     assert all((run / name).exists() for name in theirs) and (run / ".y.csv.0123abcd.tmp").is_dir()
@@ -58,7 +55,7 @@ def test_a_folder_that_leads_elsewhere_is_refused(run, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (run / "figures").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PathfinderError, match="figures is a link"):
-        RunFolder(run, "mine")
+        Run(run, "mine")
 
 
 @pytest.mark.parametrize(
@@ -67,16 +64,14 @@ def test_a_folder_that_leads_elsewhere_is_refused(run, tmp_path):
 def test_an_odd_record_is_another_experiment(record, run):
     (run / "run.json").write_bytes(record if isinstance(record, bytes) else record.encode())
     with pytest.raises(PathfinderError, match="choose another folder"):
-        RunFolder(run, "mine")
+        Run(run, "mine")
 
 
 @pytest.mark.parametrize("seconds", ["[]", "3", "null", '{"piece one": "long", "b": NaN, "c": [1]}'])
 def test_odd_seconds_in_a_record_are_left_out(seconds, run):
     (run / "run.json").write_text(f'{{"name": "mine", "seconds": {seconds}}}')
-    with RunFolder(run, "mine") as folder:
-        with folder.stage("piece one", "key"):
-            pass
-        folder.write_record("cpu", {})
+    with Run(run, "mine") as folder, folder.stage("piece one", "key"):
+        pass
     found = json.loads((run / "run.json").read_text())["seconds"]
     assert list(found) == ["piece one"] and found["piece one"] >= 0
 
@@ -96,13 +91,13 @@ def test_a_second_process_is_told_who_holds_the_folder(run):
     before = tree(run)
     with (
         pytest.raises(PathfinderError, match=rf"run is in use by process {other.pid} on .* since \d.*; wait"),
-        RunFolder(run, "mine"),
+        Run(run, "mine"),
     ):
         pass
     assert tree(run) == before
     os.kill(other.pid, 9)  # the kernel frees the lock of the dead
     other.join()
-    with RunFolder(run, "mine"):
+    with Run(run, "mine"):
         assert f"process {os.getpid()}" in (run / ".lock").read_text()
     assert not (run / ".lock").exists()
 
@@ -110,29 +105,28 @@ def test_a_second_process_is_told_who_holds_the_folder(run):
 def test_a_lock_that_is_a_link_is_not_followed(run, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     (run / ".lock").symlink_to(tmp_path / "notes.txt")
-    with pytest.raises(PathfinderError, match="cannot write"), RunFolder(run, "mine"):
+    with pytest.raises(PathfinderError, match="cannot write"), Run(run, "mine"):
         pass
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_work_of_another_maker_is_used_if_it_is_a_finished_training(run, monkeypatch):
     monkeypatch.setattr("pathfinder.storage.stage.maker", lambda: {"pathfinder": "other", "torch": "2", "threads": 1})
-    with RunFolder(run, "mine") as folder, folder.stage("piece one", "key") as (stage, _):
+    with Run(run, "mine") as folder, folder.stage("piece one", "key") as (stage, _):
         assert stage.load() is None
     reused = pytest.warns(PathfinderWarning, match="`piece one` made by another version .* --fresh trains again")
-    with reused, RunFolder(run, "mine") as folder:
+    with reused, Run(run, "mine") as folder:
         with folder.stage("piece one", "key", lasting=True) as (stage, _):
             assert stage.load() == {"rows": [1.5], "finished": True}
         with folder.stage("piece two", "key", lasting=True) as (stage, _):
             stage.save({"finished": False})
-        folder.write_record("cpu", {})
     made_by = json.loads((run / "run.json").read_text())["made_by"]
     assert [one["stages"] for one in made_by] == [["piece one"], ["piece two"]]
     assert made_by[0]["pathfinder"] != made_by[1]["pathfinder"] == "other"
     monkeypatch.undo()
-    with RunFolder(run, "mine") as folder, folder.stage("piece two", "key", lasting=True) as (stage, _):
+    with Run(run, "mine") as folder, folder.stage("piece two", "key", lasting=True) as (stage, _):
         assert stage.load() is None  # half done
-    with RunFolder(run, "mine", fresh=True) as folder, folder.stage("piece one", "key") as (stage, _):
+    with Run(run, "mine", fresh=True) as folder, folder.stage("piece one", "key") as (stage, _):
         assert stage.load() is None
 
 

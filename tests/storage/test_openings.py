@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from pathfinder import build_model, cli
+from pathfinder import PathfinderError, build_model, cli
 from pathfinder.storage import read_checkpoint
 from pathfinder.storage.keys import digest_of
 
@@ -110,6 +110,15 @@ def test_a_digest_is_of_tensors_and_metadata_alone(tmp_path):
     a, b, c, d = (read_checkpoint(tmp_path / f"{name}.safetensors") for name in "abcd")
     assert a.digest == b.digest and len({a.digest, c.digest, d.digest}) == 3
     assert (a.values, a.metadata) == (7, {"model": 1})
+
+
+def test_metadata_of_any_depth_is_read_or_refused_in_one_line(tmp_path):
+    for depth in (10, 500, 900, 3000, 9000, 30_000):
+        save_file({"w": torch.ones(2)}, tmp_path / "a.safetensors", {"deep": "[" * depth + "]" * depth})
+        try:
+            read_checkpoint(tmp_path / "a.safetensors")
+        except PathfinderError as error:
+            assert "nested too deeply" in str(error)
 
 
 def test_a_tensor_that_repeats_its_memory_is_not_unfolded():
