@@ -180,8 +180,11 @@ def match_activations(
     network serves all groups.
 
     Args:
-        space, a, b, structure: as for `match_weights`.
+        space: the weight space of the module.
+        a: the weights to follow.
+        b: the weights whose units are permuted.
         inputs: a batch, some hundred examples; the structure is found from the first two.
+        structure: as for `match_weights`.
         statistics: running statistics of BatchNorm at a and at b; b's move along.
     """
     a, b = _ends(space, a, b)
