@@ -153,8 +153,11 @@ def match_activations(
     each network serves all groups.
 
     Args:
-        space, a, b, structure: as for `match_weights`.
+        space: the weight space.
+        a: the weights to match.
+        b: the weights to permute.
         inputs: a batch of some hundred examples; the structure is found from the first two and proved on them.
+        structure: as for `match_weights`.
         statistics: running statistics of BatchNorm at a and at b; b's are permuted too.
 
     Raises:
