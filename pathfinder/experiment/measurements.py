@@ -21,7 +21,7 @@ from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
-from pathfinder.landscape.surfaces import landscape
+from pathfinder.landscape.surfaces import build_landscape
 from pathfinder.scoring.evaluator import Evaluator, means
 from pathfinder.scoring.scores import Scores
 from pathfinder.scoring.settings import Planes, Scoring
@@ -125,9 +125,9 @@ class Measurements:
         name, space = f"{plan.name}-{side}", WeightSpace(module)
         surfaces = [settings for settings in self.config.surfaces if side in settings.minima]
         theta = space.vector(module)
-        walked = trajectory_in(self.folder.path / "trajectories" / name, space) if surfaces else None
+        walked = trajectory_in(self.folder.path / "trajectories" / name if surfaces else None, space)
         for settings in surfaces:
-            found = landscape(space, theta, settings, walked)
+            found = build_landscape(space, theta, settings, walked)
             counts = self.counts(settings)
             drawn = settings.model_dump(exclude={"minima", "points", "span", "name"})
             own = self._scoring_key("surface", key, drawn, found.t.tolist(), counts)

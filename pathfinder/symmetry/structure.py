@@ -110,7 +110,7 @@ class Structure:
             isinstance(axes, list | tuple) and all(isinstance(axis, str) for axis in axes) for axes in table.values()
         ):
             raise PathfinderError(
-                'a structure must be written as a table of lists such as {"hidden": ["0.weight:0", "2.weight:1"]}, got '
+                'a structure must be a table of lists such as {"hidden": ["0.weight:0", "2.weight:1"]}, got '
                 f"{brief(reprlib.repr(table))}."
             )
         return Structure([Group.parse(name, axes, tensors) for name, axes in table.items()])
@@ -157,8 +157,6 @@ class Structure:
                 if place.tensor in permuted:
                     permuted[place.tensor] = place.permute(permuted[place.tensor], permutation)
         return permuted
-
-    permuted = permute  # the earlier name
 
     def random_permutations(self, seed: int) -> list[Tensor]:
         """A random permutation of each group."""
@@ -223,6 +221,8 @@ class Structure:
                 self._permute_in_place(twin, [permutation.argsort() for permutation in permutations])  # back
         self._proof = ProvedStructure(self.groups)
         return self._proof
+
+    permuted, drawn, heard = permute, random_permutations, activations  # earlier names, kept for users' scripts
 
     def _permute_in_place(self, module: nn.Module, permutations: Sequence[Tensor]) -> None:
         """Permute the units of a module, one tensor at a time to save memory."""
