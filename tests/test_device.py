@@ -44,7 +44,7 @@ from pathfinder.compute import (
     reproducible,
 )
 from pathfinder.data.stream import Stream
-from pathfinder.data.trees import _summed
+from pathfinder.data.trees import _sum_bytes
 from pathfinder.experiment.provenance import provenance
 from pathfinder.geometry.inner import length
 from pathfinder.geometry.planes import Ray
@@ -358,8 +358,8 @@ def test_the_checksum_of_an_accelerator_sees_bytes_and_their_order():
     swapped, other = own.clone(), own.clone()
     swapped[[3, 77]] = swapped[[77, 3]]
     other[9] += 1
-    sums = [bytes(_summed(tensor).numpy()) for tensor in (own, swapped, other)]
-    assert len(set(sums)) == 3 and bytes(_summed(own.clone()).numpy()) == sums[0]
+    sums = [bytes(_sum_bytes(tensor).numpy()) for tensor in (own, swapped, other)]
+    assert len(set(sums)) == 3 and bytes(_sum_bytes(own.clone()).numpy()) == sums[0]
 
 
 def test_a_stream_that_lies_there_is_compared_there(accelerator):

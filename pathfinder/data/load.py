@@ -1,4 +1,4 @@
-"""Data sets by name: each a function that returns its splits."""
+"""load_data: the splits of a data set by name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,23 +36,32 @@ def load_data(
     image_size: int | None = None,
     seed: int = 0,
 ) -> dict[str, Source]:
-    """The splits of a data set by name: `{"train": ..., "test": ...}`, and `validation` where it is asked for.
+    """Load a data set by name: its splits `train` and `test`, and `validation` if requested.
 
     Args:
-        name: one of `DATASETS`. `cifar10`, `cifar100`, `mnist` and `fashion-mnist` lie in the folder that the
-            environment variable PATHFINDER_DATA names (as NAME.npz or as torchvision keeps them), or else in
+        name: one of `DATASETS`. `cifar10`, `cifar100`, `mnist` and `fashion-mnist` are found in the folder that the
+            environment variable PATHFINDER_DATA names (as NAME.npz or in the files of torchvision), or else in
             ~/.cache/pathfinder, and are downloaded there on first use.
-        crop: pixels by which training images are padded and cropped at random, only while fitting.
-        flip: whether training images are mirrored at random, likewise.
+        crop: pixels by which training images are padded and then cropped at random, in training only.
+        flip: whether training images are mirrored at random, in training only.
         validation: how many training examples become the split `validation`, drawn by seed. Images are still normalised
             by the mean and deviation of all training examples.
         examples: how many of the other training examples are kept, drawn by seed.
-        image_size: the side to which images in files are scaled, and cropped in the middle.
+        image_size: the side to which images in files are scaled; their middle is then cropped to a square.
         seed: draws the validation split and the examples.
 
+    Returns:
+        The splits by name.
+
     Raises:
-        PathfinderError: if the name is unknown, a file is missing, the values cannot be trained on, or there are too
+        PathfinderError: if the name is unknown, a file is missing, values cannot be used for training, or there are too
             few examples.
+
+    >>> data = load_data("digits", validation=100)
+    >>> data["train"]
+    Split(1337 examples, inputs (1, 8, 8), 10 classes)
+    >>> {name: len(split) for name, split in data.items()}
+    {'train': 1337, 'test': 360, 'validation': 100}
     """
     if not isinstance(name, str):
         raise PathfinderError(f"data must be named by a text such as `digits`, got {came(name)}.")
@@ -84,7 +93,7 @@ def load_data(
 
 
 def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
-    """`load_data` for the commands, which train classifiers: a split `train` with labels must be there."""
+    """Load data for the commands, which train classifiers: a split `train` with labels is required."""
     splits = load_data(name, **settings)
     if "train" not in splits:
         raise PathfinderError(f"data `{name}` needs a split called train, got {listed(splits)}.")

@@ -1,6 +1,6 @@
-"""Sources of examples: what a user hands in as data, checked and made a Split or a Stream."""
+"""Sources of examples: the user's data, checked and turned into a Split or a Stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,14 @@ Source = Split | Stream
 
 
 def smallest(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
-    """The smallest number of examples that pass together: of a split or some of it, in batches or micro-batches."""
+    """The smallest number of examples in a forward pass.
+
+    Args:
+        source: the data.
+        size: examples per batch.
+        micro: examples per micro-batch, if batches are cut.
+        examples: how many of the data are used; all if not given.
+    """
     if isinstance(source, Stream):
         return size
     batches = {part.stop - part.start for part in slices(min(examples or len(source), len(source)), size)}
@@ -29,12 +36,18 @@ def smallest(source: Source, size: int, micro: int | None = None, examples: int 
 
 
 def as_source(data: Any, name: str = "data") -> Source:
-    """A Split or Stream as it is; a pair (x, y) or a TensorDataset of two as a Split; any other iterable as a Stream of
-    batches. NumPy arrays become tensors.
+    """The user's data as a Split or a Stream.
+
+    A pair (x, y) or a TensorDataset of two becomes a Split, any other iterable a Stream of batches. NumPy arrays become
+    tensors.
+
+    Args:
+        data: the data.
+        name: what errors call it.
 
     Raises:
-        PathfinderError: if it is none of these, the examples are none, x and y differ in length, or values are NaN or
-            out of range.
+        PathfinderError: if it is none of these, has no examples, x and y differ in length, or values are NaN or out of
+            range.
     """
     if isinstance(data, Stream):
         return data
@@ -68,7 +81,7 @@ def splits_by_name(data: Any) -> dict[str, Source]:
 
 
 def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:
-    """The inputs and targets where they are handed in as two; nothing where it is a split or batches."""
+    """The inputs and targets of a pair; None if data is a split or batches."""
     if isinstance(data, TensorDataset):
         data = data.tensors
         if len(data) != 2:
@@ -86,8 +99,8 @@ def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:
 
 
 @contextmanager
-def understood(source: Source, dtype: torch.dtype) -> Iterator[None]:
-    """Where a network fails on inputs of another precision than its weights, say that in one line."""
+def understood(source: Source, dtype: torch.dtype) -> Generator[None, None, None]:
+    """Turn an error of a network on inputs of another precision than its weights into one line that says so."""
     try:
         yield
     except RuntimeError as error:

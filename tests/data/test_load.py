@@ -88,7 +88,7 @@ def test_an_npz_in_the_data_folder_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.setenv("PATHFINDER_DATA", str(tmp_path))
     assert torch.equal(load_data("cifar10")["train"].x, torch.from_numpy(x).permute(0, 3, 1, 2))
     monkeypatch.setenv("PATHFINDER_DATA", str(tmp_path / "no"))
-    with pytest.raises(PathfinderError, match="PATHFINDER_DATA names .*/no, which is no folder"):
+    with pytest.raises(PathfinderError, match="PATHFINDER_DATA names .*/no, which is not a folder"):
         load_data("cifar10")
 
 
