@@ -18,7 +18,7 @@ PRECISIONS = ("fp32", "bf16")
 _NO_FLOAT64 = frozenset({"mps"})  # types of devices without float64
 
 
-def device_named(name: str | torch.device) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
     """The device `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
@@ -36,7 +36,7 @@ def device_named(name: str | torch.device) -> torch.device:
         raise PathfinderError(
             f"device `{name}` is not available here; the last is cuda:{torch.cuda.device_count() - 1}."
         )
-    return indexed(device)
+    return with_index(device)
 
 
 def _here() -> dict[str, bool]:
@@ -51,7 +51,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     return nullcontext() if precision == "fp32" else torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def indexed(device: str | torch.device) -> torch.device:
+def with_index(device: str | torch.device) -> torch.device:
     """The device with its number, as tensors name it: `cuda` becomes the current one, such as `cuda:0`."""
     device = torch.device(device)
     if device.type not in ("cuda", "mps") or device.index is not None:
@@ -74,7 +74,7 @@ def to_float64(tensor: Tensor) -> Tensor:
     return (tensor if has_float64(tensor.device) else tensor.cpu()).double()
 
 
-def fitting(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
+def check_float64(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
     """Check that a device can hold these tensors.
 
     Raises:
@@ -101,7 +101,7 @@ Placed = TypeVar("Placed", bound=nn.Module)
 
 
 @contextmanager
-def lent(module: nn.Module, device: torch.device) -> Generator[None, None, None]:
+def lend(module: nn.Module, device: torch.device) -> Generator[None, None, None]:
     """Move a module to a device to train it there; at the end, and on errors, each tensor returns to its own device."""
     homes = {}
     for layer in module.modules():
@@ -126,13 +126,13 @@ def _returned(module: nn.Module, homes: dict[tuple[nn.Module, str], torch.device
             setattr(layer, name, buffer.to(homes.get((layer, name), buffer.device)))
 
 
-def placed(module: Placed, device: torch.device) -> Placed:
+def on_device(module: Placed, device: torch.device) -> Placed:
     """The module itself if it lies on the device, else a copy there; the module is not moved.
 
     A buffer in float64, such as the landmarks of a plane, is not moved to a device without float64.
     """
     tensors = [*module.parameters(), *module.buffers()]
-    if all(tensor.device == indexed(device) for tensor in tensors):
+    if all(tensor.device == with_index(device) for tensor in tensors):
         return module
     there = {}
     for tensor in tensors:
@@ -219,7 +219,7 @@ def own_draws(device: str | torch.device = "cpu") -> Generator[Callable[[int], N
 
     Yields a function that seeds both; torch.manual_seed would seed every device, and costs more than a small step.
     """
-    device = indexed(device)
+    device = with_index(device)
     before = torch.get_rng_state()
     own = before
     if device.type == "cuda":

@@ -56,7 +56,7 @@ def reason(error: BaseException) -> str:
     return brief(lines[0]) if lines else type(error).__name__
 
 
-def listed(names: Iterable[str], most: int = 4) -> str:
+def list_names(names: Iterable[str], most: int = 4) -> str:
     """The first few names in backticks, and the number of further ones."""
     names = list(names)
     shown = ", ".join(f"`{brief(name, 80)}`" for name in names[:most])
@@ -95,10 +95,10 @@ def users_code(what: str, remedy: str) -> Generator[None, None, None]:
     except PathfinderError:
         raise
     except (Exception, SystemExit) as error:
-        raise PathfinderError(f"{what}: {raised(error)}; {remedy}.") from error
+        raise PathfinderError(f"{what}: {describe_error(error)}; {remedy}.") from error
 
 
-def raised(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error of the user's code in words: its class, its message, and the line of their code that raised it."""
     said, kind, place = reason(error), type(error).__name__, users_line(error)
     plain = place is None and isinstance(error, TypeError | ValueError | RuntimeError | ImportError | AttributeError)

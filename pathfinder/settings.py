@@ -45,7 +45,7 @@ def whole(value: Any, what: str, least: int | None = None) -> int:
         PathfinderError: if it is anything else, or too small.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise PathfinderError(f"{what} must be a whole number, got {came(value)}.")
+        raise PathfinderError(f"{what} must be a whole number, got {describe(value)}.")
     if least is not None and value < least:
         raise PathfinderError(f"{what} must be {least} or more, got {value}.")
     return int(value)
@@ -58,24 +58,24 @@ def number(value: Any, what: str) -> float:
         PathfinderError: if it is anything else.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise PathfinderError(f"{what} must be a number, got {came(value)}.")
+        raise PathfinderError(f"{what} must be a number, got {describe(value)}.")
     return value
 
 
-def of_kind(value: Any, kind: type, what: str, remedy: str) -> None:
+def check_kind(value: Any, kind: type, what: str, remedy: str) -> None:
     """Raise a PathfinderError unless an argument is an instance of a class."""
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise PathfinderError(f"{what} must be {article} {kind.__name__}, got {came(value)}; {remedy}.")
+        raise PathfinderError(f"{what} must be {article} {kind.__name__}, got {describe(value)}; {remedy}.")
 
 
-def called(value: Any, what: str) -> None:
+def check_callable(value: Any, what: str) -> None:
     """Raise a PathfinderError unless an optional argument is None or can be called."""
     if value is not None and not callable(value):
-        raise PathfinderError(f"{what} must be a function, got {came(value)}.")
+        raise PathfinderError(f"{what} must be a function, got {describe(value)}.")
 
 
-def came(value: Any) -> str:
+def describe(value: Any) -> str:
     """A value for a message: text and numbers as they are, tensors and arrays by their shape, others by their class."""
     if isinstance(value, str | int | float | None):
         return brief(reprlib.repr(value), 80)
@@ -119,10 +119,10 @@ class Checked(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise explained(error, cls) from error
+            raise explain(error, cls) from error
 
 
-def explained(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
+def explain(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
     """The first error that pydantic found, in the user's spelling."""
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"])
@@ -174,7 +174,7 @@ Along = Annotated[int, Field(ge=2, le=MOST)]  # points along an axis
 Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
 
 
-def few_enough(key: str, points: int | tuple[int, ...], axes: int) -> None:
+def check_points(key: str, points: int | tuple[int, ...], axes: int) -> None:
     """Check that a grid has at most `MOST` points.
 
     Args:

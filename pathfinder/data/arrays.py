@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from pathfinder.data.split import Split
-from pathfinder.errors import PathfinderError, listed, reason
+from pathfinder.errors import PathfinderError, list_names, reason
 from pathfinder.storage import check_unpacked, existing_file
 
 
-def digits() -> dict[str, Split]:
+def load_digits() -> dict[str, Split]:
     """The digits of scikit-learn, of which a fifth are the test split."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -29,7 +29,7 @@ def digits() -> dict[str, Split]:
     }
 
 
-def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
+def load_npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
     """The arrays x_train, y_train, x_test and y_test of a file, with images scaled to a side if one is given.
 
     Raises:
@@ -42,7 +42,9 @@ def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             missing = [name for name in needed if name not in content]
             if missing:
-                raise PathfinderError(f"{path} lacks {listed(missing)}; it holds {listed(content) or 'nothing'}.")
+                raise PathfinderError(
+                    f"{path} lacks {list_names(missing)}; it holds {list_names(content) or 'nothing'}."
+                )
             arrays = {split: (content[f"x_{split}"], content[f"y_{split}"]) for split in ("train", "test")}
             splits = from_arrays(arrays, image_size)
     except PathfinderError:
@@ -102,10 +104,10 @@ def _resized(x: Tensor, size: int) -> Tensor:
         raise PathfinderError(
             f"image_size scales images of uint8, got {x.dtype} of shape {tuple(x.shape)}; drop image_size."
         )
-    return scaled(size)(x)
+    return scale_and_crop(size)(x)
 
 
-def scaled(size: int) -> Callable[[Any], Any]:
+def scale_and_crop(size: int) -> Callable[[Any], Any]:
     """A transform that scales the shorter side of images, tensors or PIL's, to `size` and crops the middle."""
     from torchvision import transforms
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pathfinder.data.trees import Tree, count, mapped
+from pathfinder.data.trees import Tree, count, map_leaves
 from pathfinder.errors import PathfinderError
 
 
@@ -10,7 +10,7 @@ def parts(batch: tuple[Tree, Tree], size: int | None) -> Iterator[tuple[Tree, Tr
     """Cut a batch into pieces of `size` examples; None leaves it whole."""
     examples = count(batch[0])
     for piece in [slice(None)] if size is None or size >= examples else slices(examples, size):
-        yield tuple(mapped(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
+        yield tuple(map_leaves(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
 
 
 def slices(examples: int, size: int) -> list[slice]:

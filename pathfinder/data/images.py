@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pathfinder.data.arrays import from_arrays, npz, scaled
+from pathfinder.data.arrays import from_arrays, load_npz, scale_and_crop
 from pathfinder.data.split import Split
-from pathfinder.errors import PathfinderError, brief, listed, reason
+from pathfinder.errors import PathfinderError, brief, list_names, reason
 
 # the class of torchvision, and the files it looks for if nothing can be downloaded
 PUBLISHED = {
@@ -19,7 +19,7 @@ PUBLISHED = {
 }
 
 
-def published(name: str, image_size: int | None = None) -> dict[str, Split]:
+def load_published(name: str, image_size: int | None = None) -> dict[str, Split]:
     """A published data set by name, from NAME.npz or torchvision's files in the data folder, or downloaded to it.
 
     Args:
@@ -31,7 +31,7 @@ def published(name: str, image_size: int | None = None) -> dict[str, Split]:
     """
     home = data_folder()
     if (file := home / f"{name}.npz").is_file():
-        return npz(file, image_size)
+        return load_npz(file, image_size)
     from torchvision import datasets
 
     kind, files = PUBLISHED[name]
@@ -49,7 +49,7 @@ def published(name: str, image_size: int | None = None) -> dict[str, Split]:
     return from_arrays(arrays, image_size)
 
 
-def folder(path: str, image_size: int | None) -> dict[str, Split]:
+def load_folder(path: str, image_size: int | None) -> dict[str, Split]:
     """Images in PATH/SPLIT/CLASS/FILE, with classes in alphabetical order.
 
     The splits are `train` and `test`. A folder `val` is the split `validation`, or `test` if there is no folder `test`.
@@ -73,7 +73,7 @@ def folder(path: str, image_size: int | None) -> dict[str, Split]:
     for split, own in classes.items():
         if own != classes["train"]:
             raise PathfinderError(
-                f"{path}: {split} has the classes {listed(own)}, but train {listed(classes['train'])}."
+                f"{path}: {split} has the classes {list_names(own)}, but train {list_names(classes['train'])}."
             )
     shapes = {split: x.shape[1:] for split, (x, _) in arrays.items()}
     if len(set(shapes.values())) > 1:
@@ -99,7 +99,7 @@ def _images(place: Path, size: int | None) -> tuple[tuple[np.ndarray, np.ndarray
 
     file: str | Path = place
     try:
-        found = ImageFolder(place, transform=None if size is None else scaled(size))
+        found = ImageFolder(place, transform=None if size is None else scale_and_crop(size))
         pictures = []
         for i, (file, _) in enumerate(found.samples):  # noqa: B007
             with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfinder.data.arrays import digits, npz
-from pathfinder.data.images import PUBLISHED, folder, published
+from pathfinder.data.arrays import load_digits, load_npz
+from pathfinder.data.images import PUBLISHED, load_folder, load_published
 from pathfinder.data.sources import Source, as_source
 from pathfinder.data.split import Split
-from pathfinder.errors import PathfinderError, listed, unknown, users_code
-from pathfinder.settings import by_import_path, came, whole
+from pathfinder.errors import PathfinderError, list_names, unknown, users_code
+from pathfinder.settings import by_import_path, describe, whole
 
 DATASETS = {
     "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes, embedded in scikit-learn",
@@ -64,7 +64,7 @@ def load_data(
     {'train': 1337, 'test': 360, 'validation': 100}
     """
     if not isinstance(name, str):
-        raise PathfinderError(f"data must be named by a text such as `digits`, got {came(name)}.")
+        raise PathfinderError(f"data must be named by a text such as `digits`, got {describe(name)}.")
     whole(seed, "the seed of the data", 0)
     whole(crop, "crop", 0)
     for what, value in (("validation", validation), ("examples", examples)):
@@ -78,7 +78,7 @@ def load_data(
         return splits
     train = splits.get("train")
     if not isinstance(train, Split):
-        asked = listed(key for key, value in wanted.items() if value)
+        asked = list_names(key for key, value in wanted.items() if value)
         raise PathfinderError(f"data `{name}` has no split train in memory, which {asked} need; drop them.")
     if validation:
         if "validation" in splits:
@@ -96,7 +96,7 @@ def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
     """Load data for the commands, which train classifiers: a split `train` with labels is required."""
     splits = load_data(name, **settings)
     if "train" not in splits:
-        raise PathfinderError(f"data `{name}` needs a split called train, got {listed(splits)}.")
+        raise PathfinderError(f"data `{name}` needs a split called train, got {list_names(splits)}.")
     train = splits["train"]
     if train.classes is None:
         y = getattr(train, "y", None)
@@ -114,15 +114,15 @@ def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
 
 def _named(name: str, image_size: int | None) -> dict[str, Any]:
     if name.startswith("folder:"):
-        return folder(name.removeprefix("folder:"), image_size)
+        return load_folder(name.removeprefix("folder:"), image_size)
     if name.startswith("npz:"):
-        return npz(name.removeprefix("npz:"), image_size)
+        return load_npz(name.removeprefix("npz:"), image_size)
     if name in PUBLISHED:
-        return published(name, image_size)
+        return load_published(name, image_size)
     if image_size is not None and (name == "digits" or ":" in name):
         raise PathfinderError(f"image_size scales images in files, not data `{name}`; drop it.")
     if name == "digits":
-        return digits()
+        return load_digits()
     if ":" in name:
         return _own(name)
     raise unknown("data", name, DATASETS)

@@ -14,13 +14,13 @@ from pathfinder.data.batching import slices
 from pathfinder.data.split import Split
 from pathfinder.data.stream import Stream
 from pathfinder.data.trees import Tree, is_tree, leaves, tensors_from
-from pathfinder.errors import PathfinderError, listed, reason
-from pathfinder.settings import came
+from pathfinder.errors import PathfinderError, list_names, reason
+from pathfinder.settings import describe
 
 Source = Split | Stream
 
 
-def smallest(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
+def smallest_pass(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
     """The smallest number of examples in a forward pass.
 
     Args:
@@ -53,7 +53,7 @@ def as_source(data: Any, name: str = "data") -> Source:
         return data
     if isinstance(data, Mapping):
         hint = f'data["{"train" if "train" in data else next(iter(data), "train")}"]'
-        raise PathfinderError(f"{name} must be one split, got a dict of {listed(map(str, data))}; pass {hint}.")
+        raise PathfinderError(f"{name} must be one split, got a dict of {list_names(map(str, data))}; pass {hint}.")
     pair = _paired(data, name)
     if pair is not None:
         x, y = pair
@@ -71,12 +71,12 @@ def splits_by_name(data: Any) -> dict[str, Source]:
         PathfinderError: if data is anything else.
     """
     if not isinstance(data, Mapping):
-        raise PathfinderError(f'data must be splits by name, got {came(data)}; pass {{"train": (x, y)}}.')
+        raise PathfinderError(f'data must be splits by name, got {describe(data)}; pass {{"train": (x, y)}}.')
     if not data:
         raise PathfinderError('data needs at least one split, such as {"train": (x, y)}.')
     for name in data:
         if not isinstance(name, str) or not name:
-            raise PathfinderError(f'a split must have a name, such as "train", got {came(name)}.')
+            raise PathfinderError(f'a split must have a name, such as "train", got {describe(name)}.')
     return {name: as_source(split, name) for name, split in data.items()}
 
 
@@ -99,7 +99,7 @@ def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:
 
 
 @contextmanager
-def understood(source: Source, dtype: torch.dtype) -> Generator[None, None, None]:
+def explain_dtype_errors(source: Source, dtype: torch.dtype) -> Generator[None, None, None]:
     """Turn an error of a network on inputs of another precision than its weights into one line that says so."""
     try:
         yield
@@ -146,6 +146,6 @@ def _other(split: Split) -> int:
     return next(len(leaf) for leaf in leaves((split.x, split.y)) if len(leaf) != len(split))
 
 
-def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
+def digests(data: Mapping[str, Source]) -> dict[str, str]:
     """The fingerprint of each split."""
-    return {name: split.fingerprint for name, split in data.items()}
+    return {name: split.digest for name, split in data.items()}

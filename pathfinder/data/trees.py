@@ -28,12 +28,12 @@ def leaves(tree: Tree) -> list[Any]:
     return [leaf for part in tree for leaf in leaves(part)] if isinstance(tree, tuple | list) else [tree]
 
 
-def mapped(function: Callable[[Tensor], Any], tree: Tree) -> Tree:
+def map_leaves(function: Callable[[Tensor], Any], tree: Tree) -> Tree:
     """Apply a function to each tensor of a tree and keep its shape; lists become tuples, None stays None."""
     if isinstance(tree, Mapping):
-        return {key: mapped(function, part) for key, part in tree.items()}
+        return {key: map_leaves(function, part) for key, part in tree.items()}
     if isinstance(tree, tuple | list):
-        return tuple(mapped(function, part) for part in tree)
+        return tuple(map_leaves(function, part) for part in tree)
     return None if tree is None else function(tree)
 
 

@@ -12,13 +12,13 @@ from pydantic import ValidationError, validate_call
 from torch import nn
 
 from pathfinder.compute import own_draws
-from pathfinder.errors import PathfinderError, brief, listed, unknown, users_code
+from pathfinder.errors import PathfinderError, brief, list_names, unknown, users_code
 from pathfinder.models.convnet import ConvNet
 from pathfinder.models.mlp import MLP
 from pathfinder.models.preresnet import PreResNet
 from pathfinder.models.resnet import ResNet
 from pathfinder.models.vgg import VGG
-from pathfinder.settings import by_import_path, came, whole
+from pathfinder.settings import by_import_path, describe, whole
 
 _FAMILIES: dict[str, type[nn.Module]] = {
     "mlp": MLP,
@@ -90,7 +90,7 @@ def build_model(
     )
     """
     if not isinstance(name, str):
-        raise PathfinderError(f"a network must be named by a text such as `resnet20`, got {came(name)}.")
+        raise PathfinderError(f"a network must be named by a text such as `resnet20`, got {describe(name)}.")
     if seed is not None:
         whole(seed, "seed")
     builder, given = _builder(name, {"num_classes": num_classes, "input_shape": input_shape})
@@ -112,7 +112,7 @@ def build_model(
     return module
 
 
-def check_described(name: str, arguments: Mapping[str, Any]) -> None:
+def check_description(name: str, arguments: Mapping[str, Any]) -> None:
     """Check a network that a file names, before anything is built or imported.
 
     A file may name only pathfinder's and torchvision's networks, with arguments of their builders; those of torchvision
@@ -132,7 +132,7 @@ def check_described(name: str, arguments: Mapping[str, Any]) -> None:
     else:
         raise unknown("model", name, MODELS)
     if wrong:
-        raise PathfinderError(f"network `{brief(name)}` takes no {listed(wrong)} from a file.")
+        raise PathfinderError(f"network `{brief(name)}` takes no {list_names(wrong)} from a file.")
     for key, of, words in (("num_classes", (int,), "a number"), ("input_shape", (list,), "a list of numbers")):
         if key in arguments and (not isinstance(arguments[key], of) or not _plain(arguments[key])):
             raise PathfinderError(f"{key} must be {words}, got {brief(reprlib.repr(arguments[key]))}.")
