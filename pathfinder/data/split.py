@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfinder.compute import fitting, indexed
+from pathfinder.compute import check_float64, with_index
 from pathfinder.data.augment import apply_moves, draw_moves
 from pathfinder.data.batching import slices
-from pathfinder.data.trees import Tree, count, leaves, mapped
+from pathfinder.data.trees import Tree, count, leaves, map_leaves
 from pathfinder.errors import PathfinderError
 
 
@@ -61,7 +61,7 @@ class Split:
         return f"Split({len(self)} examples, inputs {shapes}{classes})"
 
     @cached_property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """Sixteen hexadecimal digits that change with any value, shape or type of the data and its normalisation."""
         digest = hashlib.sha256(
             repr((self.classes, *(m is not None and m.tolist() for m in (self.mean, self.std)))).encode()
@@ -78,10 +78,10 @@ class Split:
             index: which examples.
             moves: how their images are cropped and flipped, as from `draw_moves`.
         """
-        x, y = (mapped(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
+        x, y = (map_leaves(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
         if moves is not None:
             x = apply_moves(x, moves[index], self.crop)
-        return mapped(self._prepare, x), y
+        return map_leaves(self._prepare, x), y
 
     def batches(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """All examples in order, `size` at a time; a lone last example joins the batch before it."""
@@ -162,14 +162,14 @@ class Split:
         Raises:
             PathfinderError: if the data is float64 and the device has none.
         """
-        device = indexed(device)
+        device = with_index(device)
         tensors = leaves((self.x, self.y, *(part for part in (self.mean, self.std) if part is not None)))
         if all(tensor.device == device for tensor in tensors):
             return self
         if device not in self._placed:
-            fitting(device, "the data", tensors)
+            check_float64(device, "the data", tensors)
             trees = (self.x, self.y, self.mean, self.std)
-            x, y, mean, std = (mapped(lambda leaf: leaf.to(device), tree) for tree in trees)
+            x, y, mean, std = (map_leaves(lambda leaf: leaf.to(device), tree) for tree in trees)
             self._placed[device] = replace(self, x=x, y=y, mean=mean, std=std)
         return self._placed[device]
 
@@ -183,7 +183,9 @@ class Split:
 
     def _take(self, chosen: np.ndarray) -> "Split":
         index = torch.from_numpy(chosen)
-        return replace(self, x=mapped(lambda leaf: leaf[index], self.x), y=mapped(lambda leaf: leaf[index], self.y))
+        return replace(
+            self, x=map_leaves(lambda leaf: leaf[index], self.x), y=map_leaves(lambda leaf: leaf[index], self.y)
+        )
 
     def _prepare(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8 or self.mean is None or self.std is None:

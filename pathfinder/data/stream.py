@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfinder.compute import fitting, indexed
-from pathfinder.data.trees import Tree, checksum, count, leaves, mapped, tensors_from
+from pathfinder.compute import check_float64, with_index
+from pathfinder.data.trees import Tree, checksum, count, leaves, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError
 
 _REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
@@ -45,7 +45,7 @@ class Stream:
             raise PathfinderError(
                 f"data must be a pair (x, y) of tensors, a Split, or batches of such, got {type(source).__name__}."
             )
-        self.source, self.limit, self.device = source, limit, indexed(device)
+        self.source, self.limit, self.device = source, limit, with_index(device)
         self._sums: list[int] = []
         self._examples: int | None = None  # known after the first whole pass
 
@@ -61,7 +61,7 @@ class Stream:
         return f"Stream({type(self.source).__name__}{limit})"
 
     @property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """Sixteen hexadecimal digits that change with the batches of the first pass, which it makes if needed."""
         len(self)
         return hashlib.sha256(repr(self._sums).encode()).hexdigest()[:16]
@@ -109,7 +109,7 @@ class Stream:
         for batch in self.source:
             x, y = _pair(batch)
             if left is not None:
-                x, y = (mapped(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
+                x, y = (map_leaves(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
                 left -= count(x)
             yield x, y
             if left is not None and left <= 0:
@@ -117,13 +117,13 @@ class Stream:
 
     def _move(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         x, y = batch
-        return mapped(self._place, x), mapped(self._place, y)
+        return map_leaves(self._place, x), map_leaves(self._place, y)
 
     def _place(self, leaf: Tensor) -> Tensor:
         """A tensor on the device; to CUDA it is copied from pinned memory, so that nothing waits for the copy."""
         if self.device.type == "cpu" or leaf.device == self.device:
             return leaf.to(self.device)
-        fitting(self.device, "the data", [leaf])
+        check_float64(self.device, "the data", [leaf])
         if self.device.type == "cuda" and leaf.device.type == "cpu":
             return leaf.pin_memory().to(self.device, non_blocking=True)
         return leaf.to(self.device)

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.sources import Source, fingerprints
+from pathfinder.data.sources import Source, digests
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.folder import Run
@@ -295,7 +295,7 @@ class Measurements:
 
     @cached_property
     def _fingerprints(self) -> dict[str, str]:
-        return fingerprints(self.data)
+        return digests(self.data)
 
 
 @dataclass(frozen=True)

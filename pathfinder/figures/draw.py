@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, list_names
 from pathfinder.figures.barriers import barrier_figures
 from pathfinder.figures.contours import Scale
 from pathfinder.figures.curvature import curvature_figures
@@ -90,7 +90,7 @@ def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = 
         figures = _figures_of_landscapes(folders, Scale(clip, log))
         if not figures:
             raise PathfinderError(
-                f"{listed(map(str, folders))} hold no surfaces.csv and no curvature.csv; make some with "
+                f"{list_names(map(str, folders))} hold no surfaces.csv and no curvature.csv; make some with "
                 "`pathfinder score surface`."
             )
         return _save(figures, Path(out))
@@ -154,7 +154,7 @@ def _blamed_on(folders: Sequence[Path]) -> Generator[None, None, None]:
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PathfinderError(
-            f"the tables of {listed(map(str, folders))} do not fit together and cannot be drawn ({reason}); "
+            f"the tables of {list_names(map(str, folders))} do not fit together and cannot be drawn ({reason}); "
             "run the experiment again."
         ) from error
 

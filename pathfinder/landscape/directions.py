@@ -13,7 +13,7 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError, unknown
 from pathfinder.geometry.base import vector_of, weights_of
 from pathfinder.geometry.inner import BLOCK, blocks, float64_block, gram_of, length_of
-from pathfinder.settings import came, of_kind, whole
+from pathfinder.settings import check_kind, describe, whole
 from pathfinder.weights.space import WeightSpace
 
 NORMALIZATIONS = ("filter", "layer", "weight", "none")
@@ -63,7 +63,7 @@ def random_directions(
     """
     if normalize not in NORMALIZATIONS:
         raise unknown("normalization", normalize, NORMALIZATIONS)
-    of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+    check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
     theta = vector_of(theta, space.size, "theta")
     count, seed = whole(count, "count", 1), whole(seed, "seed", 0)
     shapes = [part.shape for part in space.parts(theta).values()]
@@ -129,7 +129,7 @@ def principal_directions(thetas: Sequence[Float[Tensor, " weights"]], count: int
     """
     count = whole(count, "count", 1)
     if not isinstance(thetas, Sequence | Tensor | np.ndarray) or isinstance(thetas, str):
-        raise PathfinderError(f"checkpoints must be a list of weights, got {came(thetas)}.")
+        raise PathfinderError(f"checkpoints must be a list of weights, got {describe(thetas)}.")
     if len(thetas) <= count:
         raise PathfinderError(f"{count} directions need {count + 1} checkpoints or more, got {len(thetas)}.")
     size = len(weights_of(thetas[0], "a checkpoint"))

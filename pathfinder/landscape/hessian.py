@@ -12,16 +12,16 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-from pathfinder.compute import accumulator, device_named, plain_kernels, to_float64
-from pathfinder.data.sources import as_source, understood
+from pathfinder.compute import accumulator, find_device, plain_kernels, to_float64
+from pathfinder.data.sources import as_source, explain_dtype_errors
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
 from pathfinder.landscape.spectrum import Extremes, NotFiniteError, Trace, check_lanczos, check_samples
 from pathfinder.scoring.losses import PerExample, cross_entropy, guard, per_example
-from pathfinder.settings import of_kind, whole
+from pathfinder.settings import check_kind, whole
 from pathfinder.weights.modes import evaluation_mode
-from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
+from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 _BASIS = 20  # vectors that Lanczos keeps, scipy's default for two eigenvalues
 _NOISE = 100.0  # rounding error of a product, in units of the largest eigenvalue's last bit
@@ -70,14 +70,14 @@ class Hessian:
         batch_size: int = 256,
         device: str = "cpu",
     ) -> None:
-        of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+        check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
         self.space, self.batch_size = space, whole(batch_size, "batch_size", 1)
         self.loss = cross_entropy if loss is None else guard(loss, "loss")
-        self.device = device_named(device)
+        self.device = find_device(device)
         space.on(self.device)  # fail early if the device cannot hold the weights
         self.theta = vector_of(theta, space.size, "theta").detach().to(self.device)
         if statistics is not None:
-            statistics_of(statistics, space.statistics_size)
+            check_statistics(statistics, space.statistics_size)
         self.data = as_source(data).to(self.device)
         self.products = 0
         self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device)
@@ -106,7 +106,7 @@ class Hessian:
             return torch.dot(torch.func.grad(self._total_loss)(theta, fixed, x, y), vector)
 
         total, examples = torch.zeros_like(self.theta, dtype=accumulator(self.device)), 0
-        precise = understood(self.data, self.space.dtype)
+        precise = explain_dtype_errors(self.data, self.space.dtype)
         with evaluation_mode(self.space.network), plain_kernels(self.space.network), precise:
             for x, y in self.data.batches(self.batch_size):
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pathfinder.landscape.spectrum import LEAST_PRODUCTS
-from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, few_enough
+from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, check_points
 
 
 class Surface(Checked):
@@ -56,7 +56,7 @@ class Surface(Checked):
 
     @model_validator(mode="after")
     def _check_size(self) -> "Surface":
-        few_enough("points", self.points, self.axes)
+        check_points("points", self.points, self.axes)
         if any(abs(end) > FARTHEST for ends in self.spans or [] for end in ends):
             raise ValueError(f"a span must lie within -{FARTHEST:g} and {FARTHEST:g}, got {self.span}; lower it")
         return self

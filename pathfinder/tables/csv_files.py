@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, list_names
 from pathfinder.storage import existing_file, write_text
 from pathfinder.tables.schema import COMPARISON, TABLES
 from pathfinder.tables.table import Column, Table
@@ -61,7 +61,7 @@ def read_table(path: str | Path, table: Table | None = None, needed: Sequence[st
         raise PathfinderError(f"table {file} cannot be read ({reason}); run the experiment again.") from error
     needed = [*(table.needed if table else ()), *needed]
     if missing := [column for column in dict.fromkeys(needed) if column not in frame]:
-        raise PathfinderError(f"table {file} lacks the columns {listed(missing)}; run the experiment again.")
+        raise PathfinderError(f"table {file} lacks the columns {list_names(missing)}; run the experiment again.")
     damage = _damage(frame)
     if damage is None and table is not None:
         damage = _mismatch(frame, table)
@@ -98,7 +98,7 @@ def _mismatch(frame: pd.DataFrame, table: Table) -> str | None:
     key = [name for name in table.key if name in frame]
     whole = all(name in key or ((column := table.column(name)) and column.optional) for name in table.key)
     if whole and (repeated := frame.duplicated(key)).any():
-        return f"row {int(repeated.argmax()) + 1} is there twice, by {listed(key)}"
+        return f"row {int(repeated.argmax()) + 1} is there twice, by {list_names(key)}"
     return None
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, list_names
 from pathfinder.scoring.scores import Scores
-from pathfinder.settings import of_kind, whole
+from pathfinder.settings import check_kind, whole
 from pathfinder.tables.intervals import barrier_interval
 from pathfinder.tables.schema import QUANTITIES, SUMMARY
 from pathfinder.tables.score_names import score_column, score_columns
@@ -74,11 +74,12 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     whole(seed, "seed", 0)
     rows = []
     for path, scored in scores.items():
-        of_kind(scored, Scores, f"the scores of `{path}`", "pass the result of Evaluator.score")
+        check_kind(scored, Scores, f"the scores of `{path}`", "pass the result of Evaluator.score")
         table = scored.table
         if "t" not in table:
             raise PathfinderError(
-                f"only paths can be summarised, but `{path}` has coordinates {listed(table.columns[:2])}; leave it out."
+                f"only paths can be summarised, but `{path}` has coordinates {list_names(table.columns[:2])}; leave it "
+                "out."
             )
         inside = ((table["t"] >= 0) & (table["t"] <= 1)).to_numpy()
         t = table["t"].to_numpy()[inside]
