@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pathfinder.data.settings import Data
 from pathfinder.errors import brief
@@ -56,6 +56,12 @@ class Config(Checked):
     surfaces: tuple[Surface, ...] = ()
     curvature: tuple[Curvature, ...] = ()
     align: Align | None = None
+
+    @field_validator("planes", "align", mode="before")
+    @classmethod
+    def _switched(cls, value: object) -> object:
+        """A table that can be switched off by `false`, and on, with all its defaults, by `true`."""
+        return {False: None, True: {}}[value] if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
@@ -141,16 +147,27 @@ class Config(Checked):
         return [self._plan(group, r) for group in self.pairs for r in range(group.replicates)]
 
     def _plan(self, group: Pairs, replicate: int) -> "Plan":
-        model = Minimum(model=self.model) if self.model else Minimum()
-        ends = [_merged(model, self.minimum, group.minimum, end) for end in (group.a, group.b)]
-        for i, end in enumerate(ends):
+        """The plan of replicate 0, 1, ... (r below) of a group.
+
+        Seeds count up from the innermost table that sets one, so that no two trainings draw the same:
+
+        | of                | base                                                        | plus             |
+        |-------------------|-------------------------------------------------------------|------------------|
+        | an end's training | `seed` of the end                                           | 2 r              |
+        |                   | else that of `[pairs.minimum]`, of `[minimum]`, of the file | 2 r, and 1 for b |
+        | its first weights | `init_seed` of the end, `[pairs.minimum]` or `[minimum]`    | 2 r              |
+        |                   | else the end's seed as above; with `same_init`, that of a   |                  |
+        | a curve           | `seed` of the curve                                         | the file's + r   |
+        """
+        shared = Minimum(model=self.model, seed=self.seed)
+        ends = []
+        for i, own in enumerate((group.a, group.b)):
+            end = _merged(shared, self.minimum, group.minimum, own)
             if end.model is None and end.checkpoint is None:
                 raise ValueError("a minimum needs a network; give [model] a name, or a checkpoint to each end")
-            own = (group.a, group.b)[i]
-            shared = end.seed if "seed" in end.model_fields_set else self.seed
-            seed = (own.seed if "seed" in own.model_fields_set else shared + i) + 2 * replicate
+            seed = end.seed + 2 * replicate + (0 if "seed" in own.model_fields_set else i)
             init = seed if end.init_seed is None else end.init_seed + 2 * replicate
-            ends[i] = end.model_copy(update={"seed": seed, "init_seed": init})
+            ends.append(end.model_copy(update={"seed": seed, "init_seed": init}))
         if group.same_init:
             ends[1] = ends[1].model_copy(update={"init_seed": ends[0].init_seed})
         curves = [_merged(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]

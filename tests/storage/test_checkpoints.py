@@ -206,7 +206,7 @@ def test_names_that_no_file_can_have_are_one_line(name):
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     torch.save({"w": torch.ones(2)}, tmp_path / "x.pt")
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "x.pt may not be read; check its permissions" in line_of(load_weights, tmp_path / "x.pt")
+    assert "x.pt cannot be read; check its permissions" in line_of(load_weights, tmp_path / "x.pt")
 
 
 def test_names_and_shapes_from_a_file_are_shown_in_short(tmp_path):
