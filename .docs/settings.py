@@ -1,6 +1,6 @@
 """Write the settings of an experiment into configs/README.md, from the classes that check them.
 
-    python .docs/settings.py
+python .docs/settings.py
 """
 
 import inspect
@@ -40,12 +40,12 @@ INTRODUCTIONS = {
     "[model]": "The network. Further keys go to whatever builds it: `widths = [64, 64]`, `depth = 32`, `width = 0.5`.",
     "[minimum]": "How both minima are trained. A pair can change any of these keys for both ends or for one.",
     "[[pairs]]": "One entry for each group of pairs of minima; a single pair without it.",
-    "[curve] and [[curves]]": "`[curve]` holds what all curves share; each `[[curves]]` adds a curve between every pair.",
+    "[curve] and [[curves]]": "`[curve]` holds what all curves share; each `[[curves]]` adds one between every pair.",
     "[score]": "What is measured along the line and the curves.",
     "[planes]": "The plane through both minima and the bend of a curve. An empty `[planes]` draws one for each curve.",
     "[[surfaces]]": "A profile or surface around the minima of each pair; one entry for each.",
-    "[[curvature]]": "Ends of the Hessian's spectrum and its trace, along a path or over a surface; one entry for each.",
-    "[align]": "Permutes the hidden units of b to match those of a; every path is then scored once more, to the aligned b.",
+    "[[curvature]]": "Ends and trace of the Hessian's spectrum, along a path or over a surface; one entry for each.",
+    "[align]": "Permutes b's hidden units to match a's; every path is then scored once more, to the aligned b.",
 }
 MEANINGS = {  # of keys whose class says nothing about them
     Config: {

@@ -137,7 +137,7 @@ REFUSED = {
     "a truth for points": (lambda: scored(PAIR, True), "points must be a whole number, got True"),
     "text for points": (lambda: scored(PAIR, "61"), "points must be a whole number, got '61'"),
     "nothing for points": (lambda: scored(PAIR, None), "points must be a whole number, got None"),
-    "one point": (lambda: scored(PAIR, 1), "points must be 2 or more, got 1"),
+    "one point": (lambda: scored(PAIR, 1), "points must be 2 or more, got 1; give the coordinates of a single"),
     "NaN for a coordinate": (lambda: scored(PAIR, torch.tensor([0.0, math.nan])), "coordinates must be finite"),
     "infinity in a list": (lambda: scored(PAIR, [0.0, math.inf]), "coordinates must be finite"),
     "a list of text": (lambda: scored(PAIR, ["0.5"]), "a whole number, or real coordinates, got list"),
@@ -324,6 +324,14 @@ ACCEPTED = {
     "coordinates of NumPy numbers": (
         lambda: scored(PAIR, [np.float64(0.5)]),
         lambda: scored(PAIR, torch.tensor([0.5])),
+    ),
+    "one point in a list": (
+        lambda: scored(PAIR, [0.25]),
+        lambda: scored(PAIR, 5).iloc[[1]].reset_index(drop=True),
+    ),
+    "one point of a ray": (
+        lambda: evaluated().score(Ray(A, B), 1).table,
+        lambda: evaluated().score(Ray(A, B), [0.0]).table,
     ),
     "settings of NumPy": (
         lambda: scored(PAIR, batch_size=np.int64(20), examples=np.int32(30), seed=np.int64(1), chunk=np.int64(2)),

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from pathfinder.cli.options import File, Force, Matching, Origin, Seed, expand_groups
+from pathfinder.cli.options import File, Force, Matching, Origin, Seed, deterministic, expand_groups
 
 
 @expand_groups
+@deterministic
 def align(
     *,
     a: Annotated[Path, typer.Argument(help="Weights of the minimum to match.")],
@@ -29,8 +30,8 @@ def align(
 
     from pathfinder.cli.inputs import open_minima
     from pathfinder.cli.outputs import may_replace, weights_file
-    from pathfinder.cli.progress import show_progress
-    from pathfinder.symmetry.matching import aligned, alignment_row
+    from pathfinder.cli.progress import Reporter
+    from pathfinder.symmetry.matching import align as align_weights
     from pathfinder.symmetry.settings import Align
 
     if orders is not None and method is not Matching.weights:
@@ -41,21 +42,19 @@ def align(
     settings = Align.parse({key: value for key, value in given.items() if value is not None})
     out, own = weights_file(out, [a, b]), {"aligned": {"to": a.name, "method": method.value}}
     may_replace(out, own, force)
-    with show_progress() as report:
+    with Reporter() as report:
         minima = open_minima([a, b], origin)
         a_theta, b_theta = minima.thetas
-        found = aligned(
+        found = align_weights(
             minima.space,
             a_theta,
             b_theta,
             minima.data["train"],
-            method=settings.method,
-            orders=settings.orders,
-            examples=settings.examples,
-            statistics=minima.statistics,
-            seed=seed,
-            progress=report("align"),
+            settings,
+            minima.statistics,
+            seed,
+            report("align"),
         )
         minima.network.save(out, minima.space.state_dict(found.vector, found.statistics), **own)
-    typer.echo(pd.DataFrame([alignment_row(a_theta, b_theta, found)]).to_string(index=False))
+    typer.echo(pd.DataFrame([found.row(a_theta, b_theta)]).to_string(index=False))
     typer.echo(f"weights in {out}")

@@ -57,7 +57,7 @@ def main() -> None:
     with handle_signals(), warnings.catch_warnings():
         warnings.simplefilter("always", PathfinderWarning)
         warnings.filterwarnings("ignore", "Initializing zero-element")  # a width of 0 is refused later
-        warnings.showwarning = _show_warning(warnings.showwarning)
+        warnings.showwarning = _show_warning(warnings.showwarning)  # ty: ignore[invalid-assignment]
         try:
             code = app(args=sys.argv[1:], standalone_mode=False) or 0
         except (Exception, SystemExit) as error:  # the user's code may call sys.exit anywhere

@@ -16,12 +16,14 @@ from pathfinder.cli.options import (
     Recipe,
     ScoreOptions,
     Weights,
+    deterministic,
     expand_groups,
     read_settings,
 )
 
 
 @expand_groups
+@deterministic
 def connect(
     *,
     a: Weights,
@@ -56,16 +58,15 @@ def connect(
         if key in recipe:
             raise typer.BadParameter(f"--set {key} changes nothing here; use {option}.")
     settings = scoring.settings(points=points, examples=examples)
-    network = None if origin.model is None else {"name": origin.model, **origin.model_settings}
     checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
-    digests = [checkpoints[str(file)].digest for file in (a, b)]
-    data = data_of(origin.data, origin.data_settings, checkpoints[str(a)])
+    ends = key_of(*(checkpoints[str(file)].digest for file in (a, b)))
+    network = None if origin.model is None else {"name": origin.model, **origin.model_settings}
     raw: dict[str, Any] = {
-        "name": f"connect-{key_of(*digests)[:8]}",
+        "name": f"connect-{ends[:8]}",
         "seed": scoring.seed,
         "device": scoring.device,
         "precision": precision.value,
-        "data": data.model_dump(exclude_defaults=True),
+        "data": data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True),
         "model": network,
         "pairs": [{"name": name or name_files([a, b]), "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
         "curve": recipe,

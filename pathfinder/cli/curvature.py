@@ -13,6 +13,7 @@ from pathfinder.cli.options import (
     Out,
     Span,
     Weights,
+    deterministic,
     expand_groups,
     read_points,
 )
@@ -27,6 +28,7 @@ app = typer.Typer(cls=Words, help="Measure both ends of the Hessian's spectrum, 
 
 @app.command()
 @expand_groups
+@deterministic
 def point(*, file: Weights, out: Out, job: CurvatureJob) -> None:
     """Measure at a minimum."""
     from pathfinder.cli.inputs import open_minima
@@ -40,6 +42,7 @@ def point(*, file: Weights, out: Out, job: CurvatureJob) -> None:
 
 @app.command()
 @expand_groups
+@deterministic
 def path(
     *,
     files: Annotated[list[Path], typer.Argument(help="A curve, or the weights of two minima for the line.")],
@@ -62,6 +65,7 @@ def path(
 
 @app.command()
 @expand_groups
+@deterministic
 def surface(
     *,
     file: Weights,

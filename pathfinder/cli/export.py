@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from pathfinder.cli.options import BatchSize, CurveFile, Device, File, Force, Origin, expand_groups
+from pathfinder.cli.options import BatchSize, CurveFile, Device, File, Force, Origin, deterministic, expand_groups
 
 
 @expand_groups
+@deterministic
 def export(
     *,
     curve: CurveFile,
@@ -23,7 +24,6 @@ def export(
 
     from pathfinder.cli.inputs import open_curve
     from pathfinder.cli.outputs import may_replace, weights_file
-    from pathfinder.cli.progress import show_progress
     from pathfinder.errors import PathfinderError
     from pathfinder.scoring import Evaluator
 
@@ -31,11 +31,10 @@ def export(
         raise PathfinderError(f"t must be 0 to 1, got {t}.")
     out, own = weights_file(out, [curve]), {"curve": curve.name, "t": t}
     may_replace(out, own, force)
-    with show_progress():
-        opened = open_curve(curve, origin)
-        space = opened.space
-        evaluator = Evaluator(space, opened.data, batch_size=batch_size, device=device)
-        theta = opened.path(torch.tensor([t], dtype=torch.float64))[0].detach()
-        statistics = evaluator.reestimate(theta).cpu() if space.has_statistics else None
-        opened.network.save(out, space.state_dict(theta, statistics), **own)
+    opened = open_curve(curve, origin)
+    space = opened.space
+    evaluator = Evaluator(space, opened.data, batch_size=batch_size, device=device)
+    theta = opened.path(torch.tensor([t], dtype=torch.float64))[0].detach()
+    statistics = evaluator.reestimate(theta).cpu() if space.has_statistics else None
+    opened.network.save(out, space.state_dict(theta, statistics), **own)
     typer.echo(f"weights in {out}")

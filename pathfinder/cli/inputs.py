@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pathfinder.cli.options import Origin
-from pathfinder.data.settings import Data
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.curve_files import load_curve_state
@@ -35,18 +34,18 @@ class Inputs:
     Attributes:
         files: the files.
         digests: of what they hold.
-        data: the splits.
+        dataset: the name of the data.
+        data: its splits.
         network: the network.
         space: its weight space, with the weights of the first file (for a curve, of its start).
-        dataset: the name of the data.
     """
 
     files: list[Path]
     digests: list[str]
+    dataset: str
     data: dict[str, Source]
     network: Network
     space: WeightSpace
-    dataset: str
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -97,45 +96,44 @@ def name_files(files: Sequence[Path]) -> str:
 
 
 def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
-    """Read the weights of minima of one network; each file is opened once.
+    """Read the weights of minima of one network, each file once.
 
     Raises:
         PathfinderError: if a file cannot be read, nothing says which network or data it belongs to, or they differ.
     """
     first = read_checkpoint(files[0])
-    data, splits, network, module = _built(first, origin)
+    common, module = _open(first, origin)
     load_state(module, first.state)
     space = WeightSpace(module)
-    digests, thetas, statistics = [], [], []
-    for checkpoint in chain([first], map(read_checkpoint, files[1:])):
+    digests, thetas, ends = [], [], []
+    for checkpoint in chain([first], map(read_checkpoint, files[1:])):  # one at a time in memory
         digests.append(checkpoint.digest)
         thetas.append(space.vector(checkpoint.state))
-        statistics.append(space.statistics(checkpoint.state))
-    ends = [statistics[0], statistics[-1]]
-    return Minima(list(files), digests, splits, network, space, data.name, thetas, ends)
+        ends.append(space.statistics(checkpoint.state))
+    return Minima(list(files), digests, *common, space, thetas, [ends[0], ends[-1]])
 
 
 def open_curve(file: Path, origin: Origin) -> CurveInput:
-    """Read a curve; its file is opened once.
+    """Read a curve.
 
     Raises:
         PathfinderError: if the file holds none, or nothing says which network or data it belongs to.
     """
     checkpoint = read_checkpoint(file, "curve")
-    data, splits, network, module = _built(checkpoint, origin)
+    common, module = _open(checkpoint, origin)
     curve = Geometry.load(checkpoint)
     if not isinstance(curve, Curve):
         raise PathfinderError(f"{file} holds a {curve.kind()}, not a curve; give a file from the `curves` folder.")
     load_curve_state(module, curve, checkpoint)
-    return CurveInput([file], [checkpoint.digest], splits, network, WeightSpace(module), data.name, curve)
+    return CurveInput([file], [checkpoint.digest], *common, WeightSpace(module), curve)
 
 
-def _built(checkpoint: Checkpoint, origin: Origin) -> tuple[Data, dict[str, Source], Network, nn.Module]:
-    """The data, its splits, the network, and its module without the weights of the checkpoint."""
-    data = data_of(origin.data, origin.data_settings, checkpoint)
+def _open(first: Checkpoint, origin: Origin) -> tuple[tuple[str, dict[str, Source], Network], nn.Module]:
+    """The name of the data, its splits and the network; and the module, without the weights of the file."""
+    data = data_of(origin.data, origin.data_settings, first)
     splits = data.load()
     named = Model.parse({"name": origin.model, **origin.model_settings}) if origin.model else None
-    network = network_of(named, checkpoint, data, splits["train"])
+    network = network_of(named, first, data, splits["train"])
     module = network.build(seed=0)
     probe(module, splits, network.name)
-    return data, splits, network, module
+    return (data.name, splits, network), module

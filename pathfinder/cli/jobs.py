@@ -7,7 +7,7 @@ import typer
 
 from pathfinder.cli.inputs import CurveInput, Minima, open_minima
 from pathfinder.cli.options import CurvatureJob, ScoreJob
-from pathfinder.cli.progress import Reporter, show_progress
+from pathfinder.cli.progress import Reporter
 from pathfinder.cli.summary import show_summary
 from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, Target
 from pathfinder.data.sources import fingerprints
@@ -37,7 +37,6 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
     is_path = isinstance(target, PathTarget)
     if not is_path:
         _refuse_interpolation(opened, settings, f"a {word}")
-    shared = {"batch_size": settings.batch_size, "batch_norm_examples": settings.batch_norm_examples}
     evaluator = Evaluator(
         opened.space,
         opened.data,
@@ -47,15 +46,16 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
         seed=job.seed,
         device=job.device,
         precision=job.precision.value,
-        **shared,
+        batch_size=settings.batch_size,
+        batch_norm_examples=settings.batch_norm_examples,
     )
-    with show_progress() as report:
+    with Reporter() as report:
         run = _run(f"score-{word}", out, opened, report, job.fresh)
         run.describe(
             job.device,
             opened.data,
             seed=job.seed,
-            config=_described(job, opened, settings),
+            config=_describe(job, opened, settings),
             scored=evaluator.counts(),
         )
         how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
@@ -108,9 +108,9 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
     data = opened.data["train"].subset(settings.examples, job.seed)
     counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
     along = target.geometry.kind() if word == "path" else word
-    with show_progress() as report:
+    with Reporter() as report:
         run = _run(f"curvature-{word}", out, opened, report, job.fresh)
-        config = _described(job, opened, settings)
+        config = _describe(job, opened, settings)
         run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
         how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
         key = key_of(opened.identity, fingerprints(opened.data), how, len(data), target.settings, target.t.tolist())
@@ -142,7 +142,7 @@ def _run(command: str, out: Path, opened: Opened, report: Reporter, fresh: bool)
     return Run(out, f"{command}-{key_of(opened.digests)[:8]}", report, fresh)
 
 
-def _described(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | Curvature) -> dict[str, object]:
+def _describe(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | Curvature) -> dict[str, object]:
     """What the record says of a command: its files, its data and its options."""
     files = {"files": [str(file) for file in opened.files], "data": opened.network.data}
     return {**files, **settings.model_dump(), "options": asdict(job)}

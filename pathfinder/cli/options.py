@@ -213,6 +213,19 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
     return expanded
 
 
+def deterministic(command: Callable[..., None]) -> Callable[..., None]:
+    """A command during which torch uses algorithms that give the same bytes each time, wherever it has them."""
+
+    @wraps(command)
+    def wrapped(*given: Any, **named: Any) -> None:
+        from pathfinder.compute import reproducible
+
+        with reproducible():
+            command(*given, **named)
+
+    return wrapped
+
+
 _TAKEN = {"--model-arg": "network", "--data-arg": "dataset"}
 
 

@@ -2,14 +2,11 @@
 
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from pathfinder.compute import reproducible
 from pathfinder.progress import Progress
 
 
@@ -39,13 +36,6 @@ class Reporter:
     def _bar(self, name: str) -> Progress:
         task = self._bars.add_task(name, total=None)
         return lambda done, total: self._bars.update(task, completed=done, total=total)
-
-
-@contextmanager
-def show_progress() -> Generator[Reporter, None, None]:
-    """Show progress; meanwhile torch uses algorithms that give the same bytes each time, wherever it has them."""
-    with reproducible(), Reporter() as report:
-        yield report
 
 
 def _lines(name: str, share: float = 0.05, seconds: float = 10.0) -> Progress:

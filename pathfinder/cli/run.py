@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pathfinder.cli.options import Changes, Fresh, Precision
+from pathfinder.cli.options import Changes, Fresh, Precision, deterministic
 
 if TYPE_CHECKING:
     from pathfinder.experiment.config import Config
     from pathfinder.storage import Checkpoint
 
 
+@deterministic
 def run(
     config: Annotated[str, typer.Argument(help="A TOML file, or the name of a config; see `pathfinder list configs`.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")] = None,
@@ -36,12 +37,19 @@ def run(
 def run_experiment(
     config: "Config", folder: Path, fresh: bool, checkpoints: "dict[str, Checkpoint] | None" = None
 ) -> None:
-    """Run a config, and show its summary; `checkpoints` are those read before, by path."""
-    from pathfinder.cli.progress import show_progress
+    """Run a config, and show its summary.
+
+    Args:
+        config: the experiment.
+        folder: where to write.
+        fresh: whether to ignore what an earlier run kept.
+        checkpoints: files of weights that were read already, by the path that the config names.
+    """
+    from pathfinder.cli.progress import Reporter
     from pathfinder.cli.summary import show_summary
     from pathfinder.experiment.run import Experiment
 
-    with show_progress() as report:
+    with Reporter() as report:
         summary = Experiment(config, folder, report, fresh, checkpoints).run()
     show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")

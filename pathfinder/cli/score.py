@@ -17,6 +17,7 @@ from pathfinder.cli.options import (
     Span,
     Trajectory,
     Weights,
+    deterministic,
     expand_groups,
     read_points,
     read_span,
@@ -31,6 +32,7 @@ app = typer.Typer(cls=Words, help="Score a line, a curve, a plane, or the landsc
 
 @app.command()
 @expand_groups
+@deterministic
 def line(
     *,
     a: Weights,
@@ -45,14 +47,17 @@ def line(
     from pathfinder.cli.inputs import open_minima
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import PathTarget
+    from pathfinder.geometry import Line
 
     settings = job.settings(points=points, range=(low, high), examples=job.examples)
     minima = open_minima([a, b], job)
-    score("line", job, settings, out, minima, PathTarget(minima.path, minima.path.grid(points, low, high)))
+    straight = Line(minima.thetas[0], minima.thetas[1])
+    score("line", job, settings, out, minima, PathTarget(straight, straight.grid(points, low, high)))
 
 
 @app.command()
 @expand_groups
+@deterministic
 def curve(*, file: CurveFile, out: Out, points: PathPoints = 61, job: ScoreJob) -> None:
     """Score a trained curve."""
     from pathfinder.cli.inputs import open_curve
@@ -66,6 +71,7 @@ def curve(*, file: CurveFile, out: Out, points: PathPoints = 61, job: ScoreJob) 
 
 @app.command()
 @expand_groups
+@deterministic
 def plane(
     *,
     files: Annotated[list[Path], typer.Argument(help="A curve; or the weights of a minimum, a bend and a minimum.")],
@@ -93,6 +99,7 @@ def plane(
 
 @app.command()
 @expand_groups
+@deterministic
 def direction(
     *,
     file: Weights,
@@ -114,6 +121,7 @@ def direction(
 
 @app.command()
 @expand_groups
+@deterministic
 def surface(
     *,
     file: Weights,

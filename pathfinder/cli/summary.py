@@ -18,11 +18,11 @@ def show_summary(summary: pd.DataFrame) -> None:
         table.add_column(column)
     for column in ("train barrier", "95 % interval", "train loss max", "test error max", "length ratio"):
         table.add_column(column, justify="right")
-    for names, rows in summary.groupby(leading, sort=False):
+    for _, rows in summary.groupby(leading, sort=False):
         cells = rows.set_index(["split", "metric"])
         low, high = (_cell(cells, "train_loss", f"barrier_{end}") for end in ("low", "high"))
         table.add_row(
-            *(Text(str(name)) for name in names),  # a name is no markup
+            *(Text(str(name)) for name in rows[leading].iloc[0]),  # a name is no markup
             f"{_cell(cells, 'train_loss', 'barrier'):.4g}",
             f"{low:.3g} to {high:.3g}",
             f"{_cell(cells, 'train_loss', 'max'):.4g}",

@@ -15,10 +15,12 @@ from pathfinder.cli.options import (
     PrecisionOption,
     Recipe,
     Seed,
+    deterministic,
     read_settings,
 )
 
 
+@deterministic
 def train(
     model: Annotated[str, typer.Argument(help="Network; see `pathfinder list models`.")],
     data: Annotated[str, typer.Option("--data", help="Dataset; see `pathfinder list data`.")],
@@ -36,7 +38,7 @@ def train(
     fresh: Fresh = False,
 ) -> None:
     """Train one minimum and write its weights. If interrupted, rerun to resume; the result is the same bit for bit."""
-    from pathfinder.cli.progress import show_progress
+    from pathfinder.cli.progress import Reporter
     from pathfinder.cli.train_job import TrainJob
     from pathfinder.data.settings import Data
     from pathfinder.models.settings import Model
@@ -46,7 +48,7 @@ def train(
     dataset = Data.parse({"name": data, **read_settings(data_arg, "--data-arg")})
     network = Model.parse({"name": model, **read_settings(model_arg, "--model-arg")})
     job = TrainJob(dataset, network, settings, out, checkpoint_every, device, precision.value)
-    with show_progress() as report:
+    with Reporter() as report:
         row = job.run(report, force, fresh)
     typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))
     typer.echo(f"weights in {out}")

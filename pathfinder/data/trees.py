@@ -21,8 +21,8 @@ def count(tree: Tree) -> int:
     return len(leaves(tree)[0])
 
 
-def leaves(tree: Tree) -> list[Tensor]:
-    """The tensors of a tree, in order."""
+def leaves(tree: Tree) -> list[Any]:
+    """The tensors of a tree, in order; anything else in it too."""
     if isinstance(tree, Mapping):
         tree = tuple(tree.values())
     return [leaf for part in tree for leaf in leaves(part)] if isinstance(tree, tuple | list) else [tree]

@@ -27,7 +27,7 @@ from pathfinder.scoring.evaluator import Evaluator, means
 from pathfinder.scoring.scores import Scores
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage.keys import code_of, key_of
-from pathfinder.symmetry.matching import aligned
+from pathfinder.symmetry.matching import align, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.settings import Align
 from pathfinder.tables.summary import barriers, peaks
@@ -141,6 +141,7 @@ class Measurements:
 
     def score_every_pair(self, group: str, minima: Sequence[Trained], settings: Align) -> None:
         """Score the line between every two minima of a group, as they are and aligned, for its barrier."""
+        structure = None  # found once: the networks of a group are alike
         for first, second in combinations(minima, 2):
             space = WeightSpace(first.module)
             a, b = space.vector(first.module), space.vector(second.module)
@@ -153,8 +154,10 @@ class Measurements:
                     if kept is None:
                         end, ends = b, own
                         if method != "none":
-                            found = aligned(
-                                space, a, b, self.data["train"], statistics=own, seed=self.config.seed, **how
+                            if structure is None:
+                                structure = structure_of(space, first_inputs(self.data["train"]), settings.structure)
+                            found = align(
+                                space, a, b, self.data["train"], settings, own, self.config.seed, structure=structure
                             )
                             assert found.statistics is not None  # as they were given
                             end, ends = found.vector, [own[0], found.statistics]

@@ -10,6 +10,7 @@ from pathfinder.data.sources import Source
 from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, users_code
 from pathfinder.scoring.losses import as_logits, cross_entropy
+from pathfinder.weights.modes import evaluation_mode
 from pathfinder.weights.space import WeightSpace
 
 
@@ -39,7 +40,7 @@ def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Seque
         with (
             users_code(what, "choose a network and data that belong together"),
             torch.no_grad(),
-            space.evaluating(),
+            evaluation_mode(space.network),
         ):
             output = space.call(theta, x)
             cross_entropy(output, y)

@@ -29,10 +29,10 @@ from pathfinder.progress import Report, quiet
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import key_of
-from pathfinder.symmetry.matching import aligned, alignment_row, first_inputs, structure_of
+from pathfinder.symmetry.matching import align, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.settings import Align
-from pathfinder.symmetry.structure import Structure
+from pathfinder.symmetry.structure import ProvedStructure
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.training.loop import last_good
 from pathfinder.training.settings import CurveSettings, Minimum
@@ -72,6 +72,7 @@ class Experiment:
         self.measure = Measurements(config, self.data, self.folder)
         self._checkpoints = {} if checkpoints is None else checkpoints
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
+        self._structures: dict[str, ProvedStructure] = {}  # of the networks of each pair, by its name
         self._groups: dict[str, dict[str, Trained]] = {}  # the minima of each group by their keys
 
     def run(self) -> pd.DataFrame:
@@ -109,7 +110,8 @@ class Experiment:
             )
         same_network(*modules)
         if self.config.align:
-            self._structure(space, self.config.align)
+            inputs = first_inputs(self.data["train"])
+            self._structures[plan.name] = structure_of(space, inputs, self.config.align.structure)
             if self.config.align.repair and not space.has_statistics and self._together(self.config.score) < 2:
                 raise PathfinderError(
                     "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
@@ -149,7 +151,7 @@ class Experiment:
             paths |= self._paths(plan, self._align(plan, self.config.align, ends, end_b.network), "aligned-")
             if self.config.align.repair and self.config.score.line and not space.has_statistics:
                 line = paths["aligned-line"]
-                repair = Repair(space.network, self._structure(space, self.config.align))
+                repair = Repair(space.network, self._structures[plan.name])
                 paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
         self.measure.score_between(Pair(plan, space, paths))
 
@@ -172,12 +174,12 @@ class Experiment:
             kept: dict[str, Any] | None = stage.load()
             if kept is None:
                 a, b = ends.thetas
-                found = aligned(
-                    space, a, b, self.data["train"], statistics=ends.statistics, seed=self.config.seed,
-                    progress=progress, **settings.matching,
+                found = align(
+                    space, a, b, self.data["train"], settings, ends.statistics, self.config.seed, progress,
+                    self._structures[plan.name],
                 )  # fmt: skip
                 kept = {"b": found.vector, "statistics": found.statistics}
-                kept["row"] = alignment_row(a, b, found)
+                kept["row"] = found.row(a, b)
                 stage.save(kept)
         b, statistics = kept["b"], kept["statistics"]
         path = self.folder.path / "minima" / f"{name}.safetensors"
@@ -192,9 +194,6 @@ class Experiment:
             statistics=[ends.statistics[0], statistics],
             keys=[ends.keys[0], key],
         )
-
-    def _structure(self, space: WeightSpace, settings: Align) -> Structure:
-        return structure_of(space, first_inputs(self.data["train"]), settings.structure)
 
     def _minimum(self, plan: Plan, side: str, end: End) -> Trained:
         """Train a minimum or take it from its checkpoint; score it and what is around it."""

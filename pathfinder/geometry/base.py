@@ -1,14 +1,14 @@
-"""Geometry: maps from coordinates t to coefficients C(t), so that theta = C(t) @ W.
+"""Geometry: weights as a combination of a few weight vectors, theta = C(t) @ W.
 
 t: (points, coordinates), C: (points, anchors), W: (anchors, weights), theta: (points, weights). A new geometry is a
-subclass with a table of coefficients; nothing else in the package changes. No modules and no data here: pure tensors.
+subclass with its coefficients C(t); nothing else in the package changes. No networks and no data here: pure tensors.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from inspect import isabstract
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -21,10 +21,10 @@ from pathfinder.storage import Checkpoint, load_tensors, save_tensors
 
 
 def vector_of(given: Any, size: int, what: str) -> Float[Tensor, " weights"]:
-    """Weights, or a direction, of a space of this size, as a tensor.
+    """Weights, or a direction, as a tensor of shape (size,).
 
     Raises:
-        PathfinderError: if it is no vector of so many finite real numbers.
+        PathfinderError: if it is not a vector of that many finite real numbers.
     """
     vector = weights_of(given, what)
     if len(vector) != size:
@@ -32,30 +32,45 @@ def vector_of(given: Any, size: int, what: str) -> Float[Tensor, " weights"]:
     return vector
 
 
+Kind = TypeVar("Kind", bound="Geometry")
+
 _KINDS: dict[str, type["Geometry"]] = {}  # every class by its kind: the name in lower case
 
 
 class Geometry(nn.Module, ABC):
-    """Weight vectors (anchors) combined by coefficients that depend on coordinates.
+    """Weight vectors (anchors W) combined by coefficients that depend on coordinates: theta(t) = C(t) @ W.
+
+    Base class of all curves, rays and planes. A subclass defines `axes`, `coefficients`, `rows`, `grid` and
+    `from_tensors`.
 
     Attributes:
         axes: the names of the coordinates.
+
+    >>> from pathfinder import Line
+    >>> line = Line(torch.zeros(2), torch.ones(2))
+    >>> isinstance(line, Geometry), line.axes, line.kind()
+    (True, ('t',), 'line')
+    >>> line.coefficients(torch.tensor([0.25]))
+    tensor([[0.7500, 0.2500]])
     """
 
     axes: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
+        taken = _KINDS.get(cls.kind())
+        if taken is not None and _path(taken) != _path(cls):  # a notebook defines the same class again and again
+            raise PathfinderError(f"the kind `{cls.kind()}` is taken by {_path(taken)}; rename {_path(cls)}.")
         _KINDS[cls.kind()] = cls
 
     @classmethod
     def kind(cls) -> str:
-        """The name of this geometry in configs, tables and files."""
+        """The name of this geometry in configs, tables and files: its class in lower case."""
         return cls.__name__.lower()
 
     @abstractmethod
     def coefficients(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, "points anchors"]:
-        """C(t), computed elementwise so that no point depends on its neighbours."""
+        """C(t), computed for each point by itself."""
 
     @abstractmethod
     def rows(self) -> list[Float[Tensor, " weights"]]:
@@ -67,12 +82,12 @@ class Geometry(nn.Module, ABC):
         return torch.stack(self.rows())
 
     def forward(self, t: Float[Tensor, "points *coordinates"]) -> Float[Tensor, "points weights"]:
-        """theta(t): a sum in fixed order, not a matrix product, so that a row is the same in any company."""
+        """theta(t): a sum in fixed order, not a matrix product, so that a row does not depend on the other rows."""
         rows = self.rows()
         C = self.coefficients(t).to(rows[0])
         theta = C[:, :1] * rows[0]
         for i, row in enumerate(rows[1:], start=1):
-            theta = theta.add_(C[:, i : i + 1] * row)  # in place: no third copy
+            theta = theta.add_(C[:, i : i + 1] * row)  # in place, which saves a copy
         return theta
 
     def gram(self) -> Float[Tensor, "anchors anchors"]:
@@ -88,7 +103,13 @@ class Geometry(nn.Module, ABC):
         """Evenly spaced coordinates, both ends included, float64."""
 
     def save(self, path: str | Path, beside: Mapping[str, Tensor] | None = None, **metadata: object) -> None:
-        """Write the anchors as safetensors, with the kind, other tensors and any metadata (JSON values) beside them."""
+        """Write the anchors and the kind to a safetensors file.
+
+        Args:
+            path: the file.
+            beside: further tensors to write.
+            **metadata: further metadata, JSON values.
+        """
         tensors = {name: tensor.detach() for name, tensor in self.state_dict().items()}
         save_tensors(path, {**tensors, **(beside or {})}, {"kind": self.kind(), **metadata})
 
@@ -98,46 +119,49 @@ class Geometry(nn.Module, ABC):
         """The geometry whose `state_dict` these tensors are."""
 
     @staticmethod
-    def load(file: str | Path | Checkpoint) -> "Geometry":
-        """Read what `save` wrote, from a path or a checkpoint read before. A kind of your own must be imported before.
+    def load(path: str | Path | Checkpoint) -> "Geometry":
+        """Read a file of `save`. A kind of your own must be imported first.
+
+        Args:
+            path: the file, or a checkpoint that was read from it.
 
         Raises:
-            PathfinderError: if the file is missing or damaged, or of no known kind, or its anchors are no weights.
+            PathfinderError: if the file is missing or damaged, its kind is unknown, or its anchors are not weights.
         """
-        if isinstance(file, Checkpoint):
-            path, tensors, metadata = file.path, file.state, file.metadata
+        if isinstance(path, Checkpoint):
+            path, tensors, metadata = path.path, path.state, path.metadata
         else:
-            path, (tensors, metadata) = file, load_tensors(file, "curve")
+            tensors, metadata = load_tensors(path, "curve")
         if "kind" not in metadata:
             raise PathfinderError(f"curve {path} holds weights but no geometry; give a file from the `curves` folder.")
         kind = kind_named(str(metadata["kind"]), Geometry)
         try:
             geometry = kind.from_tensors(dict(tensors))
             rows = geometry.rows()
-        except Exception as error:  # whatever tensors that are missing, or of other shapes, make it raise
+        except Exception as error:  # any error that missing or misshapen tensors lead to
             raise PathfinderError(
-                f"curve {path} holds no whole {kind.kind()} ({reason(error).rstrip('.')}); make it anew."
+                f"curve {path} holds no whole {kind.kind()} ({reason(error).rstrip('.')}); make the file again."
             ) from error
         if not all(row.ndim == 1 and row.is_floating_point() and row.isfinite().all() for row in rows) or (
             len({(row.shape, row.dtype) for row in rows}) > 1
         ):
             raise PathfinderError(
                 f"curve {path} must hold anchors of one length, real and finite numbers, got "
-                f"{', '.join(f'{row.dtype} {tuple(row.shape)}' for row in rows[:3])}; make it anew."
+                f"{', '.join(f'{row.dtype} {tuple(row.shape)}' for row in rows[:3])}; make the file again."
             )
         return geometry
 
 
-def kinds(base: type[Geometry]) -> dict[str, type[Geometry]]:
-    """All geometries of a family by their kind, those of the user's own that have been imported included."""
+def kinds(base: type[Kind]) -> dict[str, type[Kind]]:
+    """All geometries of a family by their kind, those included that the user has defined or imported."""
     return {kind: cls for kind, cls in _KINDS.items() if issubclass(cls, base) and not isabstract(cls)}
 
 
-def kind_named(kind: str, base: type[Geometry]) -> type[Geometry]:
+def kind_named(kind: str, base: type[Kind]) -> type[Kind]:
     """The geometry called `kind`.
 
     Raises:
-        PathfinderError: if there is none.
+        PathfinderError: if no geometry of the family is called so.
     """
     known = kinds(base)
     if kind in known:
@@ -146,7 +170,7 @@ def kind_named(kind: str, base: type[Geometry]) -> type[Geometry]:
 
 
 def quadratic_form(C: Tensor, gram: Tensor) -> Tensor:
-    """c' G c for each row c of C, term by term in fixed order."""
+    """c' G c for each row c of C, summed term by term in a fixed order."""
     total = torch.zeros_like(C[:, 0])
     for i in range(len(gram)):
         for j in range(len(gram)):
@@ -155,10 +179,10 @@ def quadratic_form(C: Tensor, gram: Tensor) -> Tensor:
 
 
 def weights_of(given: Any, what: str) -> Float[Tensor, " weights"]:
-    """A vector of finite real weights, as a tensor: NumPy arrays and lists are taken as well.
+    """A vector of finite real weights, given as a tensor, NumPy array or list, as a tensor.
 
     Raises:
-        PathfinderError: if it is none.
+        PathfinderError: if it is anything else.
     """
     tensor = real_tensor(given, what)
     if tensor.ndim != 1 or not len(tensor):
@@ -169,6 +193,11 @@ def weights_of(given: Any, what: str) -> Float[Tensor, " weights"]:
 
 
 def real_tensor(given: Any, what: str) -> Tensor:
+    """Real floating-point numbers as a tensor.
+
+    Raises:
+        PathfinderError: if they are anything else.
+    """
     try:
         tensor = torch.as_tensor(given)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -181,7 +210,16 @@ def real_tensor(given: Any, what: str) -> Tensor:
 
 
 def at_least(points: int, least: int) -> int:
-    """The number of points, if it is enough."""
+    """The number of points, checked.
+
+    Raises:
+        PathfinderError: if it is less than `least`.
+    """
     if points < least:
-        raise PathfinderError(f"points must be {least} or more, got {points}.")
+        one = "; give the coordinates of a single point instead" if points == 1 else ""
+        raise PathfinderError(f"points must be {least} or more, got {points}{one}.")
     return points
+
+
+def _path(kind: type[Geometry]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,6 +1,6 @@
-"""Inner products of weight vectors in float64, block by block, so that no vector is ever held whole in float64.
+"""Inner products and norms of weight vectors in float64, block by block, without a float64 copy of a whole vector.
 
-What fits in one block is computed as it would be on whole vectors, to the last bit.
+Vectors that fit in one block give the same bits as if they were computed whole.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,11 +11,15 @@ from torch import Tensor
 
 from pathfinder.compute import to_float64
 
-_NORM_BLOCK = 1 << 20  # numbers that are squared in float64 at a time
+_NORM_BLOCK = 1 << 20  # numbers converted to float64 at a time
 
 
 def length(tensors: Iterable[Tensor]) -> float:
-    """The Euclidean norm of all numbers of some tensors, summed in float64 block by block and fetched at once."""
+    """The Euclidean norm of tensors that exist, such as parameters, taken together.
+
+    It squares block by block on their device and waits for it once; `length_of` is for a vector that is only made block
+    by block, such as a difference.
+    """
     blocks = (block for tensor in tensors for block in tensor.detach().reshape(-1).split(_NORM_BLOCK))
     squares = [torch.dot(block, block) for block in map(to_float64, blocks)]
     return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
@@ -27,7 +31,7 @@ BLOCK = 2**18  # weights; 2 MiB of each vector in float64
 Vectors = Sequence[Float[Tensor, " weights"]]
 
 
-Made = Callable[[slice], list[Tensor]]  # a block of vectors that are made of others, in float64
+Made = Callable[[slice], list[Tensor]]  # makes a block of each of several vectors, in float64
 
 
 def blocks(size: int) -> Iterator[slice]:
@@ -36,7 +40,7 @@ def blocks(size: int) -> Iterator[slice]:
 
 
 def float64_block(vector: Float[Tensor, " weights"], block: slice) -> Float[Tensor, " block"]:
-    """A block in float64; on the CPU where the vector's device has none."""
+    """A block in float64, on the CPU if the vector's device has no float64."""
     return to_float64(vector.detach()[block])
 
 
@@ -46,7 +50,7 @@ def gram(vectors: Vectors) -> Float[Tensor, "vectors vectors"]:
 
 
 def gram_of(made: Made, size: int) -> Float[Tensor, "vectors vectors"]:
-    """The inner products of vectors of this size that are made block by block."""
+    """The inner products of `size` weights each, of vectors that `made` makes block by block."""
 
     def products(block: slice) -> list[Tensor]:
         parts = made(block)
@@ -61,19 +65,21 @@ def inner(a: Float[Tensor, " weights"], b: Float[Tensor, " weights"]) -> float:
 
 
 def summed(products: Made, size: int) -> Tensor:
-    """The sum over all blocks of some inner products, stacked, on the CPU."""
-    total: Tensor | None = None
-    for block in blocks(size):
-        found = torch.stack(products(block))
-        total = found if total is None else total + found
+    """The inner products of each block, stacked and added over all blocks of `size` weights, on the CPU."""
+    total, *others = (torch.stack(products(block)) for block in blocks(size))
+    for found in others:
+        total = total + found
     return total.cpu()
 
 
 def length_of(made: Callable[[slice], Tensor], size: int) -> Float[Tensor, ""]:
-    """The Euclidean norm of a vector of this size that is made block by block, float64, on the CPU."""
+    """The Euclidean norm of a vector of `size` weights that is made block by block, float64, on the CPU.
+
+    It takes the norm of the blocks' norms; `length` is for tensors that exist.
+    """
     return torch.stack([made(block).norm().cpu() for block in blocks(size)]).norm()
 
 
 def distance(a: Float[Tensor, " weights"], b: Float[Tensor, " weights"]) -> Float[Tensor, ""]:
-    """How far two vectors are apart, from their differences in float64."""
+    """The Euclidean distance of two vectors, from their differences in float64."""
     return length_of(lambda block: float64_block(b, block) - float64_block(a, block), len(a))

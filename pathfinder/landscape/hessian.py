@@ -21,6 +21,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
 from pathfinder.scoring.losses import PerExample, cross_entropy, guard, per_example
 from pathfinder.settings import number, of_kind, whole
+from pathfinder.weights.modes import evaluation_mode
 from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
 
 LEAST_PRODUCTS = 5  # that a Lanczos run for two eigenvalues begins with
@@ -157,7 +158,7 @@ class Hessian:
 
         total, examples = torch.zeros_like(self.theta, dtype=accumulator(self.device)), 0
         precise = understood(self.data, self.space.dtype)
-        with self.space.evaluating(), plain_kernels(self.space.network), precise:
+        with evaluation_mode(self.space.network), plain_kernels(self.space.network), precise:
             for x, y in self.data.batches(self.batch_size):
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
                 examples += count(x)

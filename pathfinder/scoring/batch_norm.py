@@ -17,6 +17,7 @@ from pathfinder.data.sources import Source, as_source, understood
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError, PathfinderWarning, unknown
 from pathfinder.settings import came, whole
+from pathfinder.weights.modes import estimation_mode
 from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
 
 BatchNormName = Literal["reestimate", "training", "augmented", "stored", "interpolate"]
@@ -192,7 +193,7 @@ def reestimate(
         space.zero_statistics(own)
     points = [{**space.split(theta), **own} for theta, own in zip(thetas, fixed, strict=True)]
     seen = 0
-    with torch.no_grad(), understood(source, space.dtype), space.estimation_mode() as layers:
+    with torch.no_grad(), understood(source, space.dtype), estimation_mode(space.network) as layers:
         for x, _ in source.batches(batch_size):
             seen += count(x)
             for layer in layers:

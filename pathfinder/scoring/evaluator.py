@@ -36,7 +36,8 @@ from pathfinder.scoring.losses import PerExample, functions_by_name, per_example
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import of_kind, whole
 from pathfinder.storage.stage import NoStage, Stage, map_points
-from pathfinder.symmetry.repair import Correction, Moments, Repair, mixed
+from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate_moments
+from pathfinder.weights.modes import evaluation_mode
 from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
 
 Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
@@ -229,7 +230,7 @@ class Evaluator:
             return None
         if not isinstance(geometry, Curve):
             raise PathfinderError(f"repair needs a path between two ends, not a {geometry.kind()}; drop repair.")
-        with torch.no_grad(), self.space.evaluating():
+        with torch.no_grad(), evaluation_mode(self.space.network):
             first, last = (self._repair.moments(*self._measured(end)) for end in (geometry.start, geometry.end))
         return first, last
 
@@ -247,22 +248,22 @@ class Evaluator:
             fixed = self._fixed_at(thetas, [geometry.coefficients(point)[0] for point in points], points)
             corrected: list[Correction | None] = [None] * len(t)
             if self._repair is not None and ends is not None:
-                with self.space.evaluating():
-                    goals = [mixed(ends, float(at)) for at in t]
+                with evaluation_mode(self.space.network):
+                    goals = [interpolate_moments(ends, float(at)) for at in t]
                     corrected = [
-                        self._repair.towards(goal, *self._measured(theta))
+                        self._repair.correct(goal, *self._measured(theta))
                         for goal, theta in zip(goals, thetas, strict=True)
                     ]
             return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)], corrected)
 
     def _pass(self, points: list[Fixed], corrected: Sequence[Correction | None] = (None,)) -> list[Values]:
         parts: list[dict] = [{(m, s): [] for m in self._functions for s in self.data} for _ in points]
-        with self.space.evaluating():
+        with evaluation_mode(self.space.network):
             for split, source in self.data.items():
                 with understood(source, self.space.dtype):
                     for x, y in source.batches(self.batch_size):
                         for tensors, part, correction in zip(points, parts, corrected, strict=True):
-                            with nullcontext() if correction is None else correction.applied():
+                            with nullcontext() if correction is None else correction.apply():
                                 output = self._output(tensors, x)
                             for metric, function in self._functions.items():
                                 values = function(output, y)

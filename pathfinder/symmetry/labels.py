@@ -1,138 +1,156 @@
-"""Labels: which unit each index along each axis of a tensor belongs to, and which units are one."""
+"""Which unit each index along each axis of a tensor belongs to, and which units must move together."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 Axes = list[np.ndarray]  # for each axis of a tensor, the unit of every index along it
 Found = list[tuple[str, int, list[int]]]  # where a unit lies: tensor, axis, indices
-FIXED = 0  # the unit of what cannot move
-_PIXELS = 64  # of each example that activations are sampled at
+FIXED = 0  # the unit of every index that cannot move
+_PIXELS = 64  # of each example whose activations are sampled
 
 
-def fixed(shape: Sequence[int]) -> Axes:
-    """Axes of this length along which nothing moves."""
+def fixed_axes(shape: Sequence[int]) -> Axes:
+    """Axes of these lengths along which nothing can move."""
     return [np.full(n, FIXED) for n in shape]
 
 
 class _Units:
-    """A union-find over units; unit 0 is fixed."""
+    """Numbered units, some of them joined to one; the root of joined units is the smallest number among them."""
 
     def __init__(self) -> None:
-        self.parent = np.zeros(1, dtype=np.int64)
+        self._roots = np.zeros(1, dtype=np.int64)  # of each unit, `_pairs` not yet considered
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def fresh(self, count: int) -> np.ndarray:
-        first = len(self.parent)
-        self.parent = np.concatenate([self.parent, np.arange(first, first + count)])
-        return np.arange(first, first + count)
+    def new(self, count: int) -> np.ndarray:
+        first = len(self._roots)
+        units = np.arange(first, first + count)
+        self._roots = np.concatenate([self._roots, units])
+        return units
 
     def roots(self, units: np.ndarray) -> np.ndarray:
-        found = self.parent[units]
-        while not np.array_equal(found, above := self.parent[found]):
-            found = above
-        self.parent[units] = found
-        return found
+        if self._pairs:
+            self._join_pairs()
+        return self._roots[units]
 
     def join(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Each unit of `a` becomes one with the unit of `b` at the same index."""
-        for one, other in zip(a.tolist(), b.tolist(), strict=True):
-            low, high = sorted(self.roots(np.array([one, other])).tolist())
-            self.parent[high] = low
+        """Join each unit of `a` with the unit of `b` at the same index."""
+        if len(a) != len(b):
+            raise ValueError(f"axes of {len(a)} and {len(b)} units cannot be joined")
+        self._pairs.append((a, b))
+
+    def _join_pairs(self) -> None:
+        a, b = (self._roots[np.concatenate(side)] for side in zip(*self._pairs, strict=True))
+        self._pairs, apart = [], a != b
+        if not apart.any():
+            return
+        a, b = a[apart], b[apart]
+        nodes, places = np.unique(np.concatenate([a, b]), return_inverse=True)
+        edges = coo_array((np.ones(len(a), dtype=bool), tuple(places.reshape(2, -1))), shape=(len(nodes),) * 2)
+        components = connected_components(edges, directed=False)[1]
+        smallest = nodes[np.unique(components, return_index=True)[1]]  # `nodes` is sorted
+        joined = np.arange(len(self._roots))
+        joined[nodes] = smallest[components]
+        self._roots = joined[self._roots]
 
 
 class Labels:
-    """The units along the axes of tensors, those of a network's own tensors to begin with.
+    """The units along the axes of tensors; at first those of a network's own tensors.
 
     Args:
         tensors: parameters and buffers by name.
-        listening: whether `hear` keeps what layers are handed.
+        recording: whether `record` keeps the inputs of layers.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], listening: bool = False) -> None:
-        self.units, self.listening = _Units(), listening
+    def __init__(self, tensors: Mapping[str, Tensor], recording: bool = False) -> None:
+        self.units, self._recording = _Units(), recording
         self._own = {id(tensor) for tensor in tensors.values()}
-        self._known: dict[int, tuple[Tensor, Axes]] = {}  # by id; the tensor is kept so that no other gets its id
+        self._assigned: dict[int, tuple[Tensor, Axes]] = {}  # by id; keeping the tensor keeps its id from being reused
         self._names: dict[str, Tensor] = {}
         self._used: set[int] = set()
         self._samples: list[tuple[np.ndarray, Tensor]] = []
         for name, tensor in tensors.items():
-            if tensor.ndim and tensor.is_floating_point():  # whole numbers are indices, whose values know the order
+            if tensor.ndim and tensor.is_floating_point():  # whole numbers are indices, so their order matters
                 self._names[name] = tensor
-                self.tell(tensor, self.fresh(tensor.shape))
+                self.assign(tensor, self.new_axes(tensor.shape))
 
-    def fresh(self, shape: Sequence[int]) -> Axes:
-        """Axes of this length with units of their own."""
-        return [self.units.fresh(n) for n in shape]
+    def new_axes(self, shape: Sequence[int]) -> Axes:
+        """Axes of these lengths with a new unit for every index."""
+        return [self.units.new(n) for n in shape]
 
-    def use(self, tensor: Tensor) -> bool:
-        """Note that an operation takes a tensor, and say whether anything along it can move."""
-        self._used.add(id(tensor))
-        return any(self.units.roots(axis).any() for axis in self.axes(tensor))
+    def assign(self, tensor: Tensor, axes: Axes) -> None:
+        """Set the units along the axes of a tensor."""
+        self._assigned[id(tensor)] = tensor, axes
 
-    def made(self, tensors: Sequence[Tensor], of: Sequence[Tensor]) -> None:
-        """Note what an operation made of what: of the network's own tensors alone comes another of its own."""
-        if of and all(id(tensor) in self._own for tensor in of):
-            self._own |= {id(tensor) for tensor in tensors}
-
-    def knows(self, tensor: Tensor) -> bool:
-        """Whether the units of a tensor were told."""
-        return id(tensor) in self._known
-
-    def tell(self, tensor: Tensor, axes: Axes) -> None:
-        """Say what the units along the axes of a tensor are."""
-        self._known[id(tensor)] = tensor, axes
+    def has(self, tensor: Tensor) -> bool:
+        """Whether units were assigned to a tensor."""
+        return id(tensor) in self._assigned
 
     def axes(self, tensor: Tensor) -> Axes:
-        """The units along the axes of a tensor; fixed where nothing is known of it."""
-        if id(tensor) not in self._known:
-            self.tell(tensor, fixed(tensor.shape))
-        return self._known[id(tensor)][1]
+        """The units along the axes of a tensor; fixed where none were assigned."""
+        if id(tensor) not in self._assigned:
+            self.assign(tensor, fixed_axes(tensor.shape))
+        return self._assigned[id(tensor)][1]
+
+    def can_move(self, tensor: Tensor) -> bool:
+        """Whether anything along the axes of a tensor can move."""
+        return any(self.units.roots(axis).any() for axis in self.axes(tensor))
+
+    def note_inputs(self, taken: Sequence[Tensor], made: Sequence[Tensor]) -> None:
+        """Note that an operation made tensors of others: made of the network's own alone, they are its own too."""
+        self._used |= {id(tensor) for tensor in taken}
+        if taken and all(id(tensor) in self._own for tensor in taken):
+            self._own |= {id(tensor) for tensor in made}
 
     def join(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Make the units of two axes of equal length one, and give them."""
+        """Join the units of two axes of equal length, and return them."""
         if a is not b:
             self.units.join(a, b)
         return a
 
     def join_all(self, axes: Axes) -> np.ndarray:
-        """Make the units of one axis or more one, and give them."""
+        """Join the units of one axis or more, and return them."""
         for other in axes[1:]:
             self.join(axes[0], other)
         return axes[0]
 
     def fix(self, axes: Axes) -> None:
-        """Say that units cannot move."""
+        """Keep all units along these axes from moving."""
         for axis in axes:
             self.units.join(axis, np.zeros_like(axis))
 
-    def blocks(self, axis: np.ndarray, units: int) -> np.ndarray:
-        """Join each of `units` consecutive blocks of an axis to one unit, and give these."""
+    def join_blocks(self, axis: np.ndarray, units: int) -> np.ndarray:
+        """Join each of `units` consecutive blocks of an axis to one unit, and return these."""
         rows = axis.reshape(units, -1)
         for column in rows.T[1:]:
             self.units.join(rows[:, 0], column)
         return rows[:, 0]
 
-    def hear(self, tensor: Tensor, axis: int) -> None:
-        """Keep a sample of what is handed to a layer: the units along an axis of its input, and (samples, units).
+    def record(self, tensor: Tensor, axis: int) -> None:
+        """Keep samples of a layer's input: the units along an axis of it, and (samples, units).
 
-        The network's own tensors, and what is made of them alone, are no activations.
+        The network's own tensors, and those made of them alone, are no activations.
         """
-        if self.listening and id(tensor) not in self._own:
+        if self._recording and id(tensor) not in self._own:
             values = tensor.movedim(axis, -1)
             if values.ndim > 2:  # some of the pixels of each example
                 pixels = values.flatten(1, -2)
                 values = pixels[:, :: max(pixels.shape[1] // _PIXELS, 1)]
             self._samples.append((self.axes(tensor)[axis], values.flatten(0, -2).clone()))
 
-    def said(self, tensor: str, axis: int, index: Tensor) -> list[Tensor]:
-        """The samples of the units that lie at (units, block) indices of an axis, in their order; none if these are not
-        told apart here."""
+    def activations(self, tensor: str, axis: int, index: Tensor) -> list[Tensor]:
+        """The samples of the units at (units, block) indices of an axis, from each layer that takes them, in order.
+
+        Empty where this pass does not tell these units apart.
+        """
         own = self.units.roots(self.axes(self._names[tensor])[axis])[index[:, 0].numpy()]
-        found = []
         if FIXED in own or len(set(own.tolist())) < len(own):
-            return found
+            return []
+        found = []
         for units, values in self._samples:
             roots = self.units.roots(units)
             if np.isin(own, roots).all():
@@ -140,8 +158,8 @@ class Labels:
                 found.append(values[:, where.T].flatten(0, 1))
         return found
 
-    def alike(self) -> list[list[Found]]:
-        """The units that lie at the same places, in the order of the tensors; those that are alone left out."""
+    def groups(self) -> list[list[Found]]:
+        """The units that lie at the same places, in the order of the tensors; groups of one are left out."""
         places: dict[int, Found] = {}
         for name, tensor in self._names.items():
             if id(tensor) not in self._used:

@@ -1,7 +1,6 @@
-"""Align: put the hidden units of one network in the order of another's; it computes the same function as before."""
+"""Permute the hidden units of one network to match another's without changing what it computes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,105 +9,64 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pathfinder.compute import to_float64
 from pathfinder.data.sources import Source
 from pathfinder.data.trees import count, has_tensors, mapped, tensors_from
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
-from pathfinder.geometry.inner import inner
 from pathfinder.progress import Progress, silent
 from pathfinder.settings import came, of_kind, whole
-from pathfinder.symmetry.structure import Group, Place, Structure, known, reordered
+from pathfinder.symmetry.alignment import Alignment
+from pathfinder.symmetry.assignment import correlate, descend
+from pathfinder.symmetry.settings import Align
+from pathfinder.symmetry.structure import ProvedStructure, Structure
 from pathfinder.weights.space import WeightSpace, statistics_of
 
-METHODS = ("weights", "activations")
-_GAIN = 1e-12  # of the objective, relative, below which a sweep has changed nothing
 
+def structure_of(space: WeightSpace, inputs: Any, table: Mapping[str, Sequence[str]] | None = None) -> ProvedStructure:
+    """The groups of units that lie in tensors of the space alone, proved on a few inputs.
 
-@dataclass(frozen=True)
-class Alignment:
-    """A network whose units follow another's.
-
-    Attributes:
-        vector: (weights,), the aligned weights.
-        statistics: its running statistics of BatchNorm, moved with the units; None where none were given.
-        permutations: for each group of units, (units,): where each unit of the aligned network was before.
-        objective: after each sweep of the best order, the start first: the inner product of both networks' weights for
-            weight matching, the mean correlation of the matched units for activation matching.
-        orders: the last objective of each order that was tried.
-        structure: the groups of units.
-    """
-
-    vector: Float[Tensor, " weights"]
-    statistics: Float[Tensor, " statistics"] | None
-    permutations: list[Tensor]
-    objective: list[float]
-    orders: list[float]
-    structure: Structure
-
-
-def structure_of(space: WeightSpace, inputs: Any, by_hand: Mapping[str, Sequence[str]] | None = None) -> Structure:
-    """The groups of units that lie in tensors of the space alone, found from a pass of `inputs`, or given by hand, and
-    proved with them.
+    Args:
+        space: the weight space.
+        inputs: a few inputs as the module takes them.
+        table: the groups, as for `Structure.by_hand`; found from the inputs if not given.
 
     Raises:
-        PathfinderError: if there is none, or the proof fails.
+        PathfinderError: if there are no such groups, or the proof fails.
     """
-    found = Structure.by_hand(by_hand, space.network) if by_hand else Structure.of(space.network, inputs)
-    structure = _moving(space, found)
-    structure.prove(space.network, inputs)
-    return structure
+    found = Structure.by_hand(table, space.network) if table else Structure.of(space.network, inputs)
+    return found.restrict(_tensors_in(space)).prove(space.network, inputs)
 
 
-def aligned(
+def align(
     space: WeightSpace,
     a: Float[Tensor, " weights"],
     b: Float[Tensor, " weights"],
     data: Source,
-    method: str = "weights",
-    *,
+    settings: Align,
     statistics: Sequence[Tensor] | None = None,
-    structure: Mapping[str, Sequence[str]] | None = None,
-    orders: int = 5,
-    examples: int = 1000,
     seed: int = 0,
     progress: Progress = silent,
+    structure: ProvedStructure | None = None,
 ) -> Alignment:
-    """b aligned to a by a method of this name, with what it needs taken from a data set.
+    """Align b to a as `[align]` of a config says, with inputs from a data set.
 
     Args:
-        space, a, b, orders, seed, progress: as for `match_weights`.
-        data: the structure is proved on its first examples; activations are those of a few more.
-        method: one of `METHODS`.
+        space, a, b, progress: as for `match_weights`.
+        data: the structure is proved on its first examples; activations are compared on more of them.
+        settings: method, random orders, number of examples, and the structure if it is written as a table.
         statistics: running statistics of BatchNorm at a and b.
-        structure: by hand, as for `Structure.by_hand`; found by itself if not given.
-        examples: whose activations are compared, drawn by seed.
+        seed: draws the orders and the examples.
+        structure: the groups of units, if already proved; else found as the settings say.
     """
-    found = structure_of(space, first_inputs(data), structure)
-    own, theirs = statistics or (None, None)
-    if method == "weights":
-        settings = {"orders": orders, "seed": seed, "progress": progress}
-        return match_weights(space, a, b, structure=found, statistics=theirs, **settings)
-    batch = next(iter(data.subset(examples, seed).batches(examples)))[0]
-    both = None if own is None or theirs is None else (own, theirs)
-    return match_activations(space, a, b, batch, structure=found, statistics=both)
-
-
-def alignment_row(a: Tensor, b: Tensor, found: Alignment) -> dict[str, Any]:
-    """What a table says of an alignment: units, sweeps, the distance of b to a and the objective before and after."""
-    best = max(found.orders)
-    return {
-        "groups": len(found.permutations),
-        "units": sum(len(permutation) for permutation in found.permutations),
-        "moved": sum(int((p != torch.arange(len(p))).sum()) for p in found.permutations),
-        "sweeps": len(found.objective) - 1,
-        "orders": len(found.orders),
-        "best_orders": sum(order >= best - 1e-9 * abs(best) for order in found.orders),
-        "distance_before": float(to_float64(b - a).norm()),
-        "distance": float(to_float64(found.vector - a).norm()),
-        "objective_before": found.objective[0],
-        "objective": found.objective[-1],
-    }
+    structure = structure or structure_of(space, first_inputs(data), settings.structure)
+    at_a, at_b = statistics or (None, None)
+    if settings.method == "weights":
+        return match_weights(
+            space, a, b, structure=structure, statistics=at_b, orders=settings.orders, seed=seed, progress=progress
+        )
+    inputs = next(iter(data.subset(settings.examples, seed).batches(settings.examples)))[0]
+    both = None if at_a is None or at_b is None else (at_a, at_b)
+    return match_activations(space, a, b, inputs, structure=structure, statistics=both)
 
 
 def match_weights(
@@ -124,44 +82,59 @@ def match_weights(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Alignment:
-    """Weight matching by coordinate descent (Ainsworth et al. 2023, algorithm 1).
+    """Permute b's hidden units so that the inner product of all weights of a and b is largest (weight matching).
 
-    One group of units after the other, in random order, is assigned to a's so that the inner product of all weights is
-    largest, until a whole sweep changes nothing. A group that lies on two axes of one tensor is assigned with the other
-    axis held, and moved only if the inner product grows.
+    Coordinate descent: one group of units after the other, in random order, is assigned by the Hungarian algorithm,
+    until a whole sweep changes nothing (Ainsworth et al. 2023, algorithm 1). A group that lies on two axes of one
+    tensor is assigned with the other axis held, and permuted only if the inner product grows.
 
     Args:
         space: the weight space.
-        a: the weights to follow.
+        a: the weights to match.
         b: the weights to align.
-        inputs: a few inputs, from which the structure is found and on which it is proved.
-        structure: instead, what `structure_of` gives; one made by hand needs inputs too, unless it was proved.
-        statistics: b's running statistics of BatchNorm, which move along.
+        inputs: a few inputs as the module takes them; the structure is found from them and proved on them.
+        structure: the groups of units, if you have them. One that was not proved needs inputs too.
+        statistics: b's running statistics of BatchNorm, which are permuted too.
         orders: random orders to try; the best is kept.
-        sweeps: at most, for each order.
+        sweeps: maximum number of sweeps of each order.
         seed: draws the orders.
         progress: called as progress(done, total) after each order.
 
     Raises:
-        PathfinderError: if neither inputs nor structure are given, or the structure is refused.
+        PathfinderError: if neither inputs nor a structure are given, or the structure is refused.
+
+    Example:
+        >>> import torch
+        >>> from pathfinder import WeightSpace, match_weights
+        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> space = WeightSpace(module)
+        >>> a, b = torch.randn(2, space.size)
+        >>> found = match_weights(space, a, b, inputs=torch.randn(2, 4))
+        >>> x = torch.randn(5, 4)
+        >>> torch.allclose(space.call(found.vector, x), space.call(b, x), atol=1e-5)
+        True
+        >>> float((found.vector - a).norm()) < float((b - a).norm())
+        True
     """
-    a, b = _ends(space, a, b)
+    a, b = _check_ends(space, a, b)
     whole(seed, "the seed", 0)
     whole(orders, "orders", 1)
     whole(sweeps, "sweeps", 0)
     if statistics is not None:
         statistics_of(statistics, space.statistics_size)
-    structure = _given(space, inputs, structure)
+    proved = _prove(space, inputs, structure)
     theirs, ours = space.parts(a.detach()), space.parts(b.detach())
-    best: tuple[float, list[Tensor], list[float]] | None = None
-    tried = []
+    permutations: list[Tensor] = []
+    objective: list[float] = []
+    tried: list[float] = []
     for order in range(orders):
-        found = _descended(theirs, ours, structure, sweeps, np.random.default_rng([seed, order]))
-        tried.append(found[1][-1])
-        if best is None or found[1][-1] > best[0]:
-            best = found[1][-1], *found
+        found, values = descend(theirs, ours, proved.groups, sweeps, np.random.default_rng([seed, order]))
+        if not tried or values[-1] > objective[-1]:
+            permutations, objective = found, values
+        tried.append(values[-1])
         progress(order + 1, orders)
-    return _aligned(space, b, structure, best[1], statistics, best[2], tried)
+    vector, moments = _permute(space, b, proved, permutations, statistics)
+    return Alignment(vector, moments, permutations, objective, tried, proved)
 
 
 def match_activations(
@@ -173,49 +146,72 @@ def match_activations(
     structure: Structure | None = None,
     statistics: tuple[Tensor, Tensor] | None = None,
 ) -> Alignment:
-    """Activation matching: units are assigned so that the sum of their correlations over the inputs is largest.
+    """Permute b's hidden units so that the sum of their correlations with a's is largest (activation matching).
 
-    The correlation is cov / (sigma_a sigma_b + 1e-4) of what each unit hands on to the next layer (Jordan et al. 2023,
-    section 3; Tatro et al. 2020). Units of b are only reordered by the groups before theirs, so one pass of each
-    network serves all groups.
+    The correlation over the inputs is cov / (sigma_a sigma_b + 1e-4) of what each unit passes to the next layer (Jordan
+    et al. 2023, section 3; Tatro et al. 2020). Permuting the groups before them only reorders units, so one pass of
+    each network serves all groups.
 
     Args:
-        space, a, b, structure: as for `match_weights`.
-        inputs: a batch, some hundred examples; the structure is found from the first two.
-        statistics: running statistics of BatchNorm at a and at b; b's move along.
+        space: the weight space.
+        a: the weights to match.
+        b: the weights to permute.
+        inputs: a batch of some hundred examples; the structure is found from the first two and proved on them.
+        structure: as for `match_weights`.
+        statistics: running statistics of BatchNorm at a and at b; b's are permuted too.
+
+    Raises:
+        PathfinderError: if there are fewer than two examples, or a network with BatchNorm is given no statistics.
+
+    Example:
+        >>> import torch
+        >>> from pathfinder import WeightSpace, match_activations
+        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        >>> space = WeightSpace(module)
+        >>> a, b = torch.randn(2, space.size)
+        >>> found = match_activations(space, a, b, torch.randn(100, 4))
+        >>> found.objective[1] > found.objective[0]
+        True
     """
-    a, b = _ends(space, a, b)
-    inputs = _inputs(inputs)
+    a, b = _check_ends(space, a, b)
+    inputs = _check_inputs(inputs)
     if count(inputs) < 2:
         raise PathfinderError(f"correlations need 2 examples or more, got {count(inputs)}.")
     if space.has_statistics and statistics is None:
         raise PathfinderError("a network with BatchNorm needs statistics=(those at a, those at b).")
+    at_a = at_b = None
     if statistics is not None:
         if not isinstance(statistics, tuple | list) or len(statistics) != 2:
             raise PathfinderError(f"statistics must be a pair, (those at a, those at b), got {came(statistics)}.")
-        statistics = tuple(statistics_of(one, space.statistics_size, "each of the statistics") for one in statistics)
-    structure = _given(space, mapped(lambda leaf: leaf[:2], inputs), structure)
-    own = statistics or (None, None)
-    heard = [structure.heard(space.module(theta, given), inputs) for theta, given in zip((a, b), own, strict=True)]
+        at_a, at_b = (statistics_of(one, space.statistics_size, "each of the statistics") for one in statistics)
+    proved = _prove(space, mapped(lambda leaf: leaf[:2], inputs), structure)
+    activations = [proved.activations(space.module(theta, at), inputs) for theta, at in ((a, at_a), (b, at_b))]
     permutations, correlations = [], []
-    for x, y in zip(*heard, strict=True):
-        cost = _correlation(x, y)
-        rows, columns = linear_sum_assignment(cost, maximize=True)
+    for x, y in zip(*activations, strict=True):
+        correlation = correlate(x, y)
+        rows, columns = linear_sum_assignment(correlation, maximize=True)
         permutations.append(torch.from_numpy(columns))
-        correlations.append((float(np.trace(cost)) / len(cost), float(cost[rows, columns].mean())))
+        before = float(np.trace(correlation)) / len(correlation)
+        correlations.append((before, float(correlation[rows, columns].mean())))
     units = [len(permutation) for permutation in permutations]
     objective = np.average(correlations, axis=0, weights=units).tolist()
-    return _aligned(space, b, structure, permutations, own[1], objective, objective[1:])
+    vector, moments = _permute(space, b, proved, permutations, at_b)
+    return Alignment(vector, moments, permutations, objective, objective[1:], proved)
 
 
-def _ends(space: WeightSpace, a: Any, b: Any) -> tuple[Tensor, Tensor]:
+def first_inputs(data: Source) -> Any:
+    """Two inputs of a data set, enough to find a structure and to prove it."""
+    return next(iter(data.subset(2, 0).batches(2)))[0]
+
+
+def _check_ends(space: WeightSpace, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """The weights of two networks of a space."""
     of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
     return vector_of(a, space.size, "a"), vector_of(b, space.size, "b")
 
 
-def _inputs(given: Any) -> Any:
-    """Inputs as the module takes them, NumPy arrays as tensors."""
+def _check_inputs(given: Any) -> Any:
+    """Inputs as the module takes them, with NumPy arrays as tensors."""
     inputs = tensors_from(given)
     if not has_tensors(inputs):
         raise PathfinderError(
@@ -224,96 +220,30 @@ def _inputs(given: Any) -> Any:
     return inputs
 
 
-def _given(space: WeightSpace, inputs: Any, structure: Structure | None) -> Structure:
+def _prove(space: WeightSpace, inputs: Any, structure: Structure | None) -> ProvedStructure:
+    """The structure that a caller gave or that is found from the inputs, proved and restricted to the space."""
     if structure is None and inputs is None:
         raise PathfinderError("finding which units can be permuted needs a few inputs; pass inputs= or structure=.")
     if structure is None:
-        return structure_of(space, _inputs(inputs))
+        return structure_of(space, _check_inputs(inputs))
     of_kind(structure, Structure, "structure", "make one with Structure.of or Structure.by_hand")
-    structure = _moving(space, structure)
+    restricted = structure.restrict(_tensors_in(space))
     if inputs is not None:
-        structure.prove(space.network, _inputs(inputs))
-    if not structure.proved:
-        raise PathfinderError("this structure was not proved; pass inputs=, a few on which it is.")
-    return structure
+        return restricted.prove(space.network, _check_inputs(inputs))
+    if structure.proof is None:
+        raise PathfinderError("this structure was not proved; pass what its prove method returns, or a few inputs=.")
+    return structure.proof.restrict(_tensors_in(space))
 
 
-def _moving(space: WeightSpace, structure: Structure) -> Structure:
-    return known(structure, set(space.names) | set(space.statistics_names))
+def _tensors_in(space: WeightSpace) -> set[str]:
+    return set(space.names) | set(space.statistics_names)
 
 
-def _aligned(
-    space: WeightSpace,
-    b: Tensor,
-    structure: Structure,
-    permutations: list[Tensor],
-    statistics: Tensor | None,
-    objective: list[float],
-    tried: list[float],
-) -> Alignment:
-    moved = structure.permuted(space.parts(b.detach()), permutations)
-    vector = space.joined(moved)
+def _permute(
+    space: WeightSpace, b: Tensor, structure: Structure, permutations: Sequence[Tensor], statistics: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The weights and running statistics of b with its units permuted."""
+    vector = space.joined(structure.permute(space.parts(b.detach()), permutations))
     if statistics is not None and len(statistics):
-        statistics = space.running(structure.permuted(space.fixed(statistics), permutations))
-    return Alignment(vector, statistics, permutations, objective, tried, structure)
-
-
-def _descended(
-    a: dict[str, Tensor], b: dict[str, Tensor], structure: Structure, sweeps: int, rng: np.random.Generator
-) -> tuple[list[Tensor], list[float]]:
-    """The permutations that one random order leads to, and the objective after each sweep."""
-    current = dict(b)
-    permutations = [torch.arange(len(group)) for group in structure.groups]
-    objective = [_inner(a, current, a)]
-    for _ in range(sweeps):
-        for g in rng.permutation(len(structure.groups)):
-            group = structure.groups[g]
-            change = _assigned(a, current, group)
-            names = {place.tensor for place in group.places} & set(a)
-            moved = {name: current[name] for name in names}
-            for place in group.places:
-                if place.tensor in a:
-                    moved[place.tensor] = reordered(moved[place.tensor], place, change)
-            before, after = _inner(a, current, names), _inner(a, moved, names)
-            if after > before + _GAIN * abs(before):
-                current, permutations[g] = {**current, **moved}, permutations[g][change]
-            del moved  # before the next group's copies are made
-        objective.append(_inner(a, current, a))
-        if objective[-1] <= objective[-2] + _GAIN * abs(objective[-2]):
-            break
-    return permutations, objective
-
-
-def _assigned(a: dict[str, Tensor], b: dict[str, Tensor], group: Group) -> Tensor:
-    """For each unit of a, the unit of b that is most like it."""
-    likeness = np.zeros((len(group), len(group)))
-    for place in group.places:
-        if place.tensor in a:
-            likeness += (_rows(a[place.tensor], place) @ _rows(b[place.tensor], place).T).cpu().double().numpy()
-    return torch.from_numpy(linear_sum_assignment(likeness, maximize=True)[1])
-
-
-def _rows(tensor: Tensor, place: Place) -> Tensor:
-    """(units, all entries of a unit)."""
-    units = len(place.index)
-    index = place.index.reshape(-1).to(tensor.device)
-    return tensor.movedim(place.axis, 0).index_select(0, index).reshape(units, -1)
-
-
-def _inner(a: dict[str, Tensor], b: dict[str, Tensor], names: Any) -> float:
-    return sum(inner(a[n].reshape(-1), b[n].reshape(-1)) for n in sorted(names))
-
-
-def _correlation(x: list[Tensor], y: list[Tensor]) -> np.ndarray:
-    """(units, units), the mean over the layers that hear the group of the correlation over (samples, units)."""
-    total = np.zeros(())
-    for one, other in zip(x, y, strict=True):
-        left, right = (to_float64(part) - to_float64(part).mean(0) for part in (one, other))
-        spread = left.std(0)[:, None] * right.std(0)[None, :]
-        total = total + (left.T @ right / (len(left) - 1) / (spread + 1e-4)).cpu().numpy()
-    return total / len(x)
-
-
-def first_inputs(data: Source) -> Any:
-    """Two inputs of a data set, enough to find a structure and to prove it."""
-    return next(iter(data.subset(2, 0).batches(2)))[0]
+        statistics = space.running(structure.permute(space.fixed(statistics), permutations))
+    return vector, statistics

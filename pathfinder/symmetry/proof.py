@@ -1,4 +1,4 @@
-"""Proof: what a structure has to stand before it is believed."""
+"""How a structure is tested: which permutations are applied, to which weights, and how outputs are compared."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,38 +10,30 @@ from torch import Tensor, nn
 from pathfinder.weights.tensors import running_of, tensors_of
 
 
-def orders(sizes: Sequence[int]) -> Iterator[list[Tensor]]:
-    """Orders of groups of these sizes that find a wrong structure out; 2 log2(groups) + 1 of them, rounded up.
+def revealing_permutations(sizes: Sequence[int]) -> Iterator[list[Tensor]]:
+    """Permutations of groups of these sizes that expose a wrong structure: 2 log2(groups) + 1 lists, rounded up.
 
-    Of any two groups there is a set that has one without the other. The groups of a set are moved on by one unit, then
-    have their first two units exchanged, which together reach every order of a group; at last all are put in random
-    ones.
+    For any two groups, some list permutes one and not the other. The groups it permutes are first shifted by one unit,
+    then have their first two units swapped; these two generate every permutation of a group. The last list permutes all
+    groups at random.
     """
     for bit in range(len(sizes).bit_length()):
-        for moved in (_moved_on, _exchanged):
-            yield [moved(n) if (g + 1) >> bit & 1 else torch.arange(n) for g, n in enumerate(sizes)]
-    yield drawn(sizes, 0)
+        for permute in (_shift, _swap):
+            yield [permute(n) if (g + 1) >> bit & 1 else torch.arange(n) for g, n in enumerate(sizes)]
+    yield random_permutations(sizes, 0)
 
 
-def _moved_on(units: int) -> Tensor:
-    return torch.arange(units).roll(1)
-
-
-def _exchanged(units: int) -> Tensor:
-    return torch.tensor([1, 0, *range(2, units)])
-
-
-def drawn(sizes: Sequence[int], seed: int) -> list[Tensor]:
-    """Random orders of groups of these sizes."""
+def random_permutations(sizes: Sequence[int], seed: int) -> list[Tensor]:
+    """A random permutation for each group of these sizes."""
     rng = np.random.default_rng(seed)
     return [torch.from_numpy(rng.permutation(n)) for n in sizes]
 
 
 def disturb(module: nn.Module) -> None:
-    """Move trainable weights and running statistics a little, by the same amounts always, and none through zero.
+    """Change trainable weights and running statistics a little, always by the same amounts, and none through zero.
 
-    A network as it is initialised hides what moves along with its units: norms of ones and zeros, a last layer of
-    zeros. Tensors of zeros get some of about the spread of a fresh layer.
+    A freshly initialised network hides what belongs to its units: norms of ones and zeros, a last layer of zeros.
+    Tensors of zeros get values with about the spread of a fresh layer.
     """
     generator = torch.Generator().manual_seed(0)
     statistics = running_of(module)[0]
@@ -56,9 +48,17 @@ def disturb(module: nn.Module) -> None:
                 tensor.add_((share - 0.5) * 0.3 / math.sqrt(max(math.prod(tensor.shape[1:]), 1)))
 
 
-def apart(a: Tensor, b: Tensor) -> float:
-    """The largest difference relative to the largest entry; infinite if NaN or infinity stand at other places."""
+def relative_gap(a: Tensor, b: Tensor) -> float:
+    """The largest difference relative to the largest entry of b; infinite if NaN or infinity differ in place."""
     finite = b.isfinite()
     if not torch.equal(a.isfinite(), finite):
         return math.inf
     return float((a - b)[finite].abs().max() / b[finite].abs().max().clamp_min(1e-300)) if finite.any() else 0.0
+
+
+def _shift(units: int) -> Tensor:
+    return torch.arange(units).roll(1)
+
+
+def _swap(units: int) -> Tensor:
+    return torch.tensor([1, 0, *range(2, units)])

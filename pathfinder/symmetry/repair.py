@@ -1,12 +1,12 @@
-"""REPAIR: hidden units of a network between two others get back the spread they lost (Jordan et al. 2023).
+"""REPAIR: restore the spread that hidden units lose between two networks (Jordan et al. 2023).
 
-With mu and sigma the mean and deviation of a unit before its nonlinearity at both ends, the unit at t is shifted and
-scaled to mu = (1 - t) mu_0 + t mu_1 and sigma = (1 - t) sigma_0 + t sigma_1. A network with BatchNorm needs no more
-than its statistics re-estimated; this is for those without.
+With mu and sigma the mean and standard deviation of a unit before its nonlinearity, the unit at t is shifted and scaled
+to mu = (1 - t) mu_0 + t mu_1 and sigma = (1 - t) sigma_0 + t sigma_1. This is for networks without BatchNorm; those
+with it only need their statistics re-estimated.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -17,16 +17,16 @@ from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.symmetry.structure import Structure
 
-Moments = dict[str, tuple[Tensor, Tensor]]  # mean and deviation of the units of each layer
+Moments = dict[str, tuple[Tensor, Tensor]]  # mean and standard deviation of the units of each layer
 _EPS = 1e-5  # added to a variance, as BatchNorm does
 
 
 class Repair:
-    """Sets the moments of the hidden layers of a network.
+    """Measures and corrects the moments of the hidden layers of a network.
 
     Args:
         module: the network.
-        structure: its groups of units; the linear and convolutional layers that give them are repaired.
+        structure: its groups of units; the linear and convolutional layers whose outputs they are get repaired.
 
     Raises:
         PathfinderError: if there is no such layer.
@@ -36,25 +36,30 @@ class Repair:
         named = dict(module.named_modules())
         places = {(place.tensor, place.axis) for group in structure.groups for place in group.places}
         layers = {name: layer for name, layer in sorted(named.items()) if isinstance(layer, nn.Linear | _ConvNd)}
-        self.layers = {name: layer for name, layer in layers.items() if _outgoing(name, layer) in places}
+        self.layers = {name: layer for name, layer in layers.items() if _output_axis(name, layer) in places}
         if not self.layers:
             raise PathfinderError(f"{type(module).__name__} has no hidden linear or convolutional layer to repair.")
 
     def moments(self, call: Callable[[Any], Any], batches: Iterable[Any]) -> Moments:
-        """The moments of every layer's outputs, weighted by examples.
+        """The moments of every layer's outputs, averaged over batches with their examples as weights.
 
         Args:
-            call: the network's output on the inputs of a batch.
+            call: computes the network's output on the inputs of a batch.
             batches: inputs.
         """
-        return self._estimated(call, batches, None)
+        return self._estimate(call, batches, None)
 
-    def towards(self, goal: Moments, call: Callable[[Any], Any], batches: Iterable[Any]) -> "Correction":
-        """What gives the layers the moments of the goal; each layer is measured after those before it are corrected."""
-        return Correction(self, self._estimated(call, batches, goal), goal)
+    def correct(self, goal: Moments, call: Callable[[Any], Any], batches: Iterable[Any]) -> "Correction":
+        """Find the correction that gives the layers these moments; each layer is measured with those before corrected.
 
-    def _estimated(self, call: Callable[[Any], Any], batches: Iterable[Any], goal: Moments | None) -> Moments:
-        sums: dict[str, list[Any]] = {}  # of means and variances, and the examples they are of
+        Args:
+            goal: the moments that the layers are to have.
+            call, batches: as for `moments`.
+        """
+        return Correction(self, self._estimate(call, batches, goal), goal)
+
+    def _estimate(self, call: Callable[[Any], Any], batches: Iterable[Any], goal: Moments | None) -> Moments:
+        sums: dict[str, list[Any]] = {}  # of means, of variances and of examples
         for x in batches:
             share = count(x)
 
@@ -67,15 +72,18 @@ class Repair:
                 total[0] += share * mean
                 total[1] += share * variance
                 total[2] += share
-                return None if goal is None else _moved(output, axis, (mean, (variance + _EPS).sqrt()), goal[name])
+                return None if goal is None else _rescale(output, axis, (mean, (variance + _EPS).sqrt()), goal[name])
 
-            with self.hooked(measure):
+            with self.hook(measure):
                 call(x)
         return {name: (mean / seen, (variance / seen + _EPS).sqrt()) for name, (mean, variance, seen) in sums.items()}
 
     @contextmanager
-    def hooked(self, change: Callable[[str, int, Tensor], Tensor | None]) -> Iterator[None]:
-        """Let `change` see, and replace, the output of every layer, whose units lie along an axis."""
+    def hook(self, change: Callable[[str, int, Tensor], Tensor | None]) -> Generator[None, None, None]:
+        """Call change(name, axis, output) on the output of every layer; what it returns replaces the output.
+
+        Units lie along the axis.
+        """
         hooks = []
         for name, layer in self.layers.items():
             axis = -1 if isinstance(layer, nn.Linear) else 1
@@ -89,34 +97,42 @@ class Repair:
 
 
 class Correction:
-    """The network at one point with the moments of its layers set.
+    """Sets the moments of a network's layers at one point.
 
     Args:
-        repair: which layers.
-        found: their moments as they are.
-        goal: their moments as they shall be.
+        repair: the layers.
+        found: their moments without the correction.
+        goal: their moments with it.
     """
 
     def __init__(self, repair: Repair, found: Moments, goal: Moments) -> None:
         self._repair, self._found, self._goal = repair, found, goal
 
-    def applied(self) -> Any:
-        """A context in which the network's outputs are corrected."""
-        return self._repair.hooked(lambda name, axis, out: _moved(out, axis, self._found[name], self._goal[name]))
+    def apply(self) -> AbstractContextManager[None]:
+        """A context in which the layers' outputs are corrected."""
+        return self._repair.hook(lambda name, axis, out: _rescale(out, axis, self._found[name], self._goal[name]))
 
 
-def _outgoing(name: str, layer: nn.Module) -> tuple[str, int]:
-    """The axis of a layer's weight along which the units lie that it gives; those of a group move as one."""
+def _output_axis(name: str, layer: nn.Module) -> tuple[str, int]:
+    """The weight of a layer, and the axis of it along which its output units lie.
+
+    The output channels of a grouped transposed convolution lie along two axes; this is the one its groups lie along.
+    """
     return f"{name}.weight" if name else "weight", 1 if getattr(layer, "transposed", False) and layer.groups == 1 else 0
 
 
-def mixed(ends: tuple[Moments, Moments], t: float) -> Moments:
-    """Means and deviations between those of the ends."""
+def interpolate_moments(ends: tuple[Moments, Moments], t: float) -> Moments:
+    """Means and standard deviations at t between those of the ends."""
     first, second = ends
-    return {name: tuple((1 - t) * a + t * b for a, b in zip(first[name], second[name], strict=True)) for name in first}
+    mixed = {}
+    for name in first:
+        (mean_a, deviation_a), (mean_b, deviation_b) = first[name], second[name]
+        mixed[name] = (1 - t) * mean_a + t * mean_b, (1 - t) * deviation_a + t * deviation_b
+    return mixed
 
 
-def _moved(output: Tensor, axis: int, found: tuple[Tensor, Tensor], goal: tuple[Tensor, Tensor]) -> Tensor:
+def _rescale(output: Tensor, axis: int, found: tuple[Tensor, Tensor], goal: tuple[Tensor, Tensor]) -> Tensor:
+    """Shift and scale the units of an output from the moments found to those of the goal."""
     (mean, deviation), (wanted, spread) = found, goal
     shape = [1] * output.ndim
     shape[axis] = -1

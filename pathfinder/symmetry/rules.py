@@ -1,23 +1,23 @@
-"""Operations: what each ATen operation does to units, however a module came to call it."""
+"""What each ATen operation does to the units of its inputs."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from pathfinder.symmetry.labels import FIXED, Labels, fixed
+from pathfinder.data.trees import leaves
+from pathfinder.symmetry.labels import FIXED, Labels, fixed_axes
 from pathfinder.symmetry.shape_rules import SHAPES, Rule
 
 
 def tensors_in(tree: Any) -> list[Tensor]:
     """All tensors among nested arguments or results."""
-    return [leaf for leaf in torch.utils._pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
+    return [leaf for leaf in leaves(tree) if isinstance(leaf, Tensor)]
 
 
 def _pointwise(labels: Labels, out: Any, *args: Any, **kwargs: Any) -> None:
-    """Every entry depends on those at its own place, after broadcasting; or on all along an axis, in any order."""
+    """Each entry depends on the entries at its own index after broadcasting, or on all along an axis in any order."""
     result = out[0] if isinstance(out, tuple | list) else out
     inputs = [tensor for tensor in tensors_in((args, kwargs)) if tensor.ndim]
     axes = []
@@ -25,9 +25,9 @@ def _pointwise(labels: Labels, out: Any, *args: Any, **kwargs: Any) -> None:
         length = result.shape[-back]
         own = [labels.axes(t)[-back] for t in inputs if t.ndim >= back]
         there = [axis for axis in own if len(axis) == length]
-        labels.fix([axis for axis in own if len(axis) != length])  # one unit that meets all others
+        labels.fix([axis for axis in own if len(axis) != length])  # one unit that all others depend on
         axes.append(labels.join_all(there) if there else np.full(length, FIXED))
-    labels.tell(result, axes)
+    labels.assign(result, axes)
 
 
 def _convolution(labels: Labels, out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any) -> None:
@@ -35,34 +35,34 @@ def _convolution(labels: Labels, out: Tensor, x: Tensor, weight: Tensor, bias: T
     channels, (first, second, *kernel) = labels.axes(x)[1], labels.axes(weight)
     outputs, inputs = (second, first) if transposed else (first, second)
     labels.fix([*kernel, *labels.axes(x)[2:]])
-    labels.hear(x, 1)
+    labels.record(x, 1)
     if groups == 1:
         labels.join(channels, inputs)
-    else:  # a group's inputs and outputs move as one unit
+    else:  # the inputs and outputs of a group move together
         if transposed:
             labels.join(channels, inputs)
             labels.fix([outputs])
-            outputs = labels.units.fresh(out.shape[1])
+            outputs = labels.units.new(out.shape[1])
         else:
             labels.fix([inputs])
-        labels.join(labels.blocks(channels, groups), labels.blocks(outputs, groups))
+        labels.join(labels.join_blocks(channels, groups), labels.join_blocks(outputs, groups))
     if bias is not None:
         labels.join(outputs, labels.axes(bias)[0])
-    labels.tell(out, [labels.axes(x)[0], outputs, *fixed(out.shape[2:])])
+    labels.assign(out, [labels.axes(x)[0], outputs, *fixed_axes(out.shape[2:])])
 
 
 def _product(labels: Labels, out: Tensor, a: Tensor, b: Tensor) -> None:
-    """(..., n, k) times (..., k, m), or (..., m, k) for the weight of a linear layer."""
+    """(..., n, k) times (..., k, m)."""
     (*batch, rows, inner), right = labels.axes(a), labels.axes(b)
     labels.join(inner, right[-2])
-    labels.hear(a, -1)
-    labels.hear(b, -2)
+    labels.record(a, -1)
+    labels.record(b, -2)
     for i, axis in enumerate(right[:-2]):
         labels.join(batch[i], axis)
-    labels.tell(out, [*batch, rows, right[-1]])
+    labels.assign(out, [*batch, rows, right[-1]])
 
 
-def _with_bias(labels: Labels, out: Tensor, bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> None:
+def _product_with_bias(labels: Labels, out: Tensor, bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> None:
     _product(labels, out, a, b)
     for own, given in zip(reversed(labels.axes(out)), reversed(labels.axes(bias)), strict=False):
         if len(own) == len(given):
@@ -74,26 +74,26 @@ def _with_bias(labels: Labels, out: Tensor, bias: Tensor, a: Tensor, b: Tensor, 
 def _linear(labels: Labels, out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
     *batch, inner = labels.axes(x)
     labels.join(inner, labels.axes(weight)[1])
-    labels.hear(x, -1)
-    labels.tell(out, [*batch, labels.axes(weight)[0]])
+    labels.record(x, -1)
+    labels.assign(out, [*batch, labels.axes(weight)[0]])
     if bias is not None:
         labels.join(labels.axes(weight)[0], labels.axes(bias)[0])
 
 
 def _channel_norm(labels: Labels, out: Any, x: Tensor, *tensors: Any) -> None:
-    """Scales, shifts and statistics of each channel."""
+    """Each channel has a scale, a shift and statistics."""
     channels = labels.axes(x)[1]
     for tensor in tensors:
         if isinstance(tensor, Tensor) and tensor.ndim == 1:
             labels.join(channels, labels.axes(tensor)[0])
-    labels.tell(out[0], labels.axes(x))
+    labels.assign(out[0], labels.axes(x))
 
 
 def _group_norm(
     labels: Labels, out: Any, x: Tensor, weight: Any, bias: Any, n: int, c: int, pixels: int, groups: int, eps: float
 ) -> None:
-    if 1 < groups < c:  # channels that are normalised together stay together
-        labels.blocks(labels.axes(x)[1], groups)
+    if 1 < groups < c:  # channels normalised together move together
+        labels.join_blocks(labels.axes(x)[1], groups)
     _channel_norm(labels, out, x, weight, bias)
 
 
@@ -102,48 +102,48 @@ def _layer_norm(labels: Labels, out: Any, x: Tensor, shape: Sequence[int], *tens
         if isinstance(tensor, Tensor):
             for own, given in zip(labels.axes(x)[-len(shape) :], labels.axes(tensor), strict=True):
                 labels.join(own, given)
-    labels.tell(out[0], labels.axes(x))
+    labels.assign(out[0], labels.axes(x))
 
 
-def _pooled(labels: Labels, out: Any, x: Tensor, size: Sequence[int], *_: Any, **__: Any) -> None:
-    """Channels stay, the axes of the window are fixed."""
+def _pool(labels: Labels, out: Any, x: Tensor, size: Sequence[int], *_: Any, **__: Any) -> None:
+    """Channels keep their units; the axes of the window are fixed."""
     result, window = out[0] if isinstance(out, tuple | list) else out, len(size)
     labels.fix(labels.axes(x)[-window:])
-    labels.tell(result, [*labels.axes(x)[:-window], *fixed(result.shape[-window:])])
+    labels.assign(result, [*labels.axes(x)[:-window], *fixed_axes(result.shape[-window:])])
 
 
-def _reduced(labels: Labels, out: Any, x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
+def _reduce(labels: Labels, out: Any, x: Tensor, dim: Any = None, *rest: Any, **kwargs: Any) -> None:
     result = out[0] if isinstance(out, tuple | list) else out
     dims = range(x.ndim) if dim is None or dim == [] else [dim] if isinstance(dim, int) else dim
     gone = {d % x.ndim for d in dims}
     kept = [axis for i, axis in enumerate(labels.axes(x)) if i not in gone]
     if result.ndim == x.ndim:
         kept = [np.full(1, FIXED) if i in gone else axis for i, axis in enumerate(labels.axes(x))]
-    labels.tell(result, kept)
-    if isinstance(out, tuple | list):  # the indices of the largest know the order
+    labels.assign(result, kept)
+    if isinstance(out, tuple | list):  # the indices of the largest depend on the order
         labels.fix([labels.axes(x)[i] for i in gone])
-        labels.tell(out[1], kept)
+        labels.assign(out[1], kept)
 
 
-def _ranked(labels: Labels, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
-    """The index of the largest knows the order."""
+def _argmax(labels: Labels, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
+    """The index of the largest depends on the order, so this axis cannot be permuted."""
     labels.fix(labels.axes(x))
-    labels.tell(out, fixed(out.shape))
+    labels.assign(out, fixed_axes(out.shape))
 
 
-def _embedded(labels: Labels, out: Tensor, weight: Tensor, index: Tensor, *_: Any, **__: Any) -> None:
+def _embed(labels: Labels, out: Tensor, weight: Tensor, index: Tensor, *_: Any, **__: Any) -> None:
     rows, columns = labels.axes(weight)
     labels.fix([rows])
-    labels.tell(out, [*fixed(index.shape), columns])
+    labels.assign(out, [*fixed_axes(index.shape), columns])
 
 
-def _weight_normed(labels: Labels, out: Any, v: Tensor, g: Tensor, dim: int = 0) -> None:
-    """v g / |v|: the norm is over all axes but one, along which g goes with v, and the same in any order of theirs."""
+def _weight_norm(labels: Labels, out: Any, v: Tensor, g: Tensor, dim: int = 0) -> None:
+    """v g / |v|: g moves with v along one axis; the norm over the others does not depend on their order."""
     own, lengths = labels.axes(v), labels.axes(g)
     labels.join(own[dim], lengths[dim])
     labels.fix([axis for i, axis in enumerate(lengths) if i != dim % g.ndim])
-    labels.tell(out[0], own)
-    labels.tell(out[1], lengths)
+    labels.assign(out[0], own)
+    labels.assign(out[1], lengths)
 
 
 CONSTANT = ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
@@ -166,15 +166,15 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_POINTWISE, _pointwise),
     **dict.fromkeys(("convolution", "_convolution"), _convolution),
     **dict.fromkeys(("mm", "bmm", "matmul"), _product),
-    **dict.fromkeys(("addmm", "baddbmm"), _with_bias),
+    **dict.fromkeys(("addmm", "baddbmm"), _product_with_bias),
     "linear": _linear,
     **dict.fromkeys(_NORMS, _channel_norm),
     "native_group_norm": _group_norm,
     "native_layer_norm": _layer_norm,
-    **dict.fromkeys(_POOLS, _pooled),
-    **dict.fromkeys(("mean", "sum", "amax", "amin", "var", "std", "max", "min", "logsumexp"), _reduced),
-    **dict.fromkeys(("argmax", "argmin"), _ranked),
-    "embedding": _embedded,
-    "_weight_norm_interface": _weight_normed,
+    **dict.fromkeys(_POOLS, _pool),
+    **dict.fromkeys(("mean", "sum", "amax", "amin", "var", "std", "max", "min", "logsumexp"), _reduce),
+    **dict.fromkeys(("argmax", "argmin"), _argmax),
+    "embedding": _embed,
+    "_weight_norm_interface": _weight_norm,
     **SHAPES,
 }

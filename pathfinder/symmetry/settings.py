@@ -1,4 +1,4 @@
-"""What a config says of alignment: `[align]`."""
+"""Settings of alignment: `[align]` of a config."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,15 +8,15 @@ from pathfinder.settings import Checked
 
 
 class Align(Checked):
-    """How b's hidden units are put in the order of a's; all paths are then drawn once more, to the aligned b.
+    """How b's hidden units are permuted to match a's; every path is then found to the aligned b as well.
 
     Attributes:
         method: `weights` or `activations`.
-        orders: random orders that weight matching tries.
+        orders: random restarts of weight matching.
         examples: training examples whose activations are compared.
-        structure: the groups of units by hand, as for `Structure.by_hand`, where they cannot be found.
-        every_pair: whether the line between every two minima of a group is scored, as they are and aligned.
-        repair: whether the aligned line is scored once more, REPAIRed, where the network has no BatchNorm.
+        structure: the groups of units as a table, see `Structure.by_hand`, for networks where they cannot be found.
+        every_pair: whether to score the line between every two minima of a group, before and after alignment.
+        repair: whether to score the aligned line with REPAIR too, for networks without BatchNorm.
     """
 
     method: Literal["weights", "activations"] = "weights"
@@ -28,5 +28,5 @@ class Align(Checked):
 
     @property
     def matching(self) -> dict[str, Any]:
-        """What the aligned weights depend on."""
+        """The settings that the aligned weights depend on."""
         return self.model_dump(include={"method", "orders", "examples", "structure"})

@@ -23,6 +23,7 @@ from pathfinder.settings import called, of_kind
 from pathfinder.storage.stage import NoStage, Stage
 from pathfinder.training.loop import Checkpoint, Monitor, TrainingLoop
 from pathfinder.training.recipe import CurveRecipe, CurveRecipeArguments, Recipe, RecipeArguments
+from pathfinder.weights.modes import training_mode
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import modular
 
@@ -88,20 +89,14 @@ def fit_minimum(
         return sums
 
     fitting(where, f"the weights of {type(module).__name__}", [*module.parameters(), *module.buffers()])
-    flags = [(layer, layer.training) for layer in module.modules()]
-    try:
-        with lent(module, where):
-            module.train()
-            parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-            loop = TrainingLoop(
-                module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
-                list(functions), settings, settings.weight_decay,
-            )  # fmt: skip
-            with understood(source, parameters[0].dtype):
-                return loop.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
-    finally:
-        for layer, flag in flags:
-            layer.training = flag
+    with training_mode(module), lent(module, where):
+        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        loop = TrainingLoop(
+            module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
+            list(functions), settings, settings.weight_decay,
+        )  # fmt: skip
+        with understood(source, parameters[0].dtype):
+            return loop.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
 
 
 def fit_curve(
@@ -179,7 +174,7 @@ def fit_curve(
     def norm() -> float:
         return float(curve.norm(torch.tensor([0.5])))
 
-    with lent(curve, where), space.training(), understood(source, space.dtype):
+    with lent(curve, where), training_mode(space.network), understood(source, space.dtype):
         loop = TrainingLoop(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
         return loop.run(source.to(where), monitor, progress, stage or NoStage())
 

@@ -1,4 +1,4 @@
-"""A module's tensors, and one vector of them."""
+"""A module's tensors as one vector, and their histogram."""
 
 from pathfinder.weights.histogram import weight_histogram
 from pathfinder.weights.space import WeightSpace

@@ -1,4 +1,4 @@
-"""How the weights of a module are spread."""
+"""The histogram of a module's weights."""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +7,14 @@ from torch import nn
 
 
 def weight_histogram(module: nn.Module, bins: int = 101) -> pd.DataFrame:
-    """How the weights of a module are spread: a row per bin, columns low, high, weights (a count), density.
+    """The histogram of a module's weights: a row per bin, with columns low, high, weights (a count) and density.
 
-    Tensors of two or more dimensions only: biases and norm parameters have laws of their own. The bins divide the
-    middle 99.9 % evenly, symmetric about zero; one more on each side holds the rest.
+    Only tensors of two or more dimensions count: biases and norm parameters are distributed differently. Equal bins,
+    symmetric about zero, cover the middle 99.9 %; one more on each side covers the rest.
+
+    Args:
+        module: the network.
+        bins: the number of equal bins.
     """
     tensors = [p.detach().cpu().double().flatten() for p in module.parameters() if p.ndim > 1]
     values = torch.cat(tensors).numpy() if tensors else np.zeros(0)

@@ -1,4 +1,4 @@
-"""Tensors: those of a module by their names, and those of a source that belong to it."""
+"""Tensors of a module by name, and how those of a state dict or another module match them."""
 
 import copy
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ NetworkState = nn.Module | Mapping[str, Tensor]
 
 
 def modular(module: Any) -> None:
-    """Raise a PathfinderError where something else is given for a module."""
+    """Raise a PathfinderError unless this is a module."""
     if not isinstance(module, nn.Module):
         own = isinstance(module, type)
         came = f"the class {module.__name__}; make one, {module.__name__}(...)" if own else type(module).__name__
@@ -26,17 +26,18 @@ def load_state(module: nn.Module, source: NetworkState) -> None:
     """Copy the tensors of a state dict or another module into a module.
 
     Raises:
-        PathfinderError: if they are another network's (names the first differing tensors with shapes).
+        PathfinderError: if they are another network's; the error names the first tensors that differ.
     """
     own = tensors_of(module)
     with torch.no_grad():
-        for name, tensor in matched(module, source).items():
+        for name, tensor in match_tensors(module, source).items():
             own[name].copy_(tensor)
 
 
 def copied(module: nn.Module) -> nn.Module:
-    """A deep copy of a module, also where a hook (`nn.utils.weight_norm`, `spectral_norm`) keeps a tensor that it
-    made of parameters: such a tensor knows its history, which deepcopy refuses, so its values alone are copied.
+    """A deep copy of a module, even if a hook (`nn.utils.weight_norm`, `spectral_norm`) holds a computed tensor.
+
+    Such a tensor has a history, which deepcopy refuses to copy, so only its values are copied.
     """
     made: dict[int, Any] = {}
     for layer in module.modules():
@@ -46,8 +47,8 @@ def copied(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, made)
 
 
-def refreshed(module: nn.Module) -> None:
-    """Let weight normalisation of the old style make its weights anew of the parameters, as its next pass would."""
+def refresh_weight_norm(module: nn.Module) -> None:
+    """Recompute the weights of old-style weight normalisation from its parameters, as the next forward pass would."""
     for layer in module.modules():
         for hook in layer._forward_pre_hooks.values():
             if isinstance(hook, WeightNorm):
@@ -55,12 +56,16 @@ def refreshed(module: nn.Module) -> None:
 
 
 def same_network(module: nn.Module, other: nn.Module) -> None:
-    """Raise a PathfinderError that names the first tensors in which two modules differ in name or shape."""
-    matched(module, other)
+    """Raise a PathfinderError if two modules differ in the names or shapes of their tensors."""
+    match_tensors(module, other)
 
 
-def matched(module: nn.Module, source: NetworkState) -> dict[str, Tensor]:
-    """The source's tensors by the module's names; what a state dict may lack is the module's own."""
+def match_tensors(module: nn.Module, source: NetworkState) -> dict[str, Tensor]:
+    """The source's tensors by the module's names; tensors that a state dict may lack are the module's own.
+
+    Raises:
+        PathfinderError: if they are another network's; the error names the first tensors that differ.
+    """
     given = tensors_of(source, every_name=True) if isinstance(source, nn.Module) else _state(source)
     aliases, saved, counters = aliases_of(module), set(module.state_dict()), running_of(module)[1]
     found: dict[str, Tensor] = {}
@@ -90,7 +95,7 @@ def matched(module: nn.Module, source: NetworkState) -> dict[str, Tensor]:
 
 
 def _state(source: Any) -> dict[str, Tensor]:
-    """A state dict that holds nothing but tensors."""
+    """A state dict, checked to hold only tensors."""
     if not isinstance(source, Mapping):
         raise PathfinderError(f"weights are read from a module or a state dict, got {type(source).__name__}.")
     other = [name for name, value in source.items() if not isinstance(value, Tensor)]
@@ -102,7 +107,7 @@ def _state(source: Any) -> dict[str, Tensor]:
 
 
 def _other_numbers(tensor: Tensor, own: Tensor) -> bool:
-    """Whether a tensor would lose its imaginary part as the module's own, or holds whole numbers for weights."""
+    """Whether a tensor is complex and the module's own is not, or holds integers for weights, or the reverse."""
     whole = isinstance(own, nn.Parameter) and own.is_floating_point() != tensor.is_floating_point()
     return whole or tensor.is_complex() != own.is_complex()
 
@@ -114,13 +119,13 @@ def _first(faults: list[str], kind: str = "") -> str:
 
 
 def tensors_of(module: nn.Module, every_name: bool = False) -> dict[str, Tensor]:
-    """The parameters and buffers of a module; one that has several names by the first, or by each."""
+    """The parameters and buffers of a module, by the first of their names, or by every name."""
     once = not every_name
     return dict([*module.named_parameters(remove_duplicate=once), *module.named_buffers(remove_duplicate=once)])
 
 
 def aliases_of(module: nn.Module) -> dict[str, list[str]]:
-    """All names of each parameter and buffer, by the first of them."""
+    """All names of each parameter and buffer, by its first name."""
     first: dict[int, str] = {}
     names: dict[str, list[str]] = {}
     for name, tensor in tensors_of(module, every_name=True).items():
@@ -134,7 +139,7 @@ def has_running(layer: nn.Module) -> bool:
 
 
 def running_of(module: nn.Module) -> tuple[list[str], list[str]]:
-    """Names of the running statistics, and of the counters beside them."""
+    """The names of the running statistics, and of the batch counters that go with them."""
     statistics, counters = [], []
     for path, layer in module.named_modules():
         if has_running(layer):

@@ -42,7 +42,7 @@ def main() -> None:
         start = time.perf_counter()
         found = match_weights(space, a, b, structure=structure, orders=ORDERS)
         matched_in = time.perf_counter() - start
-        moved = structure.permuted(space.parts(a), structure.drawn(0))
+        moved = structure.permute(space.parts(a), structure.random_permutations(0))
         copy = space.joined(moved)
         orders = match_weights(space, a, copy, structure=structure, orders=10).orders
         exact = float(a.double() @ a.double())

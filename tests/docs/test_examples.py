@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 PAGES = Path(__file__).parents[2] / ".docs" / "pages"
-EXAMPLES = {path.name: re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.DOTALL | re.MULTILINE) for path in sorted(PAGES.glob("*.md"))}
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+EXAMPLES = {path.name: PYTHON.findall(path.read_text(encoding="utf-8")) for path in sorted(PAGES.glob("*.md"))}
 
 
 @pytest.mark.parametrize("page", [name for name, blocks in EXAMPLES.items() if blocks])

@@ -6,6 +6,7 @@ import torch
 from helpers import CURVES, WEIGHTS, Arc, bent, plane
 
 from pathfinder import Bezier, Curve, Geometry, Line, PathfinderError, Plane, PolyChain, Ray
+from pathfinder.geometry import base
 from pathfinder.geometry.base import kinds
 from pathfinder.geometry.inner import blocks, distance, gram, inner
 
@@ -179,6 +180,28 @@ def test_mistakes_are_named(call, words):
         call()
 
 
+def test_a_single_point_of_a_ray_or_a_plane_lies_in_the_middle():
+    assert Ray(torch.zeros(3), torch.ones(3)).grid(1).tolist() == [0]
+    assert Ray(torch.zeros(3), torch.ones(3)).grid(1, span=(1, 3)).tolist() == [2]
+    assert Plane.around(*torch.eye(3)).grid(1, span=1.0).tolist() == [[0, 0]]
+    assert Plane.around(*torch.eye(3)).grid((1, 2), span=1.0).tolist() == [[0, -1], [0, 1]]
+
+
+def test_a_kind_belongs_to_one_class(monkeypatch):
+    monkeypatch.setattr(base, "_KINDS", dict(base._KINDS))
+
+    def define(name, module):
+        return type(Curve)(name, (Curve,), {"__module__": module, "coefficients": Bezier.coefficients})
+
+    first, again = define("Wave", "mine"), define("Wave", "mine")  # as a notebook does
+    assert first is not again and kinds(Curve)["wave"] is again
+    with pytest.raises(PathfinderError, match=r"the kind `wave` is taken by mine.Wave; rename theirs.Wave\.$"):
+        define("Wave", "theirs")
+    with pytest.raises(PathfinderError, match="the kind `bezier` is taken by pathfinder.geometry.curves.Bezier"):
+        define("Bezier", "mine")
+    assert kinds(Curve)["bezier"] is Bezier
+
+
 def test_ends_of_two_networks_are_refused(without_shapes):
     with pytest.raises(PathfinderError, match="got 3 and 4"):
         Bezier(torch.zeros(3), torch.ones(4))
@@ -258,8 +281,8 @@ ZEROS, ONES = torch.zeros(3), torch.ones(3)
         (lambda: Line({"w": ONES}, ONES), "must be a tensor of weights, got dict"),
         (lambda: Line(ZEROS, ONES, bends=torch.ones(2, 3)), "a line has 0 bends, got 2"),
         (lambda: Plane.around(ZEROS, ONES, -2 * ONES), "directions of a plane are parallel"),
-        (lambda: Plane.around(ZEROS, ONES, ZEROS), "a direction of zeros"),
-        (lambda: Ray(ONES, ZEROS).locate([ONES]), "a direction of zeros"),
+        (lambda: Plane.around(ZEROS, ONES, ZEROS), "a direction must not be zero"),
+        (lambda: Ray(ONES, ZEROS).locate([ONES]), "a direction must not be zero"),
         (lambda: plane().grid((3, 3, 3)), r"a plane has two axes, so points must be .* got \[3, 3, 3\]"),
         (lambda: plane().grid(3, span=[1.0, 2.0, 3.0]), "a plane has two axes, so span must be"),
     ],

@@ -8,6 +8,7 @@ from pathfinder import PathfinderError, Ray, WeightSpace
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.hessian import Hessian, hessian_extremes
 from pathfinder.scoring.losses import cross_entropy
+from pathfinder.weights.modes import evaluation_mode
 
 X, Y = data(40)
 
@@ -40,7 +41,7 @@ def dense(space, theta):
     def loss(theta):
         return cross_entropy(space.call(theta, X.to(theta.dtype)), Y).mean()
 
-    with space.evaluating():
+    with evaluation_mode(space.network):
         return torch.autograd.functional.hessian(loss, theta).detach().numpy()
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import Frozen, data, network
-from test_structure import MODELS, model
+from networks import MODELS, disturbed_model
 
 from pathfinder import Evaluator, Line, PathfinderError, WeightSpace, build_model, fit_minimum, load_data, summarize
 from pathfinder.symmetry.matching import match_activations, match_weights, structure_of
@@ -11,12 +11,12 @@ from pathfinder.symmetry.structure import Structure
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_permuted_copy_is_recovered(name):
-    module, x = model(name)
+    module, x = disturbed_model(name)
     space = WeightSpace(module)
     a, statistics = space.vector(module), space.statistics(module)
     structure = structure_of(space, x)
-    drawn = structure.drawn(seed=3)
-    moved = structure.permuted({**space.parts(a), **space.fixed(statistics)}, drawn)
+    drawn = structure.random_permutations(seed=3)
+    moved = structure.permute({**space.parts(a), **space.fixed(statistics)}, drawn)
     b = space.joined(moved)
     theirs = space.running(moved) if len(statistics) else None
     assert not torch.equal(a, b)
@@ -36,8 +36,8 @@ def test_activations_find_a_permuted_copy_too():
     space = WeightSpace(module)
     a, statistics = space.vector(module), space.statistics(module)
     structure = structure_of(space, x[:2])
-    drawn = structure.drawn(seed=3)
-    moved = structure.permuted({**space.parts(a), **space.fixed(statistics)}, drawn)
+    drawn = structure.random_permutations(seed=3)
+    moved = structure.permute({**space.parts(a), **space.fixed(statistics)}, drawn)
     b = space.joined(moved)
     theirs = space.running({key: moved[key] for key in space.statistics_names})
     found = match_activations(space, a, b, x, statistics=(statistics, theirs))
@@ -70,6 +70,7 @@ def test_matching_lowers_the_barrier_and_changes_nothing_the_network_computes(pa
     assert barrier(space, a, by_activations.vector, splits) < 0.3 * before
     for found in (by_weights, by_activations):
         assert torch.allclose(space.call(b, x[:50]), space.call(found.vector, x[:50]), atol=1e-4)
+        assert len(repr(found)) < 100 and repr(found).startswith("Alignment(groups=2, units=256, objective=")
         assert float(found.vector.norm()) == pytest.approx(float(b.norm()), rel=1e-6)
 
 
@@ -85,10 +86,11 @@ def test_a_structure_is_proved_and_within_what_moves(pair):
     space, a, b, splits = pair
     few = splits["train"].x[:2]
     unproved = Structure.of(space.network, few)
-    with pytest.raises(PathfinderError, match="this structure was not proved; pass inputs="):
+    with pytest.raises(PathfinderError, match="this structure was not proved; pass what its prove method returns"):
         match_weights(space, a, b, structure=unproved)
     once = match_weights(space, a, b, structure=unproved, inputs=few, orders=1)
-    assert torch.equal(once.vector, match_weights(space, a, b, structure=unproved, orders=1).vector)
+    for proved in (unproved, once.structure, Structure.of(space.network, few).prove(space.network, few)):
+        assert torch.equal(once.vector, match_weights(space, a, b, structure=proved, orders=1).vector)
     part = WeightSpace(space.network, only=f"{once.structure.groups[0].name}")
     only = part.vector(space.network)
     with pytest.raises(PathfinderError, match="every group of units also lies in .* nothing can be permuted"):

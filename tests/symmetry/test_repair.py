@@ -34,17 +34,17 @@ def test_the_moments_halfway_are_the_mean_of_those_at_the_ends(pair):
 
         with torch.no_grad():
             if correction is None:
-                with repair.hooked(see):
+                with repair.hook(see):
                     space.call(theta, x)
             else:
-                with correction.applied(), repair.hooked(see):
+                with correction.apply(), repair.hook(see):
                     space.call(theta, x)
         return found
 
     first, last, middle = moments(a), moments(b), (a + b) / 2
     goal = {name: tuple((p + q) / 2 for p, q in zip(first[name], last[name], strict=True)) for name in first}
     with torch.no_grad():
-        correction = repair.towards(goal, lambda inputs: space.call(middle, inputs), [x])
+        correction = repair.correct(goal, lambda inputs: space.call(middle, inputs), [x])
     repaired, plain = moments(middle, correction), moments(middle)
     for name in goal:
         for found, wanted in zip(repaired[name], goal[name], strict=True):
@@ -91,14 +91,14 @@ def test_convolutions_are_repaired_by_channel(make):
 
     def moments():
         found = {}
-        with torch.no_grad(), repair.hooked(lambda name, _, out: found.update({name: (out.mean((0, 2, 3)), out)})):
+        with torch.no_grad(), repair.hook(lambda name, _, out: found.update({name: (out.mean((0, 2, 3)), out)})):
             call(x)
         return {name: (mean, out.std((0, 2, 3))) for name, (mean, out) in found.items()}
 
     wanted = {name: (mean + torch.arange(len(mean)), 3 * spread) for name, (mean, spread) in moments().items()}
     with torch.no_grad():
-        correction = repair.towards(wanted, call, [x])
-    with correction.applied():
+        correction = repair.correct(wanted, call, [x])
+    with correction.apply():
         corrected = moments()
     for name, (mean, spread) in wanted.items():
         assert torch.allclose(corrected[name][0], mean, atol=1e-3) and torch.allclose(corrected[name][1], spread, 0.05)

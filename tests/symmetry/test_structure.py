@@ -1,34 +1,16 @@
 import pytest
 import torch
 from helpers import NETWORKS, Frozen, data, network
+from networks import MODELS, disturbed_model
 from torch import nn
 from torch.nn import functional as F
 
 from pathfinder import PathfinderError, WeightSpace, build_model
 from pathfinder.symmetry.matching import match_weights, structure_of
-from pathfinder.symmetry.proof import disturb, orders
-from pathfinder.symmetry.structure import Structure
+from pathfinder.symmetry.proof import revealing_permutations
+from pathfinder.symmetry.structure import ProvedStructure, Structure
 
 X, _ = data(3)
-MODELS = {
-    "mlp": ({"widths": [8, 6]}, (1, 8, 8)),
-    "convnet": ({"widths": [4, 6]}, (1, 8, 8)),
-    "convnet-bn": ({"widths": [4, 6]}, (1, 8, 8)),
-    "vgg9": ({"width": 0.0625}, (3, 32, 32)),
-    "vgg16": ({"width": 0.0625, "batch_norm": True}, (3, 32, 32)),
-    "resnet20": ({"width": 0.25}, (3, 16, 16)),
-    "resnet20-noshort": ({"width": 0.25}, (3, 16, 16)),
-    "wrn56-2": ({"depth": 14}, (3, 16, 16)),
-    "preresnet110": ({"depth": 20}, (3, 16, 16)),
-    "wrn28-10": ({"depth": 10, "width": 1}, (3, 16, 16)),
-}
-
-
-def model(name):
-    arguments, shape = MODELS[name]
-    module = build_model(name, input_shape=shape, seed=0, **arguments)
-    disturb(module)  # norms as they are initialised look the same in every order
-    return module, torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
 
 
 class Odd(nn.Module):
@@ -64,7 +46,7 @@ class Words(nn.Module):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_keeps_its_outputs_when_its_units_are_permuted(name):
-    module, x = model(name)
+    module, x = disturbed_model(name)
     before = Frozen.of(module)
     structure = Structure.of(module, x)
     structure.prove(module, x)
@@ -77,17 +59,17 @@ def test_a_classifier_of_torchvision_is_recovered():
     space = WeightSpace(module)
     structure, a = structure_of(space, x), space.vector(module)
     assert sorted({len(group) for group in structure.groups}) == [64, 128, 256, 512]
-    moved = structure.permuted(space.parts(a), structure.drawn(0))
+    moved = structure.permute(space.parts(a), structure.random_permutations(0))
     b = space.joined(moved)
     assert torch.equal(match_weights(space, a, b, structure=structure, orders=1).vector, a)
 
 
 def test_groups_are_those_that_reading_the_network_gives():
-    module, x = model("mlp")
+    module, x = disturbed_model("mlp")
     found = {group.name: len(group) for group in Structure.of(module, x).groups}
     hidden = [name for name, tensor in module.named_parameters() if tensor.ndim == 2][:-1]
     assert found == dict(zip(hidden, [8, 6], strict=True))
-    module, x = model("resnet20")
+    module, x = disturbed_model("resnet20")
     structure = Structure.of(module, x)  # a stream for each stage, and the inside of each block
     assert sorted(len(group) for group in structure.groups) == sorted([4, 8, 16] + 3 * [4, 8, 16])
     stream = next(group for group in structure.groups if group.name == "conv1.weight")
@@ -96,7 +78,7 @@ def test_groups_are_those_that_reading_the_network_gives():
         "blocks.2.conv2.weight",
         "blocks.3.conv1.weight",
     }
-    module, x = model("convnet")
+    module, x = disturbed_model("convnet")
     last = Structure.of(module, x).groups[-1]
     flat = next(place for place in last.places if place.axis == 1)
     assert flat.index.shape[0] == 6 and flat.index.numel() == module.state_dict()[flat.tensor].shape[1]
@@ -144,12 +126,12 @@ def test_old_weight_normalisation_is_followed_and_its_permuted_copy_recovered():
     a = space.vector(module)
     structure = structure_of(space, X)
     assert [len(group) for group in structure.groups] == [8]
-    b = space.joined(structure.permuted(space.parts(a), structure.drawn(0)))
+    b = space.joined(structure.permute(space.parts(a), structure.random_permutations(0)))
     assert not torch.equal(a, b)
     assert torch.equal(match_weights(space, a, b, structure=structure, orders=1).vector, a)
 
 
-def test_a_structure_by_hand_is_that_found():
+def test_a_structure_written_as_a_table_is_that_found():
     module, x = network("mlp"), X
     by_hand = Structure.by_hand({"hidden": ["0.weight:0", "0.bias:0", "2.weight:1"]}, module)
     by_hand.prove(module, x)
@@ -157,16 +139,16 @@ def test_a_structure_by_hand_is_that_found():
     assert [[(p.tensor, p.axis) for p in g.places] for g in by_hand.groups] == [
         [(p.tensor, p.axis) for p in g.places] for g in found.groups
     ]
-    with pytest.raises(PathfinderError, match="gives other outputs .* so the structure is wrong; give it by hand"):
+    with pytest.raises(PathfinderError, match="gives other outputs .* so the structure is wrong; write it as a table"):
         Structure.by_hand({"hidden": ["0.weight:0", "2.weight:1"]}, module).prove(module, x)
-    with pytest.raises(PathfinderError, match="group `hidden` names `0.wight:0`, but that is no axis"):
+    with pytest.raises(PathfinderError, match="group `hidden` names `0.wight:0`, but the network has no such axis"):
         Structure.by_hand({"hidden": ["0.wight:0"]}, module)
     with pytest.raises(PathfinderError, match="needs axes whose lengths are multiples of the shortest"):
         Structure.by_hand({"hidden": ["0.weight:0", "0.weight:1"]}, module)
 
 
 class Sorted(nn.Module):
-    """What no rule knows."""
+    """An operation without a rule."""
 
     def __init__(self):
         super().__init__()
@@ -179,7 +161,7 @@ class Sorted(nn.Module):
 
 def test_what_cannot_be_followed_is_named(without_shapes):
     with pytest.raises(
-        PathfinderError, match="units cannot be followed through `sort` in module `Sorted`; match weights, with"
+        PathfinderError, match="units cannot be followed through `sort` in module `Sorted`; match weights, with a"
     ):
         Structure.of(Sorted(), X)
     with pytest.raises(PathfinderError, match="Linear has no hidden units that can be permuted"):
@@ -188,12 +170,12 @@ def test_what_cannot_be_followed_is_named(without_shapes):
         Structure.of(network("mlp"), torch.randn(2, 5))
     module = network("mlp")
     module[0].requires_grad_(False)
-    with pytest.raises(PathfinderError, match="also lies in `0.bias`, `0.weight`, which do not move"):
+    with pytest.raises(PathfinderError, match="also lies in `0.bias`, `0.weight`, which are not in"):
         structure_of(WeightSpace(module), X)
 
 
 class Gate(nn.Module):
-    """Two units that every other meets alike, one to scale and one to shift: they cannot change places."""
+    """Two units that every other depends on, one to scale and one to shift: they cannot be exchanged."""
 
     def __init__(self):
         super().__init__()
@@ -206,7 +188,7 @@ class Gate(nn.Module):
 
 
 class Cropped(nn.Module):
-    """Padding of less than nothing, over pixels and over channels, and the largest class beside the logits."""
+    """Padding of less than nothing, over pixels and over channels, and the largest class next to the logits."""
 
     def __init__(self):
         super().__init__()
@@ -218,7 +200,7 @@ class Cropped(nn.Module):
 
 
 class Largest(nn.Module):
-    """An output that knows which unit is largest."""
+    """An output that depends on which unit is largest."""
 
     def __init__(self):
         super().__init__()
@@ -230,7 +212,7 @@ class Largest(nn.Module):
 
 
 class Padded(nn.Module):
-    """Channels padded with zeros, a mask of ones, PReLU, and an output that is no tensor beside the logits."""
+    """Channels padded with zeros, a mask of ones, PReLU, and an output that is no tensor next to the logits."""
 
     def __init__(self):
         super().__init__()
@@ -265,12 +247,12 @@ def test_a_proof_moves_every_group_and_needs_outputs(without_shapes):
         wrong.prove(module, X)
     silent = nn.Sequential(nn.Linear(6, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
     for useless in (torch.zeros(2, 6), torch.full((2, 6), float("nan"))):
-        with pytest.raises(PathfinderError, match="gives only zeros, NaN or infinity on these inputs, which prove"):
+        with pytest.raises(PathfinderError, match="gives only zeros, NaN or infinity on these inputs, which proves"):
             Structure.by_hand({"h": ["0.weight:0"]}, silent).prove(silent, useless)
 
 
 def test_a_proof_sees_what_an_initialisation_hides(without_shapes):
-    """Norms of ones and zeros, and a last layer of zeros, give the same outputs whatever moves."""
+    """Norms of ones and zeros, and a last layer of zeros, give the same outputs in any order."""
     normed = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
     with torch.no_grad():
         normed[3].weight.zero_()
@@ -301,38 +283,41 @@ def test_a_proof_needs_no_more_than_the_network_gives(without_shapes):
 
     module = Masked()
     structure = Structure.of(module, X)
-    structure.prove(module, X)
-    assert structure.proved and [len(group) for group in structure.groups] == [8]
+    proved = structure.prove(module, X)
+    assert structure.proved and type(proved) is ProvedStructure and proved.groups == structure.groups
+    assert repr(proved) == "ProvedStructure(groups=1, units=8)" and [len(group) for group in structure.groups] == [8]
     with pytest.raises(PathfinderError, match="gives other outputs"):
         structure.prove(Largest(), X)
     assert not structure.proved
 
 
 def test_a_proof_moves_groups_apart(without_shapes):
-    """Two groups that are one: moved alike they would pass."""
+    """Two groups that are one: permuted in the same way they would pass."""
     module = nn.Sequential(nn.Linear(6, 2), nn.ReLU(), nn.Linear(2, 3))
     apart = {"first": ["0.weight:0", "0.bias:0"], "next": ["2.weight:1"]}
     with pytest.raises(PathfinderError, match="gives other outputs"):
         Structure.by_hand(apart, module).prove(module, X)
     sizes = [3] * 5
-    moved = [{g for g, order in enumerate(proof) if order.tolist() != [0, 1, 2]} for proof in orders(sizes)]
+    moved = [
+        {g for g, order in enumerate(proof) if order.tolist() != [0, 1, 2]} for proof in revealing_permutations(sizes)
+    ]
     assert set.union(*moved) == set(range(5))
     assert all(any((a in some) != (b in some) for some in moved) for a in range(5) for b in range(a))
 
 
-def test_activations_heard_are_those_that_layers_take():
+def test_activations_are_those_that_layers_take():
     class Scaled(nn.Linear):
         def forward(self, x):
             return F.linear(x, 0.5 * self.weight, self.bias)
 
     module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 5), nn.Tanh(), Scaled(5, 3))
-    ((first,), (second,)) = Structure.of(module, X).heard(module, X)
+    ((first,), (second,)) = Structure.of(module, X).activations(module, X)
     assert torch.allclose(first, module[:2](X)) and torch.allclose(second, module[:4](X))
 
 
 def test_activations_need_units_that_are_told_apart(without_shapes):
-    """A structure by hand may know more than one pass shows."""
+    """A structure written as a table may hold more than one pass shows."""
     module = Largest()
     by_hand = Structure.by_hand({"h": ["inner.weight:0", "inner.bias:0", "out.weight:1"]}, module)
     with pytest.raises(PathfinderError, match="no layer is seen to take the units of `inner.weight` one by one"):
-        by_hand.heard(module, X)
+        by_hand.activations(module, X)

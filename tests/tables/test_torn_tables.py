@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from pathfinder import PathfinderError
-from pathfinder.cli.commands.lists import compare
-from pathfinder.cli.commands.shown import show
+from pathfinder.cli.compare import join_summaries as compare
+from pathfinder.cli.summary import show_summary as show
 from pathfinder.figures import draw as figures
 from pathfinder.figures.draw import draw, draw_together
 from pathfinder.figures.vtk import export_surfaces
