@@ -1,10 +1,10 @@
-"""What training hands on to scoring: minima, the two ends of a pair, and the paths between them."""
+"""What training passes on to scoring: minima, the ends of a pair, and the paths between them."""
 
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from pathfinder.experiment.model_spec import Network
+from pathfinder.experiment.network import Network
 from pathfinder.experiment.plan import Plan
 from pathfinder.geometry.curves import Curve
 from pathfinder.symmetry.repair import Repair

@@ -1,4 +1,4 @@
-"""Experiment: runs a config. Minima, curves between them, scores, tables, figures; each step kept as it is done."""
+"""Run a config: train minima and curves, score them, write tables and figures; each step is saved when it is done."""
 
 import shutil
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from pathfinder.compute import device_named
 from pathfinder.data.sources import smallest
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.curve_files import beside_curve
+from pathfinder.experiment.curve_files import fixed_tensors
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.measurements import Measurements
-from pathfinder.experiment.model_spec import Network, network_of
+from pathfinder.experiment.network import Network, network_of
 from pathfinder.experiment.pairs import End, Ends, Pair, PairPath, Trained
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.probe import probe
@@ -43,14 +43,14 @@ from pathfinder.weights.tensors import same_network
 
 
 class Experiment:
-    """One run of a config in a folder.
+    """The run of a config in a folder.
 
     Args:
         config: what to do.
-        folder: where to write; it may hold an earlier, even interrupted run of the experiment of this name.
+        folder: where to write; it may hold an earlier, even interrupted run of the same name.
         report: gives the progress function of each piece of work by its name.
-        fresh: whether everything is done again, whatever an earlier run kept.
-        checkpoints: checkpoints that were read before, by their paths; each is removed from here when it is used.
+        fresh: whether nothing from an earlier run is used.
+        checkpoints: checkpoints that were already read, by path; each is removed from here when it is used.
 
     Raises:
         PathfinderError: if the folder holds something else, or the data cannot be used.
@@ -65,7 +65,7 @@ class Experiment:
         checkpoints: dict[str, Checkpoint] | None = None,
     ) -> None:
         self.config = config
-        device_named(config.device)  # a wrong name shows before anything is written
+        device_named(config.device)  # fail before anything is written
         self.folder = Run(folder, config.name, report, fresh)
         self.data = config.data.load()
         self.results = self.folder.results
@@ -76,9 +76,9 @@ class Experiment:
         self._groups: dict[str, dict[str, Trained]] = {}  # the minima of each group by their keys
 
     def run(self) -> pd.DataFrame:
-        """Do all that is missing, write the tables and figures, and give the summary."""
+        """Do what is missing, write tables and figures, and return the summary."""
         plans = self.config.plan()
-        ends = {plan.name: self._ends(plan) for plan in plans}  # every mistake shows before anything is written
+        ends = {plan.name: self._ends(plan) for plan in plans}  # find every mistake before anything is written
         self._describe()
         with self.folder:
             for plan in plans:
@@ -134,7 +134,7 @@ class Experiment:
         return ends[0], ends[1]
 
     def _together(self, counted: Scoring | Planes | Surface | Curvature) -> int:
-        """The smallest number of training examples that pass together for what is scored so."""
+        """The smallest batch of training examples that re-estimates BatchNorm for this table."""
         examples = self.measure.examples(counted).batch_norm
         return smallest(self.data["train"], self.config.score.batch_size, examples=examples)
 
@@ -167,7 +167,7 @@ class Experiment:
         return paths
 
     def _align(self, plan: Plan, settings: Align, ends: Ends, network: Network) -> Ends:
-        """The ends with b aligned to a, which is one more minimum, `NAME-b-aligned`."""
+        """The ends with b aligned to a; the aligned b is one more minimum, `NAME-b-aligned`."""
         name, space = f"{plan.name}-b-aligned", ends.space
         key = self.measure.key("align", self.config.seed, settings.matching, ends.keys)
         with self.folder.stage(f"align {plan.name}", key) as (stage, progress):
@@ -226,7 +226,7 @@ class Experiment:
                 if not end.checkpoint_every:
                     remove_trajectory(kept)
                 elif not trajectory_folder(kept).is_dir():
-                    stage.path.unlink(missing_ok=True)  # a finished fit would not pass the checkpoints again
+                    stage.path.unlink(missing_ok=True)  # a finished training would not write its checkpoints again
                 keep = None
                 if end.checkpoint_every:
                     keep = trajectory(
@@ -243,7 +243,7 @@ class Experiment:
             self._trained[key] = module, history, kept
         module, history, first = self._trained[key]
         if first != kept and first.is_dir():
-            shutil.copytree(first, kept, dirs_exist_ok=True)  # of a minimum that two pairs share
+            shutil.copytree(first, kept, dirs_exist_ok=True)  # two pairs share this minimum
         path = self.folder.path / "minima" / f"{name}.safetensors"
         network.save(path, module.state_dict(), recipe=end.recipe, key=key)
         return module, history
@@ -257,7 +257,7 @@ class Experiment:
         if curve.free():
             with (
                 self.folder.stage(f"curve {name}", key, lasting=True) as (stage, progress),
-                self._last_good(name, lambda path: curve.save(path, beside_curve(space), **network.metadata())),
+                self._last_good(name, lambda path: curve.save(path, fixed_tensors(space), **network.metadata())),
             ):
                 history = fit_curve(
                     curve, space, self.data["train"], monitor=self.measure.monitor_curve(curve, space),
@@ -266,7 +266,7 @@ class Experiment:
                 )  # fmt: skip
             self.results.add_training(plan.name, title, history)
         path = self.folder.path / "curves" / f"{name}.safetensors"
-        curve.save(path, beside_curve(space), **network.metadata(), recipe=recipe, key=key)
+        curve.save(path, fixed_tensors(space), **network.metadata(), recipe=recipe, key=key)
         return curve, key
 
     def _last_good(self, name: str, save: Callable[[Path], None]) -> AbstractContextManager:
