@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -15,14 +15,14 @@ from pathfinder.errors import PathfinderError, unknown
 PRECISIONS = ("fp32", "bf16")
 
 
-_NO_FLOAT64 = frozenset({"mps"})  # types of devices that cannot hold it
+_NO_FLOAT64 = frozenset({"mps"})  # types of devices without float64
 
 
-def device_named(name: str | torch.device) -> torch.device:
+def find_device(name: str | torch.device) -> torch.device:
     """The device `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises:
-        PathfinderError: if there is no such device here.
+        PathfinderError: if this computer has no such device.
     """
     try:
         device = torch.device(name)
@@ -36,23 +36,23 @@ def device_named(name: str | torch.device) -> torch.device:
         raise PathfinderError(
             f"device `{name}` is not available here; the last is cuda:{torch.cuda.device_count() - 1}."
         )
-    return indexed(device)
+    return with_index(device)
 
 
 def _here() -> dict[str, bool]:
-    """The types of devices, and whether there is one."""
+    """Whether this computer has a device of each type."""
     return {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """The context in which a module computes its outputs: bfloat16 where it is safe, or as the module is."""
+    """The context in which a module computes its outputs: `bf16` uses bfloat16 where that is safe."""
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
     return nullcontext() if precision == "fp32" else torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def indexed(device: str | torch.device) -> torch.device:
-    """The device by its number, as tensors name it: `cuda` is the current one, whichever that is."""
+def with_index(device: str | torch.device) -> torch.device:
+    """The device with its number, as tensors name it: `cuda` becomes the current one, such as `cuda:0`."""
     device = torch.device(device)
     if device.type not in ("cuda", "mps") or device.index is not None:
         return device
@@ -60,21 +60,21 @@ def indexed(device: str | torch.device) -> torch.device:
 
 
 def has_float64(device: torch.device) -> bool:
-    """Whether a device can hold numbers in float64."""
+    """Whether a device supports float64."""
     return device.type not in _NO_FLOAT64
 
 
 def accumulator(device: torch.device) -> torch.dtype:
-    """The type in which sums are kept on a device: float64 where it has it."""
+    """The dtype of sums on a device: float64 if it supports that."""
     return torch.float64 if has_float64(device) else torch.float32
 
 
 def to_float64(tensor: Tensor) -> Tensor:
-    """A tensor in float64: where it lies, or on the CPU if its device has no float64."""
+    """A tensor in float64: on its own device, or on the CPU if the device has no float64."""
     return (tensor if has_float64(tensor.device) else tensor.cpu()).double()
 
 
-def fitting(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
+def check_float64(device: torch.device, what: str, tensors: Iterable[Tensor]) -> None:
     """Check that a device can hold these tensors.
 
     Raises:
@@ -92,7 +92,7 @@ def _inexact(tensor: Tensor) -> bool:
 
 
 def all_finite(tensors: Iterable[Tensor]) -> Tensor:
-    """Whether tensors on one device hold neither NaN nor infinity, as a tensor: nothing waits for a device here."""
+    """Whether tensors on one device are free of NaN and infinity, as a tensor, so that nothing waits for the device."""
     peaks = [torch.linalg.vector_norm(t.detach(), torch.inf).isfinite() for t in tensors if t.numel() and _inexact(t)]
     return torch.stack(peaks).all() if peaks else torch.ones((), dtype=torch.bool)
 
@@ -101,8 +101,8 @@ Placed = TypeVar("Placed", bound=nn.Module)
 
 
 @contextmanager
-def lent(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """The module on a device, to be trained there; at the end, and on errors, each tensor goes back to its place."""
+def lend(module: nn.Module, device: torch.device) -> Generator[None, None, None]:
+    """Move a module to a device to train it there; at the end, and on errors, each tensor returns to its own device."""
     homes = {}
     for layer in module.modules():
         tensors = [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
@@ -119,20 +119,20 @@ def _returned(module: nn.Module, homes: dict[tuple[nn.Module, str], torch.device
     if len(places) == 1:
         module.to(places.pop())
         return
-    for layer in module.modules():  # a module whose parts lie on several devices
+    for layer in module.modules():  # the parts of the module lie on several devices
         for name, parameter in layer.named_parameters(recurse=False):
             parameter.data = parameter.data.to(homes[layer, name])
         for name, buffer in list(layer.named_buffers(recurse=False)):
             setattr(layer, name, buffer.to(homes.get((layer, name), buffer.device)))
 
 
-def placed(module: Placed, device: torch.device) -> Placed:
-    """The module itself, if it lies on the device, or else a copy there; the module stays where it is.
+def on_device(module: Placed, device: torch.device) -> Placed:
+    """The module itself if it lies on the device, else a copy there; the module is not moved.
 
-    A buffer in float64, such as the landmarks of a plane, stays behind where the device has none.
+    A buffer in float64, such as the landmarks of a plane, is not moved to a device without float64.
     """
     tensors = [*module.parameters(), *module.buffers()]
-    if all(tensor.device == indexed(device) for tensor in tensors):
+    if all(tensor.device == with_index(device) for tensor in tensors):
         return module
     there = {}
     for tensor in tensors:
@@ -143,10 +143,10 @@ def placed(module: Placed, device: torch.device) -> Placed:
 
 
 @contextmanager
-def plain_kernels(module: nn.Module) -> Iterator[None]:
-    """Attention and recurrent layers as sums and products: the fused kernels have no second derivatives."""
+def plain_kernels(module: nn.Module) -> Generator[None, None, None]:
+    """Compute attention and recurrent layers without fused kernels, which have no second derivatives."""
     fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.set_flags(None)[0]
-    cudnn = torch.backends.cudnn.enabled  # alone: cudnn.flags would also set the user's precision and determinism
+    cudnn = torch.backends.cudnn.enabled  # cudnn.flags would also change the user's precision and determinism
     torch.backends.mha.set_fastpath_enabled(False)
     recurrent = any(isinstance(layer, nn.RNNBase) for layer in module.modules())
     if recurrent:
@@ -161,35 +161,36 @@ def plain_kernels(module: nn.Module) -> Iterator[None]:
         torch.backends.mkldnn.set_flags(fused)
 
 
-_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # read as CUDA makes its first product; with it products are the same each time
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"  # read at CUDA's first matrix product; makes products reproducible
 
 
 @contextmanager
-def reproducible() -> Iterator[None]:
-    """Torch's deterministic algorithms where there are such, a warning where not, and no kernels chosen by the clock.
+def reproducible() -> Generator[None, None, None]:
+    """Use deterministic algorithms of torch, warn where there is none, and do not choose kernels by timing them.
 
-    For the time of a command, and before it begins to compute on CUDA: all is put back at the end. Called from Python,
-    the library leaves these settings to the user.
+    Commands enter it before they compute on CUDA; all settings are restored at the end. The library itself leaves these
+    settings to the user.
     """
     workspace = os.environ.get(_CUBLAS)
     mode, search = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic  # torch replaces the module by a class with this property
+    filled = memory.fill_uninitialized_memory
     os.environ.setdefault(_CUBLAS, ":4096:8")
-    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would also load a compiler, for seconds
-    torch.utils.deterministic.fill_uninitialized_memory = False  # which would only find errors, at some cost
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would load a compiler for seconds
+    memory.fill_uninitialized_memory = False  # a costly check for errors
     torch.backends.cudnn.benchmark = False
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(mode)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled
         torch.backends.cudnn.benchmark = search
         if workspace is None:
             del os.environ[_CUBLAS]
 
 
 def compute_settings() -> dict[str, Any]:
-    """The settings of torch, as they are now, on which the last bits of a GPU's numbers depend."""
+    """The current settings of torch on which the last bits of a GPU's numbers depend."""
     cudnn = torch.backends.cudnn
     return {
         "deterministic_algorithms": ("off", "warn", "on")[torch.get_deterministic_debug_mode()],
@@ -205,7 +206,7 @@ def compute_settings() -> dict[str, Any]:
 
 
 def _tf32(backend: Any) -> bool | str:
-    """Whether float32 is computed as TF32: by the older switch, or where the user mixed both, by the newer's name."""
+    """Whether float32 is computed as TF32, by the older switch, or by the newer one if the user has set both."""
     try:
         return backend.allow_tf32
     except RuntimeError:
@@ -213,14 +214,14 @@ def _tf32(backend: Any) -> bool | str:
 
 
 @contextmanager
-def own_draws(device: str | torch.device = "cpu") -> Iterator[Callable[[int], None]]:
-    """The generators of the CPU and of one device, put back as they were at the end; no other device is touched.
+def own_draws(device: str | torch.device = "cpu") -> Generator[Callable[[int], None], None, None]:
+    """Restore the random generators of the CPU and of one device at the end; no other device is touched.
 
-    Gives what seeds both; torch.manual_seed would seed every device there is, and costs more than a small step.
+    Yields a function that seeds both; torch.manual_seed would seed every device, and costs more than a small step.
     """
-    device = indexed(device)
+    device = with_index(device)
     before = torch.get_rng_state()
-    own = None
+    own = before
     if device.type == "cuda":
         own = torch.cuda.get_rng_state(device)
     elif device.type == "mps":

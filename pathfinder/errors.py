@@ -1,8 +1,8 @@
-"""Errors that a user can fix: what was needed, what came, what to do."""
+"""Errors that a user can fix. Each says in one line what was needed, what came, and what to do."""
 
 import re
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,17 +10,24 @@ from traceback import walk_tb
 
 
 class PathfinderError(ValueError):
-    """A mistake the user can mend. The command line prints it as one line and exits with code 2."""
+    """An error the user can fix. The command line prints it as one line and exits with code 2.
+
+    >>> from pathfinder import load_data
+    >>> load_data("digit")
+    Traceback (most recent call last):
+    pathfinder.errors.PathfinderError: unknown data `digit`; did you mean `digits`? choose from: digits, cifar10, \
+cifar100, mnist, fashion-mnist, folder:PATH, npz:PATH, module:function.
+    """
 
 
 class PathfinderWarning(UserWarning):
-    """Something that makes a number other than the user may think. The command line prints it as one line."""
+    """A warning that a number may not mean what the user thinks. The command line prints it as one line."""
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """What to tell a user whose memory, or that of their device, did not suffice; nothing for any other error.
+    """The message for an error that means too little memory, of the computer or the device; None for others.
 
-    torch has an error of its own for devices only: on the CPU its allocators raise a RuntimeError.
+    torch has an error class for devices only: on the CPU its allocators raise a RuntimeError.
     """
     said = " ".join(str(error).split()).lower()
     of_torch = isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
@@ -29,8 +36,7 @@ def out_of_memory(error: BaseException) -> str | None:
     found = re.search(r"(?:unable to allocate|tried to allocate) ([\d.]+ ?[a-z]+)", said)
     asked = f", where {found[1]} more were needed" if found else ""
     return (
-        f"out of memory{asked}; lower batch_size, or micro_batch_size where it is a training that does not fit, the "
-        "examples, or the points that are scored."
+        f"out of memory{asked}; lower batch_size (in training micro_batch_size), or the number of examples or points."
     )
 
 
@@ -38,20 +44,20 @@ _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ca
 
 
 def brief(text: object, most: int = 200) -> str:
-    """Foreign text for a message: one line of printable characters, cut where it is long."""
+    """Text from outside for a message: one line of printable characters, shortened if it is long."""
     start = str(text)[: 2 * most]
     line = " ".join("".join(c if c.isprintable() else " " for c in start).split())
     return line if len(line) <= most and len(str(text)) <= 2 * most else f"{line[:most]}..."
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what another library's error says, cut where it is long, or its kind."""
+    """The first line of another library's error message, shortened if it is long, or the class of the error."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return brief(lines[0]) if lines else type(error).__name__
 
 
-def listed(names: Iterable[str], most: int = 4) -> str:
-    """The first few names in backticks, and how many more there are."""
+def list_names(names: Iterable[str], most: int = 4) -> str:
+    """The first few names in backticks, and the number of further ones."""
     names = list(names)
     shown = ", ".join(f"`{brief(name, 80)}`" for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
@@ -60,11 +66,11 @@ def listed(names: Iterable[str], most: int = 4) -> str:
 _SHOWN = 16  # names in one message
 
 
-_LONGEST = 80  # letters of a name that are shown, and compared with known ones
+_LONGEST = 80  # letters of a name that are shown and compared
 
 
 def unknown(kind: str, name: object, choices: Iterable[str]) -> PathfinderError:
-    """The error for a name that is none of `choices`, with the nearest of them as a suggestion."""
+    """The error for a name that is not among `choices`, with the nearest one as a suggestion."""
     choices, name = list(choices), brief(name, _LONGEST)
     near = get_close_matches(name, choices, n=_SHOWN, cutoff=0.5)
     hint = f"did you mean `{near[0]}`? " if near else ""
@@ -74,26 +80,26 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> PathfinderError:
 
 
 @contextmanager
-def users_code(what: str, remedy: str) -> Iterator[None]:
-    """Turn whatever code of the user's raises, `sys.exit` included, into one line that says what, and where.
+def users_code(what: str, remedy: str) -> Generator[None, None, None]:
+    """Turn any error of the user's own code, `sys.exit` included, into one line that says what failed, and where.
 
     Args:
-        what: what could not be done.
+        what: what failed.
         remedy: what to do about it.
 
     Raises:
-        PathfinderError: if anything is raised but Ctrl-C.
+        PathfinderError: if the code raises anything but Ctrl-C.
     """
     try:
         yield
     except PathfinderError:
         raise
     except (Exception, SystemExit) as error:
-        raise PathfinderError(f"{what}: {raised(error)}; {remedy}.") from error
+        raise PathfinderError(f"{what}: {describe_error(error)}; {remedy}.") from error
 
 
-def raised(error: BaseException) -> str:
-    """An error of the user's code in words: its kind, what it says, and the line of their code that it came from."""
+def describe_error(error: BaseException) -> str:
+    """An error of the user's code in words: its class, its message, and the line of their code that raised it."""
     said, kind, place = reason(error), type(error).__name__, users_line(error)
     plain = place is None and isinstance(error, TypeError | ValueError | RuntimeError | ImportError | AttributeError)
     words = said if plain or said == kind else f"{kind}: {said}"
@@ -101,7 +107,7 @@ def raised(error: BaseException) -> str:
 
 
 def users_line(error: BaseException) -> str | None:
-    """The innermost line of the user's own code that an error came through, as file:line; nothing if there is none."""
+    """The innermost line of the user's own code in the traceback of an error, as file:line; None if there is none."""
     for frame, line in reversed(list(walk_tb(error.__traceback__))):
         file = Path(frame.f_code.co_filename)
         if file.is_absolute() and not _is_installed(file):
@@ -110,6 +116,6 @@ def users_line(error: BaseException) -> str | None:
 
 
 def _is_installed(file: Path) -> bool:
-    """Whether a file is ours, of an installed package or of Python itself."""
+    """Whether a file belongs to pathfinder, an installed package or Python itself."""
     folders = (Path(__file__).parent, *(Path(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")))
     return "site-packages" in file.parts or "dist-packages" in file.parts or any(map(file.is_relative_to, folders))

@@ -1,13 +1,13 @@
-"""Long work: how far it is, and where it may be interrupted.
+"""Progress of long work, and when it may be interrupted.
 
-The library calls `progress(done, total)`; the command line decides what is shown. A first signal (Ctrl-C, SIGTERM)
-waits until the state of the work is whole, a second one does not. Only the command line installs the handlers.
+The library calls `progress(done, total)`; the command line decides what to show. A first signal (Ctrl-C, SIGTERM) waits
+until the state of the work is consistent, a second one does not wait. Only the command line installs the handlers.
 """
 
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -16,7 +16,7 @@ Progress = Callable[[int, int], None]
 
 
 def silent(done: int, total: int) -> None:
-    """The library's default: say nothing."""
+    """Show nothing: the default of the library."""
 
 
 LINE = "Interrupted; rerun the same command to resume."
@@ -25,14 +25,14 @@ LINE = "Interrupted; rerun the same command to resume."
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is missing on Windows
 
 
-_requested: int | None = None  # the signal that waits
+_requested: int | None = None  # the signal that is waiting
 
 
-_waiting = 0  # open stages
+_waiting = 0  # how many `defer_interrupts` are open
 
 
 class Interrupted(BaseException):
-    """A signal asked the command to stop. Not an Exception, so that nothing takes it for a failure of the work."""
+    """A signal to stop. It is not an Exception, so that no handler takes it for a failure of the work."""
 
     def __init__(self, number: int) -> None:
         super().__init__(LINE)
@@ -40,10 +40,10 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def handle_signals() -> Iterator[None]:
-    """Within, SIGINT, SIGTERM and SIGHUP end in one line and an exit code of 128 and the signal's number.
+def handle_signals() -> Generator[None, None, None]:
+    """End the command on SIGINT, SIGTERM and SIGHUP with one line and the exit code 128 plus the signal's number.
 
-    A signal that was ignored (as under nohup) goes on being ignored; the handlers of before are put back at the end.
+    A signal that was ignored (as under nohup) stays ignored; the previous handlers are restored at the end.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -64,19 +64,19 @@ def handle_signals() -> Iterator[None]:
 
 
 def interrupt_requested() -> bool:
-    """Whether a signal waits for the state to be whole."""
+    """Whether a signal is waiting until the state is consistent."""
     return _requested is not None
 
 
 def check_interrupt() -> None:
-    """Raise if a signal waits: for places where everything so far is kept."""
+    """Raise if a signal is waiting; call this where all work so far has been saved."""
     if _requested is not None:
         _raise(_requested)
 
 
 @contextmanager
-def defer_interrupts() -> Iterator[None]:
-    """Let a first signal wait until `check_interrupt` is called, at the latest at the end."""
+def defer_interrupts() -> Generator[None, None, None]:
+    """Make a first signal wait until `check_interrupt` is called, or until the end."""
     global _waiting
     _waiting += 1
     try:
@@ -104,5 +104,5 @@ Report = Callable[[str], Progress]
 
 
 def quiet(name: str) -> Progress:
-    """The report of a caller who wants none."""
+    """Report nothing."""
     return silent

@@ -1,4 +1,4 @@
-"""What users write, checked: tables of a config, arguments of Python calls, import paths."""
+"""Checks of what users write: tables of a config, arguments of Python calls, import paths."""
 
 import importlib
 import math
@@ -17,9 +17,9 @@ from pathfinder.errors import PathfinderError, brief, unknown, users_code
 
 
 def by_import_path(path: str) -> Any:
-    """The object that `package.module:name` means; the current folder is searched as well.
+    """Import the object `package.module:name`; the current folder is searched as well.
 
-    It runs the module, so the path must come from the user: a command line, a config or Python, never from a file of
+    This runs the module, so the path must come from the user's command line, config or code, never from a file of
     weights.
 
     Raises:
@@ -34,44 +34,49 @@ def by_import_path(path: str) -> Any:
 
 
 def whole(value: Any, what: str, least: int | None = None) -> int:
-    """A whole number, of Python or NumPy.
+    """A whole number of Python or NumPy, as an int.
+
+    Args:
+        value: the number; True and False are refused.
+        what: what errors call it.
+        least: the smallest number allowed.
 
     Raises:
-        PathfinderError: if it is none (a truth value is none either), or less than `least`.
+        PathfinderError: if it is anything else, or too small.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise PathfinderError(f"{what} must be a whole number, got {came(value)}.")
+        raise PathfinderError(f"{what} must be a whole number, got {describe(value)}.")
     if least is not None and value < least:
         raise PathfinderError(f"{what} must be {least} or more, got {value}.")
     return int(value)
 
 
 def number(value: Any, what: str) -> float:
-    """A number, as it is.
+    """A real number, unchanged.
 
     Raises:
-        PathfinderError: if it is none.
+        PathfinderError: if it is anything else.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        raise PathfinderError(f"{what} must be a number, got {came(value)}.")
+        raise PathfinderError(f"{what} must be a number, got {describe(value)}.")
     return value
 
 
-def of_kind(value: Any, kind: type, what: str, remedy: str) -> None:
-    """Raise a PathfinderError where an argument is no instance of a class."""
+def check_kind(value: Any, kind: type, what: str, remedy: str) -> None:
+    """Raise a PathfinderError unless an argument is an instance of a class."""
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise PathfinderError(f"{what} must be {article} {kind.__name__}, got {came(value)}; {remedy}.")
+        raise PathfinderError(f"{what} must be {article} {kind.__name__}, got {describe(value)}; {remedy}.")
 
 
-def called(value: Any, what: str) -> None:
-    """Raise a PathfinderError where an argument that may be left out is given and cannot be called."""
+def check_callable(value: Any, what: str) -> None:
+    """Raise a PathfinderError unless an optional argument is None or can be called."""
     if value is not None and not callable(value):
-        raise PathfinderError(f"{what} must be a function, got {came(value)}.")
+        raise PathfinderError(f"{what} must be a function, got {describe(value)}.")
 
 
-def came(value: Any) -> str:
-    """What came, for a message: a plain value as it is written, a tensor or array with its shape, else its class."""
+def describe(value: Any) -> str:
+    """A value for a message: text and numbers as they are, tensors and arrays by their shape, others by their class."""
     if isinstance(value, str | int | float | None):
         return brief(reprlib.repr(value), 80)
     if isinstance(value, type):
@@ -100,13 +105,13 @@ Parsed = TypeVar("Parsed", bound="Checked")
 
 
 class Checked(BaseModel):
-    """Settings whose unknown keys and wrong values are errors in the user's spelling."""
+    """Settings that refuse unknown keys and wrong values, in the user's spelling."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def parse(cls: type[Parsed], values: Mapping[str, Any]) -> Parsed:
-        """The settings, or one line that says what is wrong with them.
+        """The settings with these values.
 
         Raises:
             PathfinderError: at the first unknown key or wrong value.
@@ -114,11 +119,11 @@ class Checked(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
-            raise explained(error, cls) from error
+            raise explain(error, cls) from error
 
 
-def explained(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
-    """The first fault pydantic found, in the user's spelling."""
+def explain(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
+    """The first error that pydantic found, in the user's spelling."""
     fault = error.errors()[0]
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
@@ -137,7 +142,7 @@ def explained(error: ValidationError, model: type[BaseModel]) -> PathfinderError
 
 
 def _owner(model: type[BaseModel], path: tuple) -> type[BaseModel]:
-    """The model that a place in a nested model belongs to."""
+    """The model, within a nested one, that the path of an error leads to."""
     for part in path:
         if isinstance(part, str) and part in model.model_fields:
             found = _models(model.model_fields[part].annotation)
@@ -151,13 +156,13 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 
 
-LONGEST = 80  # letters: file names are made of three names, and may have 255
+LONGEST = 80  # letters of a name; file names join three and may have 255
 
 
-FARTHEST = 1e6  # how far from the points that matter anything is scored: beyond, weights are no numbers any more
+FARTHEST = 1e6  # coordinates beyond it would make weights overflow
 
 
-MOST = 1_000_000  # points of a path or a grid: more take months, and their tables more than the memory
+MOST = 1_000_000  # points of a path or a grid; more would take months, and tables larger than memory
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=LONGEST)]
@@ -169,16 +174,16 @@ Along = Annotated[int, Field(ge=2, le=MOST)]  # points along an axis
 Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
 
 
-def few_enough(key: str, points: int | tuple[int, ...], axes: int) -> None:
-    """Check that a grid can be held.
+def check_points(key: str, points: int | tuple[int, ...], axes: int) -> None:
+    """Check that a grid has at most `MOST` points.
 
     Args:
-        key: what the user calls its points.
-        points: along each axis, or along all of them.
-        axes: how many there are.
+        key: the name of the setting.
+        points: along each axis, or one number for all axes.
+        axes: the number of axes.
 
     Raises:
-        ValueError: if not.
+        ValueError: if it has more.
     """
     total = math.prod([points] * axes if isinstance(points, int) else points)
     if total > MOST:

@@ -151,7 +151,7 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
         ["run", "tiny.toml", "--set", "curves=[]", "--set", "score.line=false"], "convnet-bn", "add a curve",
     ),
     "one class": (["run", "tiny.toml", "--set", "data.name=npz:one.npz"], "1 class", "needs 2 or more"),
-    "images of two types": (["run", "tiny.toml", "--set", "data.name=npz:types.npz"], "uint8", "convert them alike"),
+    "images of two types": (["run", "tiny.toml", "--set", "data.name=npz:types.npz"], "uint8", "to one dtype"),
     "score: unknown normalization": (
         ["score", "surface", "a.safetensors", *_NEW, "--normalize", "filtre"], "filtre", "'filter'",
     ),

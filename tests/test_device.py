@@ -35,16 +35,16 @@ from pathfinder.cli.app import app
 from pathfinder.compute import (
     all_finite,
     compute_settings,
-    device_named,
-    indexed,
-    lent,
+    find_device,
+    lend,
+    on_device,
     own_draws,
-    placed,
     plain_kernels,
     reproducible,
+    with_index,
 )
 from pathfinder.data.stream import Stream
-from pathfinder.data.trees import _summed
+from pathfinder.data.trees import _sum_bytes
 from pathfinder.experiment.provenance import provenance
 from pathfinder.geometry.inner import length
 from pathfinder.geometry.planes import Ray
@@ -180,7 +180,7 @@ def test_a_module_over_several_devices_is_put_together_as_it_was():
     module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     module[0].to("meta")
     state = {name: tensor.clone() for name, tensor in module[1].state_dict().items()}
-    with suppress(NotImplementedError), lent(module, torch.device("cpu")):  # meta tensors hold nothing to bring
+    with suppress(NotImplementedError), lend(module, torch.device("cpu")):  # meta tensors hold nothing to bring
         pytest.fail("a module that cannot be moved was lent")
     assert all(tensor.is_meta for tensor in module[0].state_dict().values())
     assert all(torch.equal(tensor, state[name]) for name, tensor in module[1].state_dict().items())
@@ -189,9 +189,9 @@ def test_a_module_over_several_devices_is_put_together_as_it_was():
 def test_a_geometry_is_copied_only_to_another_device(accelerator):
     for make in CURVES.values():
         curve = make().float()
-        assert placed(curve, torch.device("cpu")) is curve
+        assert on_device(curve, torch.device("cpu")) is curve
         with accelerator:
-            twin = placed(curve, torch.device(NAME))
+            twin = on_device(curve, torch.device(NAME))
         assert type(twin) is type(curve) and all(row.is_meta for row in twin.rows())
         assert [p.requires_grad for p in twin.parameters()] == [p.requires_grad for p in curve.parameters()]
 
@@ -336,10 +336,10 @@ def test_cuda_is_the_current_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    assert indexed("cuda") == device_named("cuda") == torch.device("cuda:1")
-    assert device_named("cuda:0") == torch.device("cuda:0") and device_named("cpu") == torch.device("cpu")
+    assert with_index("cuda") == find_device("cuda") == torch.device("cuda:1")
+    assert find_device("cuda:0") == torch.device("cuda:0") and find_device("cpu") == torch.device("cpu")
     with pytest.raises(PathfinderError, match="device `cuda:2` is not available here; the last is cuda:1"):
-        device_named("cuda:2")
+        find_device("cuda:2")
 
 
 def test_norms_and_checks_go_in_blocks():
@@ -358,8 +358,8 @@ def test_the_checksum_of_an_accelerator_sees_bytes_and_their_order():
     swapped, other = own.clone(), own.clone()
     swapped[[3, 77]] = swapped[[77, 3]]
     other[9] += 1
-    sums = [bytes(_summed(tensor).numpy()) for tensor in (own, swapped, other)]
-    assert len(set(sums)) == 3 and bytes(_summed(own.clone()).numpy()) == sums[0]
+    sums = [bytes(_sum_bytes(tensor).numpy()) for tensor in (own, swapped, other)]
+    assert len(set(sums)) == 3 and bytes(_sum_bytes(own.clone()).numpy()) == sums[0]
 
 
 def test_a_stream_that_lies_there_is_compared_there(accelerator):

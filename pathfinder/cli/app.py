@@ -17,7 +17,7 @@ from pathfinder.cli.plot import plot, vtk
 from pathfinder.cli.run import run
 from pathfinder.cli.train import train
 from pathfinder.cli.words import Words
-from pathfinder.errors import PathfinderError, PathfinderWarning, out_of_memory, raised, users_line
+from pathfinder.errors import PathfinderError, PathfinderWarning, describe_error, out_of_memory, users_line
 from pathfinder.progress import handle_signals
 
 app = typer.Typer(cls=Words, pretty_exceptions_enable=False)
@@ -79,7 +79,7 @@ def _explain(error: BaseException) -> str | None:
         said = describe().replace("Value error, ", "").rstrip(".")
         return f"{said}. You typed: {' '.join(sys.argv[1:])}; see --help."
     if users_line(error) is not None:
-        return f"your code stopped the command: {raised(error)}; fix it there."
+        return f"your code stopped the command: {describe_error(error)}; fix it there."
     return None
 
 

@@ -35,12 +35,12 @@ def join_summaries(folders: list[Path], out: Path | None, force: bool = False) -
 
     from pathfinder.storage import can_be_written, not_an_input, replaces
     from pathfinder.tables.csv_files import read_table, write_table
-    from pathfinder.tables.summary import KEYS
+    from pathfinder.tables.schema import SUMMARY
 
     tables = []
     for folder in dict.fromkeys(folders):
         file = folder / "summary.csv"
-        table = read_table(file, [*KEYS, *_SHOWN], row=KEYS)
+        table = read_table(file, SUMMARY, [*SUMMARY.key, *_SHOWN])
         if "run" in table:
             raise PathfinderError(f"table {file} has a column `run` already; give folders of runs.")
         table.insert(0, "run", _escape(folder))
@@ -49,18 +49,19 @@ def join_summaries(folders: list[Path], out: Path | None, force: bool = False) -
     if out is not None:
         can_be_written(out)
         not_an_input(out, [folder / "summary.csv" for folder in folders])
-        if out.exists() and not force and not _is_comparison(out, KEYS):
+        if out.exists() and not force and not _is_comparison(out):
             raise replaces(out)
         write_table(out, joined)
     return joined
 
 
-def _is_comparison(path: Path, keys: list[str]) -> bool:
+def _is_comparison(path: Path) -> bool:
     """Whether a file is a table that `compare` wrote: summaries, the run as the first column."""
     from pathfinder.tables.csv_files import read_table
+    from pathfinder.tables.schema import COMPARISON
 
     try:
-        return list(read_table(path, [*keys, *_SHOWN]).columns[:1]) == ["run"]
+        return list(read_table(path, COMPARISON, [*COMPARISON.key, *_SHOWN]).columns[:1]) == ["run"]
     except PathfinderError:
         return False
 

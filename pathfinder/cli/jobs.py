@@ -10,7 +10,7 @@ from pathfinder.cli.options import CurvatureJob, ScoreJob
 from pathfinder.cli.progress import Reporter
 from pathfinder.cli.summary import show_summary
 from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, Target
-from pathfinder.data.sources import fingerprints
+from pathfinder.data.sources import digests
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.folder import Run
 from pathfinder.landscape.curvature import curvature_table
@@ -59,7 +59,7 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
             scored=evaluator.counts(),
         )
         how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
-        key = key_of(opened.identity, fingerprints(opened.data), how, target.settings, target.t.tolist())
+        key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
         with run:
             with run.stage(word, key) as (stage, progress):
                 scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
@@ -113,7 +113,7 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
         config = _describe(job, opened, settings)
         run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
         how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
-        key = key_of(opened.identity, fingerprints(opened.data), how, len(data), target.settings, target.t.tolist())
+        key = key_of(opened.identity, digests(opened.data), how, len(data), target.settings, target.t.tolist())
         with run:
             with run.stage(f"curvature {word}", key) as (stage, progress):
                 table = curvature_table(

@@ -13,7 +13,7 @@ from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane, Ray
 from pathfinder.landscape.settings import Surface
-from pathfinder.landscape.surfaces import Landscape, landscape
+from pathfinder.landscape.surfaces import Landscape, build_landscape
 from pathfinder.scoring.scores import Scores
 from pathfinder.storage.keys import digest_of
 from pathfinder.tables.results import Results
@@ -101,7 +101,7 @@ class LandscapeTarget:
     def of(cls, minima: Minima, surface: Surface, trajectory: Path | None = None) -> "LandscapeTarget":
         """Around the first of some minima; a trajectory is a folder of checkpoints of its training."""
         walked = trajectory_in(trajectory, minima.space)
-        found = landscape(minima.space, minima.thetas[0], surface, walked)
+        found = build_landscape(minima.space, minima.thetas[0], surface, walked)
         return cls(found, surface, walked.epochs, [digest_of(theta) for theta in walked.thetas])
 
     @property

@@ -7,7 +7,7 @@ from torch import nn
 
 from pathfinder.cli.outputs import may_replace, weights_file
 from pathfinder.data.settings import Data
-from pathfinder.data.sources import Source, fingerprints, smallest
+from pathfinder.data.sources import Source, digests, smallest_pass
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.network import Network, network_for
 from pathfinder.experiment.probe import probe
@@ -56,7 +56,7 @@ class TrainJob:
         splits = self.data.load()
         network = network_for(self.model, self.data, splits["train"])
         module = network.build(self.recipe.seed)
-        smallest_batch = smallest(splits["train"], self.recipe.batch_size, self.recipe.micro_batch_size)
+        smallest_batch = smallest_pass(splits["train"], self.recipe.batch_size, self.recipe.micro_batch_size)
         probe(module, splits, network.name, [smallest_batch])
         evaluator = self._evaluator(module, splits)
         key = self._key(network, splits)
@@ -105,7 +105,7 @@ class TrainJob:
         return Evaluator(WeightSpace(module), splits, batch_norm="stored", device=self.device, precision=self.precision)
 
     def _key(self, network: Network, splits: dict[str, Source]) -> str:
-        made_of = (network.metadata(), network.identity, fingerprints(splits), code_of(self.data.name))
+        made_of = (network.metadata(), network.identity, digests(splits), code_of(self.data.name))
         return key_of(*made_of, self.recipe.model_dump(), self.device, self.precision, self.checkpoint_every)
 
 

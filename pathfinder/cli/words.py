@@ -17,7 +17,7 @@ class Words(TyperGroup):
         return sorted(self.commands, key=lambda word: _ORDER.index(word) if word in _ORDER else 0)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move the word to the front; `pathfinder score -o DIR line A B` is understood too."""
+        """Move the word to the front; `pathfinder score -o DIR line A B` is explain_dtype_errors too."""
         if args and args[0].startswith("-"):
             words = [i for i, arg in enumerate(args) if arg in self.commands and _is_word(args, i)]
             args = [args[words[0]], *args[: words[0]], *args[words[0] + 1 :]] if words else args

@@ -1,4 +1,4 @@
-"""Examples: in memory or streamed, by name or the user's own, and how a batch of them is prepared."""
+"""Data sets by name, the user's own data, and how a batch of examples is prepared."""
 
 from pathfinder.data.load import DATASETS, load_data
 from pathfinder.data.sources import Source, as_source

@@ -1,4 +1,4 @@
-"""Data sets made of arrays: the embedded digits, and npz files of anybody's."""
+"""Data sets from arrays: the digits of scikit-learn, and npz files."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from pathfinder.data.split import Split
-from pathfinder.errors import PathfinderError, listed, reason
+from pathfinder.errors import PathfinderError, list_names, reason
 from pathfinder.storage import check_unpacked, existing_file
 
 
-def digits() -> dict[str, Split]:
-    """The digits of scikit-learn, a fifth of them kept for testing."""
+def load_digits() -> dict[str, Split]:
+    """The digits of scikit-learn, of which a fifth are the test split."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -29,8 +29,8 @@ def digits() -> dict[str, Split]:
     }
 
 
-def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
-    """The arrays x_train, y_train, x_test and y_test of a file, images scaled to a side if one is given.
+def load_npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
+    """The arrays x_train, y_train, x_test and y_test of a file, with images scaled to a side if one is given.
 
     Raises:
         PathfinderError: if the file is missing or damaged, holds objects, or lacks an array.
@@ -42,14 +42,16 @@ def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             missing = [name for name in needed if name not in content]
             if missing:
-                raise PathfinderError(f"{path} lacks {listed(missing)}; it holds {listed(content) or 'nothing'}.")
+                raise PathfinderError(
+                    f"{path} lacks {list_names(missing)}; it holds {list_names(content) or 'nothing'}."
+                )
             arrays = {split: (content[f"x_{split}"], content[f"y_{split}"]) for split in ("train", "test")}
             splits = from_arrays(arrays, image_size)
     except PathfinderError:
         raise
-    except Exception as error:  # whatever a damaged file makes the reader raise, MemoryError among it
+    except Exception as error:  # the reader raises any error on a damaged file, MemoryError included
         raise PathfinderError(
-            f"{path} is no readable npz of plain arrays ({reason(error)}); write it with np.savez."
+            f"{path} is not a readable npz of plain arrays ({reason(error)}); write it with np.savez."
         ) from error
     shapes = [split.x.shape[1:] for split in splits.values()]
     if shapes[0] != shapes[1]:
@@ -59,14 +61,17 @@ def npz(path: str | Path, image_size: int | None = None) -> dict[str, Split]:
 
 
 def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], image_size: int | None = None) -> dict[str, Split]:
-    """Splits of arrays by name, the classes and the normalisation those of `train`.
+    """Splits from arrays by name, with the classes and the normalisation of `train`.
 
-    `uint8` inputs are images, channels first or last or none, and stay so; others become float32. Whole numbers as
+    Inputs of `uint8` are images, with channels first, last or none, and stay `uint8`; others become float32. Integer
     targets are labels.
 
+    Args:
+        arrays: (x, y) of each split.
+        image_size: the side to which images are scaled; unchanged if not given.
+
     Raises:
-        PathfinderError: if splits are of different types or no real numbers, or images are to be scaled and there are
-            none.
+        PathfinderError: if splits differ in type or are not real numbers, or image_size is given for other inputs.
     """
     for name, pair in arrays.items():
         for axis, array in zip("xy", pair, strict=True):
@@ -74,7 +79,7 @@ def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], image_size:
                 raise PathfinderError(f"{axis} of the split {name} must hold real numbers, got {array.dtype}.")
     kinds = {name: str(x.dtype) for name, (x, _) in arrays.items() if np.uint8 in [a.dtype for a, _ in arrays.values()]}
     if len(set(kinds.values())) > 1:
-        raise PathfinderError(f"inputs of all splits must be uint8 or none, got {kinds}; convert them alike.")
+        raise PathfinderError(f"either all splits or none must be uint8, got {kinds}; convert them to one dtype.")
     tensors = {name: (_inputs(x), _targets(y)) for name, (x, y) in arrays.items()}
     if image_size is not None:
         tensors = {name: (_resized(x, image_size), y) for name, (x, y) in tensors.items()}
@@ -85,12 +90,12 @@ def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], image_size:
 
 
 def _inputs(x: np.ndarray) -> Tensor:
-    """Inputs as torch wants them: channels first, float32 unless uint8."""
+    """Inputs in the layout of torch: channels first, float32 unless uint8."""
     if x.dtype == np.uint8:
         x = x[..., None] if x.ndim == 3 else x
         x = np.moveaxis(x, -1, 1) if x.ndim == 4 and x.shape[-1] in (1, 3, 4) else x
         return torch.from_numpy(np.ascontiguousarray(x))
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes inf, which splits refuse
+    with np.errstate(over="ignore"):  # a value too large for float32 becomes inf, which splits refuse
         return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
 
 
@@ -99,26 +104,27 @@ def _resized(x: Tensor, size: int) -> Tensor:
         raise PathfinderError(
             f"image_size scales images of uint8, got {x.dtype} of shape {tuple(x.shape)}; drop image_size."
         )
-    return scaled(size)(x)
+    return scale_and_crop(size)(x)
 
 
-def scaled(size: int) -> Callable[[Any], Any]:
-    """What scales images, a tensor of them or one of PIL's, so that the shorter side fits, and crops the middle."""
+def scale_and_crop(size: int) -> Callable[[Any], Any]:
+    """A transform that scales the shorter side of images, tensors or PIL's, to `size` and crops the middle."""
     from torchvision import transforms
 
     return transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size)])
 
 
 def _targets(y: np.ndarray) -> Tensor:
-    """Integers as class labels, anything else as float32 values."""
+    """Integers as class labels, other targets as float32."""
     whole = np.issubdtype(y.dtype, np.integer)
     return torch.from_numpy(np.ascontiguousarray(y, dtype=np.int64 if whole else np.float32))
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of uint8 values scaled to [0, 1], from exact counts of each.
+    """Mean and standard deviation of uint8 values scaled to [0, 1], from exact counts of each value.
 
-    Per channel of images; one of each for inputs of fewer axes. Where all values are equal, the deviation is 1.
+    They are per channel for images, and single numbers for inputs of fewer axes. Where all values are equal, the
+    deviation is set to 1.
     """
     channels = x.transpose(0, 1).flatten(1) if x.ndim == 4 else x.reshape(1, -1)
     counts = torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in channels]).double()

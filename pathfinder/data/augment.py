@@ -1,4 +1,4 @@
-"""Augmentation: random crops and flips of a whole batch of images at once, drawn beforehand for an epoch."""
+"""Augmentation: random crops and flips of a whole batch of images at once, drawn in advance for an epoch."""
 
 import numpy as np
 import torch
@@ -8,9 +8,15 @@ from torch import Tensor
 
 
 def draw_moves(rng: np.random.Generator, examples: int, crop: int, flip: bool) -> Int[Tensor, "examples 3"] | None:
-    """For each example how far down and right its window lies, 0 to 2 * crop, and whether it is mirrored.
+    """Draw for each example how far down and right its window lies, 0 to 2 * crop, and whether it is mirrored.
 
-    Nothing where neither is asked for; then nothing is drawn.
+    Without crop and flip it returns None and leaves the generator as it is.
+
+    Args:
+        rng: draws.
+        examples: how many.
+        crop: pixels of padding.
+        flip: whether images may be mirrored.
     """
     if not crop and not flip:
         return None
@@ -22,9 +28,9 @@ def draw_moves(rng: np.random.Generator, examples: int, crop: int, flip: bool) -
 def apply_moves(
     x: Shaped[Tensor, "batch channels height width"], moves: Int[Tensor, "batch 3"], crop: int
 ) -> Shaped[Tensor, "batch channels height width"]:
-    """Each image padded with `crop` zeros on every side, seen through its window, and mirrored where its row says so.
+    """Pad each image with `crop` zeros on every side, cut out its window, and mirror it where its row says so.
 
-    One gather moves all; it leaves the channels last in memory, as convolutions like them.
+    One gather does this for all images, and leaves the channels last in memory, which makes convolutions fast.
     """
     height, width = x.shape[2:]
     padded = F.pad(x, (crop,) * 4).permute(0, 2, 3, 1).contiguous()

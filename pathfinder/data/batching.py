@@ -1,20 +1,20 @@
-"""How examples are cut into batches."""
+"""Cutting examples into batches, and batches into micro-batches."""
 
 from collections.abc import Iterator
 
-from pathfinder.data.trees import Tree, count, mapped
+from pathfinder.data.trees import Tree, count, map_leaves
 from pathfinder.errors import PathfinderError
 
 
 def parts(batch: tuple[Tree, Tree], size: int | None) -> Iterator[tuple[Tree, Tree]]:
-    """A batch in pieces of `size` examples, or whole."""
+    """Cut a batch into pieces of `size` examples; None leaves it whole."""
     examples = count(batch[0])
     for piece in [slice(None)] if size is None or size >= examples else slices(examples, size):
-        yield tuple(mapped(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
+        yield tuple(map_leaves(lambda leaf, piece=piece: leaf[piece], tree) for tree in batch)
 
 
 def slices(examples: int, size: int) -> list[slice]:
-    """Consecutive ranges of `size` examples; a lone last one joins the range before (BatchNorm needs two)."""
+    """Consecutive ranges of `size` examples; a single last example joins the range before, as BatchNorm needs two."""
     if size < 1:
         raise PathfinderError(f"batch_size must be 1 or more, got {size}.")
     starts = list(range(0, examples, size))

@@ -1,4 +1,4 @@
-"""Data sets of images: the published ones that torchvision knows, and folders of anybody's."""
+"""Data sets of images: published ones through torchvision, and folders of image files."""
 
 import os
 import warnings
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pathfinder.data.arrays import from_arrays, npz, scaled
+from pathfinder.data.arrays import from_arrays, load_npz, scale_and_crop
 from pathfinder.data.split import Split
-from pathfinder.errors import PathfinderError, brief, listed, reason
+from pathfinder.errors import PathfinderError, brief, list_names, reason
 
 # the class of torchvision, and the files it looks for if nothing can be downloaded
 PUBLISHED = {
@@ -19,17 +19,19 @@ PUBLISHED = {
 }
 
 
-def published(name: str, image_size: int | None = None) -> dict[str, Split]:
-    """A published data set by name: from NAME.npz or torchvision's files in the data folder, or downloaded there.
+def load_published(name: str, image_size: int | None = None) -> dict[str, Split]:
+    """A published data set by name, from NAME.npz or torchvision's files in the data folder, or downloaded to it.
 
-    Images are scaled to a side if one is given.
+    Args:
+        name: a key of `PUBLISHED`.
+        image_size: the side to which images are scaled; unchanged if not given.
 
     Raises:
-        PathfinderError: if it is not there and cannot be downloaded; the message says which file to put where.
+        PathfinderError: if it is missing and cannot be downloaded; the message says which file to put where.
     """
     home = data_folder()
     if (file := home / f"{name}.npz").is_file():
-        return npz(file, image_size)
+        return load_npz(file, image_size)
     from torchvision import datasets
 
     kind, files = PUBLISHED[name]
@@ -47,18 +49,18 @@ def published(name: str, image_size: int | None = None) -> dict[str, Split]:
     return from_arrays(arrays, image_size)
 
 
-def folder(path: str, image_size: int | None) -> dict[str, Split]:
-    """Images in PATH/SPLIT/CLASS/FILE, classes in alphabetical order.
+def load_folder(path: str, image_size: int | None) -> dict[str, Split]:
+    """Images in PATH/SPLIT/CLASS/FILE, with classes in alphabetical order.
 
-    The splits are `train` and `test`; `val` stands for the test split where that is missing, else it is `validation`.
+    The splits are `train` and `test`. A folder `val` is the split `validation`, or `test` if there is no folder `test`.
 
     Raises:
-        PathfinderError: if there is no such folder, no image, or images differ in size and no `image_size` is given.
+        PathfinderError: if a folder or its images are missing, or images differ in size and no `image_size` is given.
     """
     home = Path(path)
     try:
         names = {name: home / name for name in ("train", "test", "val") if (home / name).is_dir()}
-    except (OSError, ValueError) as error:  # a name too long, say
+    except (OSError, ValueError) as error:  # a name that is too long, for example
         why = getattr(error, "strerror", None) or reason(error)
         raise PathfinderError(f"data folder {brief(path)} cannot be read ({why}); check the spelling.") from error
     if "train" not in names:
@@ -71,7 +73,7 @@ def folder(path: str, image_size: int | None) -> dict[str, Split]:
     for split, own in classes.items():
         if own != classes["train"]:
             raise PathfinderError(
-                f"{path}: {split} has the classes {listed(own)}, but train {listed(classes['train'])}."
+                f"{path}: {split} has the classes {list_names(own)}, but train {list_names(classes['train'])}."
             )
     shapes = {split: x.shape[1:] for split, (x, _) in arrays.items()}
     if len(set(shapes.values())) > 1:
@@ -80,14 +82,14 @@ def folder(path: str, image_size: int | None) -> dict[str, Split]:
 
 
 def data_folder() -> Path:
-    """Where published data sets lie.
+    """The folder of published data sets.
 
     Raises:
         PathfinderError: if PATHFINDER_DATA names a folder that does not exist.
     """
     named = os.environ.get("PATHFINDER_DATA")
     if named and not Path(named).is_dir():
-        raise PathfinderError(f"PATHFINDER_DATA names {named}, which is no folder; make it, or unset the variable.")
+        raise PathfinderError(f"PATHFINDER_DATA names {named}, which is not a folder; make it, or unset the variable.")
     return Path(named) if named else Path.home() / ".cache" / "pathfinder"
 
 
@@ -97,12 +99,12 @@ def _images(place: Path, size: int | None) -> tuple[tuple[np.ndarray, np.ndarray
 
     file: str | Path = place
     try:
-        found = ImageFolder(place, transform=size and scaled(size))
+        found = ImageFolder(place, transform=None if size is None else scale_and_crop(size))
         pictures = []
         for i, (file, _) in enumerate(found.samples):  # noqa: B007
             with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
                 pictures.append(np.asarray(found[i][0]))
-    except Exception as error:  # whatever a damaged picture, or one made to fill the memory, makes PIL raise
+    except Exception as error:  # PIL raises any error on a damaged picture, or one made to fill the memory
         raise PathfinderError(f"{file} cannot be read as images in a folder per class ({reason(error)}).") from error
     for (file, _), picture in zip(found.samples, pictures, strict=True):
         if picture.shape != pictures[0].shape:

@@ -1,4 +1,4 @@
-"""Data sets by name: each a function that returns its splits."""
+"""load_data: the splits of a data set by name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfinder.data.arrays import digits, npz
-from pathfinder.data.images import PUBLISHED, folder, published
+from pathfinder.data.arrays import load_digits, load_npz
+from pathfinder.data.images import PUBLISHED, load_folder, load_published
 from pathfinder.data.sources import Source, as_source
 from pathfinder.data.split import Split
-from pathfinder.errors import PathfinderError, listed, unknown, users_code
-from pathfinder.settings import by_import_path, came, whole
+from pathfinder.errors import PathfinderError, list_names, unknown, users_code
+from pathfinder.settings import by_import_path, describe, whole
 
 DATASETS = {
     "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes, embedded in scikit-learn",
@@ -36,26 +36,35 @@ def load_data(
     image_size: int | None = None,
     seed: int = 0,
 ) -> dict[str, Source]:
-    """The splits of a data set by name: `{"train": ..., "test": ...}`, and `validation` where it is asked for.
+    """Load a data set by name: its splits `train` and `test`, and `validation` if requested.
 
     Args:
-        name: one of `DATASETS`. `cifar10`, `cifar100`, `mnist` and `fashion-mnist` lie in the folder that the
-            environment variable PATHFINDER_DATA names (as NAME.npz or as torchvision keeps them), or else in
+        name: one of `DATASETS`. `cifar10`, `cifar100`, `mnist` and `fashion-mnist` are found in the folder that the
+            environment variable PATHFINDER_DATA names (as NAME.npz or in the files of torchvision), or else in
             ~/.cache/pathfinder, and are downloaded there on first use.
-        crop: pixels by which training images are padded and cropped at random, only while fitting.
-        flip: whether training images are mirrored at random, likewise.
+        crop: pixels by which training images are padded and then cropped at random, in training only.
+        flip: whether training images are mirrored at random, in training only.
         validation: how many training examples become the split `validation`, drawn by seed. Images are still normalised
             by the mean and deviation of all training examples.
         examples: how many of the other training examples are kept, drawn by seed.
-        image_size: the side to which images in files are scaled, and cropped in the middle.
+        image_size: the side to which images in files are scaled; their middle is then cropped to a square.
         seed: draws the validation split and the examples.
 
+    Returns:
+        The splits by name.
+
     Raises:
-        PathfinderError: if the name is unknown, a file is missing, the values cannot be trained on, or there are too
+        PathfinderError: if the name is unknown, a file is missing, values cannot be used for training, or there are too
             few examples.
+
+    >>> data = load_data("digits", validation=100)
+    >>> data["train"]
+    Split(1337 examples, inputs (1, 8, 8), 10 classes)
+    >>> {name: len(split) for name, split in data.items()}
+    {'train': 1337, 'test': 360, 'validation': 100}
     """
     if not isinstance(name, str):
-        raise PathfinderError(f"data must be named by a text such as `digits`, got {came(name)}.")
+        raise PathfinderError(f"data must be named by a text such as `digits`, got {describe(name)}.")
     whole(seed, "the seed of the data", 0)
     whole(crop, "crop", 0)
     for what, value in (("validation", validation), ("examples", examples)):
@@ -69,7 +78,7 @@ def load_data(
         return splits
     train = splits.get("train")
     if not isinstance(train, Split):
-        asked = listed(key for key, value in wanted.items() if value)
+        asked = list_names(key for key, value in wanted.items() if value)
         raise PathfinderError(f"data `{name}` has no split train in memory, which {asked} need; drop them.")
     if validation:
         if "validation" in splits:
@@ -84,10 +93,10 @@ def load_data(
 
 
 def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
-    """`load_data` for the commands, which train classifiers: a split `train` with labels must be there."""
+    """Load data for the commands, which train classifiers: a split `train` with labels is required."""
     splits = load_data(name, **settings)
     if "train" not in splits:
-        raise PathfinderError(f"data `{name}` needs a split called train, got {listed(splits)}.")
+        raise PathfinderError(f"data `{name}` needs a split called train, got {list_names(splits)}.")
     train = splits["train"]
     if train.classes is None:
         y = getattr(train, "y", None)
@@ -105,15 +114,15 @@ def load_labelled(name: str, **settings: Any) -> dict[str, Source]:
 
 def _named(name: str, image_size: int | None) -> dict[str, Any]:
     if name.startswith("folder:"):
-        return folder(name.removeprefix("folder:"), image_size)
+        return load_folder(name.removeprefix("folder:"), image_size)
     if name.startswith("npz:"):
-        return npz(name.removeprefix("npz:"), image_size)
+        return load_npz(name.removeprefix("npz:"), image_size)
     if name in PUBLISHED:
-        return published(name, image_size)
+        return load_published(name, image_size)
     if image_size is not None and (name == "digits" or ":" in name):
         raise PathfinderError(f"image_size scales images in files, not data `{name}`; drop it.")
     if name == "digits":
-        return digits()
+        return load_digits()
     if ":" in name:
         return _own(name)
     raise unknown("data", name, DATASETS)

@@ -1,4 +1,4 @@
-"""What a config says of data: `[data]`."""
+"""Settings of `[data]` in a config."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from pathfinder.settings import Checked, Count, Seed
 
 
 class Data(Checked):
-    """What `load_data` takes: the name, and how the training examples are split, drawn and augmented."""
+    """The arguments of `load_data`."""
 
     name: str
     crop: Annotated[int, Field(ge=0)] = 0
@@ -21,5 +21,5 @@ class Data(Checked):
     seed: Seed = 0
 
     def load(self) -> dict[str, Source]:
-        """The splits, checked to be what a classifier can be trained on."""
+        """Load the splits, and check that a classifier can be trained on them."""
         return load_labelled(**self.model_dump())

@@ -1,6 +1,6 @@
-"""Sources of examples: what a user hands in as data, checked and made a Split or a Stream."""
+"""Sources of examples: the user's data, checked and turned into a Split or a Stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,14 +14,21 @@ from pathfinder.data.batching import slices
 from pathfinder.data.split import Split
 from pathfinder.data.stream import Stream
 from pathfinder.data.trees import Tree, is_tree, leaves, tensors_from
-from pathfinder.errors import PathfinderError, listed, reason
-from pathfinder.settings import came
+from pathfinder.errors import PathfinderError, list_names, reason
+from pathfinder.settings import describe
 
 Source = Split | Stream
 
 
-def smallest(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
-    """The smallest number of examples that pass together: of a split or some of it, in batches or micro-batches."""
+def smallest_pass(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
+    """The smallest number of examples in a forward pass.
+
+    Args:
+        source: the data.
+        size: examples per batch.
+        micro: examples per micro-batch, if batches are cut.
+        examples: how many of the data are used; all if not given.
+    """
     if isinstance(source, Stream):
         return size
     batches = {part.stop - part.start for part in slices(min(examples or len(source), len(source)), size)}
@@ -29,18 +36,24 @@ def smallest(source: Source, size: int, micro: int | None = None, examples: int 
 
 
 def as_source(data: Any, name: str = "data") -> Source:
-    """A Split or Stream as it is; a pair (x, y) or a TensorDataset of two as a Split; any other iterable as a Stream of
-    batches. NumPy arrays become tensors.
+    """The user's data as a Split or a Stream.
+
+    A pair (x, y) or a TensorDataset of two becomes a Split, any other iterable a Stream of batches. NumPy arrays become
+    tensors.
+
+    Args:
+        data: the data.
+        name: what errors call it.
 
     Raises:
-        PathfinderError: if it is none of these, the examples are none, x and y differ in length, or values are NaN or
-            out of range.
+        PathfinderError: if it is none of these, has no examples, x and y differ in length, or values are NaN or out of
+            range.
     """
     if isinstance(data, Stream):
         return data
     if isinstance(data, Mapping):
         hint = f'data["{"train" if "train" in data else next(iter(data), "train")}"]'
-        raise PathfinderError(f"{name} must be one split, got a dict of {listed(map(str, data))}; pass {hint}.")
+        raise PathfinderError(f"{name} must be one split, got a dict of {list_names(map(str, data))}; pass {hint}.")
     pair = _paired(data, name)
     if pair is not None:
         x, y = pair
@@ -58,17 +71,17 @@ def splits_by_name(data: Any) -> dict[str, Source]:
         PathfinderError: if data is anything else.
     """
     if not isinstance(data, Mapping):
-        raise PathfinderError(f'data must be splits by name, got {came(data)}; pass {{"train": (x, y)}}.')
+        raise PathfinderError(f'data must be splits by name, got {describe(data)}; pass {{"train": (x, y)}}.')
     if not data:
         raise PathfinderError('data needs at least one split, such as {"train": (x, y)}.')
     for name in data:
         if not isinstance(name, str) or not name:
-            raise PathfinderError(f'a split must have a name, such as "train", got {came(name)}.')
+            raise PathfinderError(f'a split must have a name, such as "train", got {describe(name)}.')
     return {name: as_source(split, name) for name, split in data.items()}
 
 
 def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:
-    """The inputs and targets where they are handed in as two; nothing where it is a split or batches."""
+    """The inputs and targets of a pair; None if data is a split or batches."""
     if isinstance(data, TensorDataset):
         data = data.tensors
         if len(data) != 2:
@@ -86,8 +99,8 @@ def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:
 
 
 @contextmanager
-def understood(source: Source, dtype: torch.dtype) -> Iterator[None]:
-    """Where a network fails on inputs of another precision than its weights, say that in one line."""
+def explain_dtype_errors(source: Source, dtype: torch.dtype) -> Generator[None, None, None]:
+    """Turn an error of a network on inputs of another precision than its weights into one line that says so."""
     try:
         yield
     except RuntimeError as error:
@@ -133,6 +146,6 @@ def _other(split: Split) -> int:
     return next(len(leaf) for leaf in leaves((split.x, split.y)) if len(leaf) != len(split))
 
 
-def fingerprints(data: Mapping[str, Source]) -> dict[str, str]:
+def digests(data: Mapping[str, Source]) -> dict[str, str]:
     """The fingerprint of each split."""
-    return {name: split.fingerprint for name, split in data.items()}
+    return {name: split.digest for name, split in data.items()}

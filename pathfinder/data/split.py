@@ -1,4 +1,4 @@
-"""Splits of data: examples in memory in a fixed order, and how a batch of them is prepared."""
+"""Split: examples in memory, in a fixed order, and how a batch of them is prepared."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,25 +9,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pathfinder.compute import fitting, indexed
+from pathfinder.compute import check_float64, with_index
 from pathfinder.data.augment import apply_moves, draw_moves
 from pathfinder.data.batching import slices
-from pathfinder.data.trees import Tree, count, leaves, mapped
+from pathfinder.data.trees import Tree, count, leaves, map_leaves
 from pathfinder.errors import PathfinderError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Examples in memory, in a fixed order.
 
-    Attributes:
-        x: the inputs, first axis examples: a tensor, or a tuple or dict of them (the module's arguments).
-        y: the targets, likewise.
-        classes: how many classes the labels have; None where the task has none.
-        mean: per-channel mean of `uint8` images scaled to [0, 1], taken off each batch.
-        std: per-channel standard deviation, likewise.
-        crop: pixels by which images are padded with zeros and cropped at random in `epoch`.
-        flip: whether images are mirrored at random in `epoch`.
+    Args:
+        x: the inputs, one row per example: a tensor, or a tuple or dict of tensors (the arguments of the module).
+        y: the targets, one row per example.
+        classes: the number of classes of the labels; None for a task without classes.
+        mean: the mean per channel of `uint8` images scaled to [0, 1], subtracted from each batch.
+        std: their standard deviation per channel, by which each batch is then divided.
+        crop: pixels by which `epoch` pads images with zeros and crops them at random.
+        flip: whether `epoch` mirrors images at random.
+
+    >>> split = Split(torch.zeros(100, 3, 8, 8), torch.arange(100) % 10, classes=10)
+    >>> split
+    Split(100 examples, inputs (3, 8, 8), 10 classes)
+    >>> [len(y) for _, y in split.batches(40)]
+    [40, 40, 20]
     """
 
     x: Tree
@@ -46,12 +52,17 @@ class Split:
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        """The shape of one input, where inputs are a single tensor."""
+        """The shape of one input; None if an input is several tensors."""
         return tuple(self.x.shape[1:]) if isinstance(self.x, Tensor) else None
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in leaves(self.x))
+        classes = "" if self.classes is None else f", {self.classes} classes"
+        return f"Split({len(self)} examples, inputs {shapes}{classes})"
+
     @cached_property
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that change with any value, shape or type of the data, or how it is normalised."""
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change with any value, shape or type of the data and its normalisation."""
         digest = hashlib.sha256(
             repr((self.classes, *(m is not None and m.tolist() for m in (self.mean, self.std)))).encode()
         )
@@ -61,22 +72,33 @@ class Split:
         return digest.hexdigest()[:16]
 
     def batch(self, index: slice | Tensor, moves: Tensor | None = None) -> tuple[Tree, Tree]:
-        """The prepared inputs, their images moved as `draw_moves` says, and the targets of some examples."""
-        x, y = (mapped(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
+        """The prepared inputs and the targets of some examples.
+
+        Args:
+            index: which examples.
+            moves: how their images are cropped and flipped, as from `draw_moves`.
+        """
+        x, y = (map_leaves(lambda leaf: leaf[index], tree) for tree in (self.x, self.y))
         if moves is not None:
             x = apply_moves(x, moves[index], self.crop)
-        return mapped(self._prepare, x), y
+        return map_leaves(self._prepare, x), y
 
     def batches(self, size: int) -> Iterator[tuple[Tree, Tree]]:
         """All examples in order, `size` at a time; a lone last example joins the batch before it."""
         return (self.batch(part) for part in slices(len(self), size))
 
     def steps(self, size: int) -> int:
-        """How many batches an epoch has."""
+        """The number of batches of an epoch."""
         return len(slices(len(self), size))
 
     def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
-        """All examples in an order drawn from `rng`, from batch `start` on, cropped and flipped where that is set."""
+        """The batches of an epoch: all examples in an order drawn from `rng`, cropped and flipped if set.
+
+        Args:
+            size: examples per batch.
+            rng: draws the order, the crops and the flips.
+            start: the first batch to give.
+        """
         device = leaves(self.x)[0].device
         order = torch.from_numpy(rng.permutation(len(self))).to(device)
         moves = draw_moves(rng, len(self), self.crop, self.flip)
@@ -84,10 +106,14 @@ class Split:
         return (self.batch(order[part], moves) for part in slices(len(self), size)[start:])
 
     def augmented(self, crop: int = 0, flip: bool = False) -> "Split":
-        """The split with its images cropped and flipped at random while fitting.
+        """The split with images that are cropped and flipped at random in training.
+
+        Args:
+            crop: pixels of padding, and so how far the crop moves.
+            flip: whether images are mirrored at random.
 
         Raises:
-            PathfinderError: if that is asked for and the inputs are no images.
+            PathfinderError: if the inputs are not images, or the crop is as large as they are.
         """
         if (crop or flip) and not (isinstance(self.x, Tensor) and self.x.ndim == 4):
             shapes = ", ".join(str(tuple(leaf.shape[1:])) for leaf in leaves(self.x))
@@ -99,10 +125,10 @@ class Split:
         return replace(self, crop=crop, flip=flip)
 
     def augment_once(self, seed: int) -> "Split":
-        """The split with its images cropped and flipped once, as `epoch` would, by draws of their own.
+        """The split with images that are cropped and flipped once, at random by `seed`, as `epoch` does.
 
         Raises:
-            PathfinderError: if neither is set.
+            PathfinderError: if neither crop nor flip is set.
         """
         moves = draw_moves(np.random.default_rng(seed), len(self), self.crop, self.flip)
         if moves is None:
@@ -111,7 +137,12 @@ class Split:
         return replace(self, x=x, crop=0, flip=False)
 
     def subset(self, examples: int | None, seed: int) -> "Split":
-        """`examples` of the split, drawn by `seed` and kept in order; the split itself where that is all of it."""
+        """`examples` of the split, drawn by `seed` and kept in order; the split itself if it has no more.
+
+        Args:
+            examples: how many; all if None.
+            seed: draws them.
+        """
         if examples is None or examples >= len(self):
             return self
         if examples < 1:
@@ -119,32 +150,32 @@ class Split:
         return self._take(self._draw(examples, seed))
 
     def divide(self, examples: int, seed: int) -> tuple["Split", "Split"]:
-        """The split without `examples` drawn by `seed`, and these: for validation."""
+        """The split without `examples` that are drawn by `seed`, and these: for validation."""
         if not 0 < examples < len(self):
             raise PathfinderError(f"a validation split must leave some of {len(self)} examples, got {examples}.")
         held = self._draw(examples, seed)
         return self._take(np.setdiff1d(np.arange(len(self)), held)), self._take(held)
 
     def to(self, device: str | torch.device) -> "Split":
-        """The split with its tensors on a device: the same one at each call, so that it is there once.
+        """The split with its tensors on a device; the same object at each call, so that the copy exists once.
 
         Raises:
             PathfinderError: if the data is float64 and the device has none.
         """
-        device = indexed(device)
+        device = with_index(device)
         tensors = leaves((self.x, self.y, *(part for part in (self.mean, self.std) if part is not None)))
         if all(tensor.device == device for tensor in tensors):
             return self
         if device not in self._placed:
-            fitting(device, "the data", tensors)
+            check_float64(device, "the data", tensors)
             trees = (self.x, self.y, self.mean, self.std)
-            x, y, mean, std = (mapped(lambda leaf: leaf.to(device), tree) for tree in trees)
+            x, y, mean, std = (map_leaves(lambda leaf: leaf.to(device), tree) for tree in trees)
             self._placed[device] = replace(self, x=x, y=y, mean=mean, std=std)
         return self._placed[device]
 
     @cached_property
     def _placed(self) -> dict[torch.device, "Split"]:
-        """The split on other devices."""
+        """The copies of the split on other devices."""
         return {}
 
     def _draw(self, examples: int, seed: int) -> np.ndarray:
@@ -152,10 +183,12 @@ class Split:
 
     def _take(self, chosen: np.ndarray) -> "Split":
         index = torch.from_numpy(chosen)
-        return replace(self, x=mapped(lambda leaf: leaf[index], self.x), y=mapped(lambda leaf: leaf[index], self.y))
+        return replace(
+            self, x=map_leaves(lambda leaf: leaf[index], self.x), y=map_leaves(lambda leaf: leaf[index], self.y)
+        )
 
     def _prepare(self, x: Tensor) -> Tensor:
-        if x.dtype != torch.uint8 or self.mean is None:
+        if x.dtype != torch.uint8 or self.mean is None or self.std is None:
             return x
         shape = (-1,) + (1,) * (x.ndim - 2)
         return x.float().div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))

@@ -1,15 +1,15 @@
-"""Stream: batches that do not fit in memory together, in an order that repeats."""
+"""Stream: batches that do not fit in memory together, the same on every pass."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pathfinder.compute import fitting, indexed
-from pathfinder.data.trees import Tree, checksum, count, leaves, mapped, tensors_from
+from pathfinder.compute import check_float64, with_index
+from pathfinder.data.trees import Tree, checksum, count, leaves, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError
 
 _REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
@@ -18,8 +18,20 @@ _REPEAT = "scores need the same batches on every pass: turn shuffling and augmen
 class Stream:
     """An iterable of batches (inputs, targets) that do not fit in memory together, such as a DataLoader.
 
-    Scores compare points over the same examples, so every pass must bring the same batches; the first pass is
-    remembered by a checksum per batch, and `batches` raises where a later one differs.
+    Scores compare points over the same examples, so every pass must give the same batches: `batches` keeps a checksum
+    of each batch of the first pass, and raises an error if a later one differs.
+
+    Args:
+        source: what is iterated over, anew on every pass.
+        limit: how many examples are used; all if not given.
+        device: where batches are moved.
+
+    Raises:
+        PathfinderError: if the source is not an iterable of batches.
+
+    >>> stream = Stream([(torch.zeros(8, 3), torch.zeros(8)), (torch.ones(4, 3), torch.ones(4))])
+    >>> stream, len(stream)
+    (Stream(list), 12)
     """
 
     classes = None
@@ -33,7 +45,7 @@ class Stream:
             raise PathfinderError(
                 f"data must be a pair (x, y) of tensors, a Split, or batches of such, got {type(source).__name__}."
             )
-        self.source, self.limit, self.device = source, limit, indexed(device)
+        self.source, self.limit, self.device = source, limit, with_index(device)
         self._sums: list[int] = []
         self._examples: int | None = None  # known after the first whole pass
 
@@ -41,11 +53,16 @@ class Stream:
         if self._examples is None:
             for _ in self.batches():
                 pass
+        assert self._examples is not None
         return self._examples
 
+    def __repr__(self) -> str:
+        limit = "" if self.limit is None else f", first {self.limit} examples"
+        return f"Stream({type(self.source).__name__}{limit})"
+
     @property
-    def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits of the batches seen on the first pass; one is made where there was none."""
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change with the batches of the first pass, which it makes if needed."""
         len(self)
         return hashlib.sha256(repr(self._sums).encode()).hexdigest()[:16]
 
@@ -53,7 +70,7 @@ class Stream:
         """The source's own batches, up to `limit` examples; their size is the source's."""
         passed, seen = 0, 0
         for x, y in self._cut():
-            batch = self._move((x, y))  # underway while the checksum of what the source gave is made
+            batch = self._move((x, y))  # the copy runs while the checksum is computed
             self._check(passed, checksum((x, y)))
             passed, seen = passed + 1, seen + count(x)
             yield batch
@@ -64,8 +81,8 @@ class Stream:
         self._examples = seen
 
     def steps(self, size: int) -> int:
-        """How many batches an epoch has."""
-        if not hasattr(self.source, "__len__"):
+        """The number of batches of an epoch."""
+        if not isinstance(self.source, Sized):
             raise PathfinderError(
                 "a stream to fit on must have a length (number of batches); pass a DataLoader or list."
             )
@@ -76,15 +93,15 @@ class Stream:
         return (self._move(_pair(batch)) for index, batch in enumerate(self.source) if index >= start)
 
     def subset(self, examples: int | None, seed: int) -> "Stream":
-        """The first `examples` of the stream: it cannot be drawn from without reading it whole."""
+        """The first `examples` of the stream, as drawing others would need reading all of it."""
         return self if examples is None else Stream(self.source, examples, self.device)
 
     def augment_once(self, seed: int) -> "Stream":
-        """The stream itself: its source prepares what it gives."""
+        """The stream itself, as its source prepares the inputs."""
         return self
 
     def to(self, device: str | torch.device) -> "Stream":
-        """The stream with its batches moved to a device as they come."""
+        """The stream with each batch moved to a device when it is read."""
         return Stream(self.source, self.limit, device)
 
     def _cut(self) -> Iterator[tuple[Tree, Tree]]:
@@ -92,7 +109,7 @@ class Stream:
         for batch in self.source:
             x, y = _pair(batch)
             if left is not None:
-                x, y = (mapped(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
+                x, y = (map_leaves(lambda leaf, most=left: leaf[:most], tree) for tree in (x, y))
                 left -= count(x)
             yield x, y
             if left is not None and left <= 0:
@@ -100,13 +117,13 @@ class Stream:
 
     def _move(self, batch: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         x, y = batch
-        return mapped(self._place, x), mapped(self._place, y)
+        return map_leaves(self._place, x), map_leaves(self._place, y)
 
     def _place(self, leaf: Tensor) -> Tensor:
-        """A tensor on the device; to CUDA from pinned memory, so that nothing waits for the copy."""
+        """A tensor on the device; to CUDA it is copied from pinned memory, so that nothing waits for the copy."""
         if self.device.type == "cpu" or leaf.device == self.device:
             return leaf.to(self.device)
-        fitting(self.device, "the data", [leaf])
+        check_float64(self.device, "the data", [leaf])
         if self.device.type == "cuda" and leaf.device.type == "cpu":
             return leaf.pin_memory().to(self.device, non_blocking=True)
         return leaf.to(self.device)
@@ -122,7 +139,7 @@ def _pair(batch: Any) -> tuple[Tree, Tree]:
     """The inputs and targets of a batch, NumPy arrays as tensors.
 
     Raises:
-        PathfinderError: if it holds anything but these two, a row per example.
+        PathfinderError: if it is not a pair of these with a row per example.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         came = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__

@@ -11,7 +11,7 @@ from pathfinder.experiment.plan import Plan, kept_weights
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.settings import Planes, Scoring
-from pathfinder.settings import LONGEST, Checked, Name, Seed, few_enough
+from pathfinder.settings import LONGEST, Checked, Name, Seed, check_points
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum
 
@@ -138,7 +138,7 @@ class Config(Checked):
                 raise ValueError(f"curvature names `{one.along}`, but there are {list(axes)}; name one of them")
             if axes[one.along] == 1 and not isinstance(one.points, int):
                 raise ValueError(f"`{one.along}` has one axis, so curvature.points must be one number")
-            few_enough("curvature.points", one.points, axes[one.along])
+            check_points("curvature.points", one.points, axes[one.along])
 
     def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
         """All tables of the config that set how many examples are scored."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from pathfinder.data.sources import Source
-from pathfinder.errors import PathfinderError, PathfinderWarning, brief, listed
+from pathfinder.errors import PathfinderError, PathfinderWarning, brief, list_names
 from pathfinder.experiment.provenance import provenance
 from pathfinder.progress import Progress, Report, defer_interrupts, quiet
 from pathfinder.storage import StageFile, is_scratch, locked, write_json
@@ -79,7 +79,7 @@ class Run:
                 self._write_record()
         if self._reused and kind is None:
             warnings.warn(
-                f"{listed(self._reused)} made by another version of pathfinder or torch, or with another number of "
+                f"{list_names(self._reused)} made by another version of pathfinder or torch, or with another number of "
                 "threads, and used again; run.json names the makers, --fresh trains again.",
                 PathfinderWarning,
                 stacklevel=2,
@@ -119,9 +119,7 @@ class Run:
 
     def _write_record(self) -> None:
         """Write run.json: the settings, what the run was made with, and how long each stage took."""
-        described = {
-            name: {"examples": len(split), "fingerprint": split.fingerprint} for name, split in self._data.items()
-        }
+        described = {name: {"examples": len(split), "fingerprint": split.digest} for name, split in self._data.items()}
         record = {
             "name": self._name,
             **self._entries,

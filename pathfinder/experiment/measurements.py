@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.sources import Source, fingerprints
+from pathfinder.data.sources import Source, digests
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.folder import Run
@@ -22,7 +22,7 @@ from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
-from pathfinder.landscape.surfaces import landscape
+from pathfinder.landscape.surfaces import build_landscape
 from pathfinder.scoring.evaluator import Evaluator, means
 from pathfinder.scoring.scores import Scores
 from pathfinder.scoring.settings import Planes, Scoring
@@ -58,7 +58,7 @@ class Measurements:
 
     def key(self, *parts: Any) -> str:
         """The key of a piece of work that depends on these parts; all work depends on data, device and precision."""
-        data = {**self._fingerprints, "code": code_of(self.config.data.name)}
+        data = {**self._digests, "code": code_of(self.config.data.name)}
         return key_of(data, self.config.device, self.config.precision, *parts)
 
     def examples(self, settings: Scoring | Planes | Surface | Curvature | None = None) -> Examples:
@@ -107,7 +107,7 @@ class Measurements:
         theta = space.vector(minimum.module)
         trajectory = trajectory_in(self.run.path / "trajectories" / name, space)
         for settings in surfaces:
-            found = landscape(space, theta, settings, trajectory)
+            found = build_landscape(space, theta, settings, trajectory)
             examples = self.examples(settings)
             drawn = settings.model_dump(exclude={"minima", "points", "span", "name"})
             key = self._scoring_key("surface", minimum.key, drawn, found.t.tolist(), examples)
@@ -286,5 +286,5 @@ class Measurements:
         return {name: split for name, split in self.data.items() if name != "train"}
 
     @cached_property
-    def _fingerprints(self) -> dict[str, str]:
-        return fingerprints(self.data)
+    def _digests(self) -> dict[str, str]:
+        return digests(self.data)

@@ -11,8 +11,8 @@ from torch.nn.parameter import is_lazy
 
 from pathfinder.data.settings import Data
 from pathfinder.data.sources import Source
-from pathfinder.errors import PathfinderError, brief, listed
-from pathfinder.models.build import build_model, check_described
+from pathfinder.errors import PathfinderError, brief, list_names
+from pathfinder.models.build import build_model, check_description
 from pathfinder.models.settings import Model
 from pathfinder.storage import Checkpoint, save_tensors
 from pathfinder.storage.keys import code_of
@@ -50,8 +50,8 @@ class Network:
         module = build_model(self.name, seed=seed, **self.arguments)
         if lazy := [name for name, tensor in tensors_of(module).items() if is_lazy(tensor)]:
             raise PathfinderError(
-                f"network `{self.name}` is lazy: {listed(lazy)} have no shape before it sees data; name their sizes, "
-                "as nn.Linear and nn.Conv2d do."
+                f"network `{self.name}` is lazy: {list_names(lazy)} have no shape before it sees data; name their "
+                "sizes, as nn.Linear and nn.Conv2d do."
             )
         if checkpoint is not None:
             load_state(module, checkpoint.state)
@@ -84,7 +84,7 @@ def network_in(checkpoint: Checkpoint, data: Mapping[str, Any]) -> Network | Non
     if _number(arguments.get("depth")) > values:
         raise PathfinderError(f"{path} names a network of more layers than it has values; name its own with --model.")
     try:
-        check_described(name, arguments)
+        check_description(name, arguments)
         size = _size(name, arguments)
     except PathfinderError as error:
         raise PathfinderError(f"{path} does not describe a network: {error} Name it with --model.") from error

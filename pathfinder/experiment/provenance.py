@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pathfinder.compute import compute_settings, device_named
+from pathfinder.compute import compute_settings, find_device
 
 
 def provenance(device: str) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def provenance(device: str) -> dict[str, Any]:
     return {
         "versions": versions | {package: version(package) for package in packages},
         "commit": _commit(),
-        "device": _device(device_named(device)),
+        "device": _device(find_device(device)),
         "threads": torch.get_num_threads(),
         "compute": compute_settings(),
     }

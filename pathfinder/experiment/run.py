@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from pathfinder.compute import device_named
-from pathfinder.data.sources import smallest
+from pathfinder.compute import find_device
+from pathfinder.data.sources import smallest_pass
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.curve_files import fixed_tensors
@@ -22,7 +22,7 @@ from pathfinder.experiment.network import Network, network_of
 from pathfinder.experiment.pairs import End, Ends, Pair, PairPath, Trained
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.probe import probe
-from pathfinder.geometry.base import kind_named
+from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.progress import Report, quiet
@@ -39,7 +39,7 @@ from pathfinder.training.settings import CurveSettings, Minimum
 from pathfinder.training.trajectory import remove_trajectory, trajectory, trajectory_folder
 from pathfinder.weights.histogram import weight_histogram
 from pathfinder.weights.space import WeightSpace
-from pathfinder.weights.tensors import same_network
+from pathfinder.weights.tensors import check_same_network
 
 
 class Experiment:
@@ -65,7 +65,7 @@ class Experiment:
         checkpoints: dict[str, Checkpoint] | None = None,
     ) -> None:
         self.config = config
-        device_named(config.device)  # fail before anything is written
+        find_device(config.device)  # fail before anything is written
         self.folder = Run(folder, config.name, report, fresh)
         self.data = config.data.load()
         self.results = self.folder.results
@@ -98,8 +98,12 @@ class Experiment:
                 checkpoint = self._checkpoints.pop(end.checkpoint, None) or read_checkpoint(end.checkpoint)
             network = network_of(end.model, checkpoint, self.config.data, self.data["train"])
             modules.append(network.build(end.init_seed, checkpoint))
-            ends.append(End(end, network, *((modules[-1], checkpoint.digest) if checkpoint else ())))
-            sizes = [smallest(self.data["train"], end.batch_size, end.micro_batch_size)] if not end.checkpoint else []
+            if checkpoint is None:
+                ends.append(End(end, network))
+                sizes = [smallest_pass(self.data["train"], end.batch_size, end.micro_batch_size)]
+            else:
+                ends.append(End(end, network, modules[-1], checkpoint.digest))
+                sizes = []
             sizes += [self._together(counted) for counted in self.config.scored()]
             probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
@@ -108,7 +112,7 @@ class Experiment:
             raise PathfinderError(
                 f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
             )
-        same_network(*modules)
+        check_same_network(*modules)
         if self.config.align:
             inputs = first_inputs(self.data["train"])
             self._structures[plan.name] = structure_of(space, inputs, self.config.align.structure)
@@ -120,7 +124,7 @@ class Experiment:
             self.data["train"].subset(1, 0).augment_once(0)  # fail early if it cannot be augmented
         for curve in plan.curves:
             empty = torch.zeros(1)
-            kind_named(curve.kind, Curve)(empty, empty, bends=curve.bends)
+            find_kind(curve.kind, Curve)(empty, empty, bends=curve.bends)
         if space.has_statistics and self.config.score.batch_norm == "interpolate":
             for table, asked in (
                 ("[planes]", self.config.planes),
@@ -136,7 +140,7 @@ class Experiment:
     def _together(self, counted: Scoring | Planes | Surface | Curvature) -> int:
         """The smallest batch of training examples that re-estimates BatchNorm for this table."""
         examples = self.measure.examples(counted).batch_norm
-        return smallest(self.data["train"], self.config.score.batch_size, examples=examples)
+        return smallest_pass(self.data["train"], self.config.score.batch_size, examples=examples)
 
     def _pair(self, plan: Plan, end_a: End, end_b: End) -> None:
         a, b = self._minimum(plan, "a", end_a), self._minimum(plan, "b", end_b)
@@ -252,7 +256,7 @@ class Experiment:
         name, space, network = f"{plan.name}-{title}", ends.space, ends.network
         recipe = settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
         key = self._fit_key("curve", ends.keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
-        kind = kind_named(settings.kind, Curve)
+        kind = find_kind(settings.kind, Curve)
         curve = kind(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
         if curve.free():
             with (

@@ -1,22 +1,23 @@
-"""What figures over two axes share: the levels of their contours, the grid of values, the colour bar."""
+"""Parts of figures over two axes: the levels of contours, the grid of values, the colour bar."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
+from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pathfinder.errors import PathfinderError
 
 COLOURS = "viridis_r"
 _LEVELS = 13
-_DECADES = 4  # below the highest level; what lies deeper has the colour of the deepest
+_DECADES = 4  # below the highest level; lower values have the lowest level's colour
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Scale:
     """How values become heights and colours, the same in all panels of a figure.
 
     Attributes:
-        clip: the highest value shown; higher ones are drawn at it.
+        clip: the highest value shown; higher ones are drawn as this one.
         log: whether levels are evenly spaced in the logarithm.
     """
 
@@ -33,10 +34,10 @@ class Scale:
 
     def __post_init__(self) -> None:
         if not self.clip > 0:
-            raise PathfinderError(f"the clip of a figure must be more than 0, got {self.clip}.")
+            raise PathfinderError(f"the clip of a figure must be more than 0, got {self.clip}; raise it.")
 
     def levels(self, values: pd.Series) -> np.ndarray:
-        """The levels of contours that hold all values up to the clip."""
+        """Levels of contours, from the smallest value to the largest or the clip."""
         found = values[values > 0].dropna() if self.log else values.dropna()
         low, high = (float(found.min()), min(float(found.max()), self.clip)) if len(found) else (1e-6, 1e-6)
         if self.log:
@@ -46,34 +47,57 @@ class Scale:
         return np.linspace(low, max(high, low + 1e-6), _LEVELS)
 
     def norm(self, levels: np.ndarray) -> Normalize:
-        """From the lowest level to the highest."""
+        """How colours are spread from the lowest level to the highest."""
         return (LogNorm if self.log else Normalize)(levels[0], levels[-1])
 
     def height(self, values: Any) -> Any:
-        """Where a value stands on an axis that is even in the levels."""
+        """The height of a value on an axis with evenly spaced levels."""
         return np.log10(values) if self.log else values
 
 
-def gridded(table: pd.DataFrame, column: str, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, y and the values over them, (y, x), what lies beyond the levels drawn at the outermost."""
-    grid = table.pivot(index="y", columns="x", values=column)
-    values = np.ma.masked_invalid(grid.to_numpy(dtype=float))
-    return grid.columns.to_numpy(), grid.index.to_numpy(), np.ma.clip(values, levels[0], levels[-1])
+@dataclass(frozen=True)
+class Grid:
+    """Values over a grid.
+
+    Attributes:
+        x: (columns,).
+        y: (rows,).
+        values: (rows, columns), those that are not finite masked.
+        levels: of the contours; values beyond them were moved to the nearest.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    values: np.ma.MaskedArray
+    levels: np.ndarray
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, column: str, levels: np.ndarray) -> "Grid":
+        """The grid in a table with the columns x, y and `column`."""
+        grid = table.pivot(index="y", columns="x", values=column)
+        values = np.ma.clip(np.ma.masked_invalid(grid.to_numpy(dtype=float)), levels[0], levels[-1])
+        return cls(grid.columns.to_numpy(), grid.index.to_numpy(), values, levels)
+
+    def draw_lines(self, ax: Axes, **style: Any) -> None:
+        """Draw contour lines and write the level on every second one."""
+        if np.ptp(self.values) > 0:
+            lines = ax.contour(self.x, self.y, self.values, self.levels[1:-1], **style)
+            outline: list[AbstractPathEffect] = []
+            if style.get("colors") == "white":
+                outline.append(withStroke(linewidth=1.4, foreground="#404040"))
+            for label in ax.clabel(lines, np.asarray(lines.levels)[::2], fmt="%.2g", fontsize=7):
+                label.set_path_effects(outline)
+
+    def fill(self, ax: Axes, scale: Scale) -> ContourSet:
+        """Fill the space between the levels."""
+        norm = scale.norm(self.levels)
+        return ax.contourf(self.x, self.y, self.values, self.levels, norm=norm, cmap=COLOURS)
 
 
-def labelled(ax: Axes, x: np.ndarray, y: np.ndarray, values: np.ndarray, levels: np.ndarray, **drawn: Any) -> None:
-    """Contour lines, every second one with its level."""
-    if np.ptp(values) > 0:
-        lines = ax.contour(x, y, values, levels[1:-1], **drawn)
-        outline = [withStroke(linewidth=1.4, foreground="#404040")] if drawn.get("colors") == "white" else []
-        for label in ax.clabel(lines, lines.levels[::2], fmt="%.2g", fontsize=7):
-            label.set_path_effects(outline)
-
-
-def level_bar(figure: Figure, drawn: Any, axes: Sequence[Axes] | Axes, label: str, scale: Scale, **kwargs: Any) -> None:
-    """A colour bar with plain numbers at round levels."""
-    bar = figure.colorbar(drawn, ax=axes, label=label, **kwargs)
-    low, high = drawn.norm.vmin, drawn.norm.vmax
+def level_bar(figure: Figure | SubFigure, colours: ScalarMappable, label: str, scale: Scale, **place: Any) -> None:
+    """Add a colour bar with plain numbers at round levels; `place` is that of `Figure.colorbar`."""
+    bar = figure.colorbar(colours, label=label, **place)
+    low, high = np.asarray(colours.get_clim(), dtype=float)
     fine = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
     bar.ax.yaxis.set_major_locator(LogLocator(subs=fine) if scale.log else MaxNLocator(6))
     bar.ax.yaxis.set_major_formatter("{x:g}")

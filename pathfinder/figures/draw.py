@@ -1,19 +1,21 @@
-"""Figures: drawn from the CSV files of a run alone, so that they can be redrawn years later."""
+"""Draw the figures of a run from its CSV files alone, so that they can be redrawn years later."""
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, list_names
 from pathfinder.figures.barriers import barrier_figures
 from pathfinder.figures.contours import Scale
 from pathfinder.figures.curvature import curvature_figures
+from pathfinder.figures.panels import TEST_ERROR
 from pathfinder.figures.paths import path_figures
 from pathfinder.figures.planes import plane_figures
 from pathfinder.figures.style import CLIP, STYLE
@@ -22,117 +24,129 @@ from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
 from pathfinder.tables.csv_files import check_file_names, read_table
+from pathfinder.tables.schema import (
+    BARRIERS,
+    CURVATURE,
+    MINIMA,
+    PATHS,
+    PLANE_MARKERS,
+    PLANE_PATHS,
+    PLANES,
+    SUMMARY,
+    SURFACES,
+    TABLES,
+    TRAINING,
+    TRAJECTORY,
+    WEIGHTS,
+)  # fmt: skip
+from pathfinder.tables.table import FIGURES, Table
 
-# What figures are called, before .png
-_OURS = re.compile(
-    r"(paths|plane|training|profile|contours|filled|relief|curvature|ratio|barriers)-\w[\w.+:-]*|weights(-\d+)?"
-)
-_COLUMNS = {
-    "paths": ["pair", "path", "t"],
-    **{name: ["pair", "plane", "x", "y"] for name in ("planes", "plane_markers", "plane_paths")},
-    "training": ["pair", "fit", "epoch"],
-    "weights": ["pair", "name", "low", "high", "density"],
-    "minima": ["pair", "name"],
-    "surfaces": ["pair", "name", "surface", "x", "y", "train_loss"],
-    "trajectory": ["pair", "name", "surface", "x", "y"],
-    "curvature": ["pair", "name", "along", "ratio", "converged"],
-    "summary": ["pair", "group"],
-    "barriers": ["group", "a", "b", "method", "train_loss_barrier"],
-}
-_EMPTY = {"curvature": ["name"]}  # a path leads through no minimum
-_ROW = {"surfaces": ["pair", "name", "surface", "x", "y"], "planes": ["pair", "plane", "x", "y"]}
+_OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights")  # names of figures, before .png
 
 
 def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
-    """Draw every figure the tables of a run allow into its `figures` folder.
+    """Draw every figure for which a run has tables, into its folder `figures`.
 
     Args:
         folder: of the run.
-        clip: nats above which landscapes are drawn flat.
-        log: whether their levels are even in the logarithm.
+        clip: losses above this are drawn as this one in landscapes, in nats.
+        log: whether the levels of landscapes are evenly spaced in the logarithm.
 
     Returns:
         The files written.
 
     Raises:
-        PathfinderError: if the folder holds no table to draw.
+        PathfinderError: if the folder holds no table to draw, or a damaged one.
     """
     folder = _existing(folder)
-    groups = _groups(folder)
-    has = {path.stem for path in folder.glob("*.csv")}
-    with mpl.rc_context(STYLE), _from([folder]):
-        figures = _of_paths(folder, has, groups) | _of_landscapes([folder], Scale(clip, log))
-        if "training" in has:
-            figures |= training_figures(_table(folder, "training"), groups)
-        if "barriers" in has:
-            figures |= barrier_figures(_table(folder, "barriers"))
-        if "weights" in has:
-            tables = [_table(folder, name) for name in ("weights", "training", "minima", "paths")]
-            figures |= weight_figures(*tables, groups)
-        if not figures and "curvature" not in has:
-            raise PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run.")
+    with mpl.rc_context(STYLE), _blamed_on([folder]):
+        figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log))
+        if not figures and not _path(folder, CURVATURE).exists():  # the curvature at a point has no figure
+            raise _no_run(folder)
         drawn = _save(figures, folder)
-    if (folder / "run.json").is_file():  # else the folder may be anybody's
+    if (folder / "run.json").is_file():  # otherwise the folder may belong to somebody else
         for path in set((folder / "figures").glob("*.png")) - set(drawn):
-            if _OURS.fullmatch(path.stem) and path.is_file() and not path.is_symlink():  # its table is no longer there
+            if _OURS.fullmatch(path.stem) and path.is_file() and not path.is_symlink():  # its table was removed
                 path.unlink()
     return drawn
 
 
 def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
-    """Draw the profiles, surfaces and curvature of several runs side by side, on one scale, into `figures` of a folder.
+    """Draw the landscapes of several runs side by side on one scale; surfaces of the same name share a figure.
 
-    Surfaces of one name share a figure.
+    Args:
+        folders: of the runs.
+        out: the folder in whose folder `figures` they are drawn.
+        clip, log: as for `draw`.
+
+    Returns:
+        The files written.
 
     Raises:
-        PathfinderError: if none of the folders holds a table of these.
+        PathfinderError: if none of the runs has surfaces or curvature, or a table is damaged.
     """
     folders = [_existing(folder) for folder in folders]
-    with mpl.rc_context(STYLE), _from(folders):
-        figures = _of_landscapes(folders, Scale(clip, log))
+    with mpl.rc_context(STYLE), _blamed_on(folders):
+        figures = _figures_of_landscapes(folders, Scale(clip, log))
         if not figures:
-            raise PathfinderError(f"{listed(map(str, folders))} hold no surfaces.csv and no curvature.csv; score some.")
+            raise PathfinderError(
+                f"{list_names(map(str, folders))} hold no surfaces.csv and no curvature.csv; make some with "
+                "`pathfinder score surface`."
+            )
         return _save(figures, Path(out))
 
 
-def _of_paths(folder: Path, has: set[str], groups: dict[str, str]) -> dict[str, Figure]:
-    figures = path_figures(_table(folder, "paths"), groups) if "paths" in has else {}
-    if "planes" in has:
-        figures |= plane_figures(*(_table(folder, name) for name in ("planes", "plane_markers", "plane_paths")))
+def _figures_of_paths(folder: Path) -> dict[str, Figure]:
+    """The figures of minima, and of what lies between them."""
+    summary = _read(folder, SUMMARY).drop_duplicates("pair")
+    groups = dict(zip(summary["pair"], summary["group"], strict=True))
+    figures: dict[str, Figure] = {}
+    if len(paths := _read(folder, PATHS)):
+        figures |= path_figures(paths, groups)
+    if len(planes := _read(folder, PLANES)):
+        figures |= plane_figures(planes, _read(folder, PLANE_MARKERS), _read(folder, PLANE_PATHS))
+    if len(training := _read(folder, TRAINING)):
+        figures |= training_figures(training, groups)
+    if len(barriers := _read(folder, BARRIERS)):
+        figures |= barrier_figures(barriers)
+    if len(weights := _read(folder, WEIGHTS)):
+        figures |= weight_figures(weights, training, _read(folder, MINIMA), paths, groups)
     return figures
 
 
-def _of_landscapes(folders: Sequence[Path], scale: Scale) -> dict[str, Figure]:
-    called = _called(folders)
+def _figures_of_landscapes(folders: Sequence[Path], scale: Scale) -> dict[str, Figure]:
+    """The figures of what lies around minima, those of several runs together, and of curvature."""
     surfaces, trajectory, curvature = (
-        pd.concat([_named(folder, name, title) for folder, title in called.items()], ignore_index=True)
-        for name in ("surfaces", "trajectory", "curvature")
+        pd.concat(
+            [_read_landscape(folder, table, title) for folder, title in _titles(folders).items()], ignore_index=True
+        )
+        for table in (SURFACES, TRAJECTORY, CURVATURE)
     )
     figures = surface_figures(surfaces, trajectory, scale) if len(surfaces) else {}
     return {**figures, **(curvature_figures(curvature) if len(curvature) else {})}
 
 
-def _called(folders: Sequence[Path]) -> dict[Path, str]:
-    """What to put before the names of each run, if there are several: its folder, with what is above it if need be."""
+def _titles(folders: Sequence[Path]) -> dict[Path, str]:
+    """What to write before the names of each run: nothing for one, else its folder, as much of it as is needed."""
     several = list(dict.fromkeys(folders))
-    alone = len({folder.name for folder in several}) == len(several)
-    return {f: "" if len(several) == 1 else f"{f.name if alone else f} " for f in several}
+    distinct = len({folder.name for folder in several}) == len(several)
+    return {f: "" if len(several) == 1 else f"{f.name if distinct else f} " for f in several}
 
 
-def _named(folder: Path, name: str, title: str) -> pd.DataFrame:
-    """A table of a run with its title before every name, and what a minimum scores behind its own."""
-    table, minima = _table(folder, name), _table(folder, "minima")
-    if table.empty:
-        return table
-    scores = dict(zip(minima["name"], minima["test_error"], strict=True)) if "test_error" in minima else {}
-    scored = {one: f"{one}, test error {error:.1f} %" for one, error in scores.items()}
-    names = ["" if pd.isna(one) else one for one in table["name"]]
-    return table.assign(pair=title + table["pair"], name=[title + scored.get(one, one) for one in names])
+def _read_landscape(folder: Path, table: Table, title: str) -> pd.DataFrame:
+    """A table of a run with the run's title before every name, and the test error of each minimum."""
+    rows, minima = _read(folder, table), _read(folder, MINIMA)
+    if rows.empty:
+        return rows
+    names = rows["name"].fillna("")
+    if "test_error" in minima:
+        rows = rows.assign(**{TEST_ERROR: names.map(minima.set_index("name")["test_error"])})
+    return rows.assign(pair=title + rows["pair"], name=title + names)
 
 
 @contextmanager
-def _from(folders: Sequence[Path]) -> Iterator[None]:
-    """What goes wrong while tables are drawn, where each was fine by itself, is the tables' fault, in one line."""
+def _blamed_on(folders: Sequence[Path]) -> Generator[None, None, None]:
+    """Turn an error while drawing into one line: tables that are whole one by one may not fit together."""
     try:
         yield
     except PathfinderError:
@@ -140,47 +154,54 @@ def _from(folders: Sequence[Path]) -> Iterator[None]:
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PathfinderError(
-            f"the tables of {listed(map(str, folders))} do not fit together and cannot be drawn ({reason}); "
+            f"the tables of {list_names(map(str, folders))} do not fit together and cannot be drawn ({reason}); "
             "run the experiment again."
         ) from error
 
 
 def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
-    """Write the figures; all are drawn before the first is written."""
-    contents = {folder / "figures" / f"{_file_name(name)}.png": _png(figure) for name, figure in figures.items()}
+    """Write the figures, once all are drawn."""
+    contents = {}
+    for name, figure in figures.items():
+        file = name.replace("/", "-").replace("\\", "-")  # the name of a pair may begin with the folder of its run
+        contents[folder / "figures" / f"{file}.png"] = _png(figure)
     for path, content in contents.items():
         write(path, lambda scratch, content=content: scratch.write_bytes(content))
     return list(contents)
 
 
-def _file_name(name: str) -> str:
-    """A figure's name, with the folder of its run in it where there are several, as the name of a file."""
-    return name.replace("/", "-").replace("\\", "-")
-
-
 def _png(figure: Figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    return content.getvalue()
-
-
-def _groups(folder: Path) -> dict[str, str]:
-    """The group of each pair, as the summary says."""
-    summary = _table(folder, "summary").drop_duplicates("pair")
-    return dict(zip(summary["pair"], summary["group"], strict=True))
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full)
+    with Image.open(full) as image:  # 256 colours look the same, in a third of the bytes
+        image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            small, format="png"
+        )
+    return small.getvalue()
 
 
 def _existing(folder: str | Path) -> Path:
     if not Path(folder).is_dir():
-        raise PathfinderError(f"{folder} is no folder; give the folder of a run, with its CSV files.")
+        raise PathfinderError(f"{folder} is not a folder; give the folder of a run, with its CSV files.")
     return Path(folder)
 
 
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    """A table of a run with the columns its figures need, or one without rows."""
-    path, columns = folder / f"{name}.csv", _COLUMNS[name]
+def _no_run(folder: Path) -> PathfinderError:
+    """The error for a folder without tables, naming a run in it if there is one."""
+    runs = sorted(path.parent for name in TABLES for path in folder.glob(f"*/{name}.csv"))
+    example = f", such as {runs[0]}" if runs else ""
+    return PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run{example}.")
+
+
+def _path(folder: Path, table: Table) -> Path:
+    return folder / f"{table.name}.csv"
+
+
+def _read(folder: Path, table: Table) -> pd.DataFrame:
+    """A table of a run, or one without rows if the run does not have it."""
+    path = _path(folder, table)
     if not path.exists():
-        return pd.DataFrame(columns=columns)
-    table = read_table(path, columns, _EMPTY.get(name, ()), _ROW.get(name, ()))
-    check_file_names(table, path)
-    return table
+        return pd.DataFrame(columns=list(table.needed))
+    rows = read_table(path, table)
+    check_file_names(rows, path)
+    return rows

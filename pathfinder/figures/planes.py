@@ -1,83 +1,76 @@
 """Figures of planes: filled contours, with the minima and the paths drawn over them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathfinder.figures.contours import COLOURS, Scale, gridded, level_bar
-from pathfinder.figures.style import UNITS, colours, legend_below
+from pathfinder.figures.contours import Grid, Scale, level_bar
+from pathfinder.figures.style import UNITS, by_name, colours, legend_below, of_pair, path_label, set_title
+from pathfinder.tables.score_names import parse_score_column, score_columns
 
 
 def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> dict[str, Figure]:
-    """The planes, each with train loss and test error side by side."""
+    """Train loss and test error over each plane."""
     figures = {}
-    for (pair, plane), grid in planes.groupby(["pair", "plane"], sort=False):
-        own = [table[(table["pair"] == pair) & (table["plane"] == plane)] for table in (markers, paths)]
-        figures[f"plane-{pair}-{plane}"] = _plane_figure(
-            grid, *own, title=f"{pair}: plane of the {plane}", own_path=plane
-        )
+    for pair, of_one in by_name(planes, "pair"):
+        for plane, grid in by_name(of_one, "plane"):
+            own = [table[(table["pair"] == pair) & (table["plane"] == plane)] for table in (markers, paths)]
+            figure = _plane_figure(grid, *own)
+            set_title(figure, f"Plane of the {path_label(plane)} between the minima{of_pair(pair)}")
+            figures[f"plane-{pair}-{plane}"] = figure
     return figures
 
 
-def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame, title: str, own_path: str) -> Figure:
-    columns = [column for column in ("train_loss", "test_error") if column in grid] or [
-        next(column for column in grid if column.endswith("_loss"))
-    ]
+def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> Figure:
+    columns = [column for column in ("train_loss", "test_error") if column in grid] or score_columns(grid, "loss")[:1]
     ratio = np.ptp(grid["y"]) / np.ptp(grid["x"])
     if ratio < 0.5:  # a wide plane: one panel above the other
-        figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 0.85) + 0.9))
+        figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 0.85) + 1.0))
         axes = figure.subplots(len(columns), 1, squeeze=False)[:, 0]
     else:
-        figure = Figure(figsize=(5.6 * len(columns), 1.2 + 4.2 * min(ratio, 1.3)))
+        figure = Figure(figsize=(5.6 * len(columns), 1.6 + 4.2 * min(ratio, 1.3)))
         axes = figure.subplots(1, len(columns), squeeze=False)[0]
     for ax, column in zip(axes, columns, strict=True):
-        _contours(figure, ax, grid, column)
-        _overlay(ax, markers, paths, own_path)
-    handles, labels = axes[0].get_legend_handles_labels()
-    legend_below(figure, handles, labels)
-    figure.suptitle(title, fontsize=11)
+        _draw_contours(ax, grid, column)
+        _draw_paths(ax, markers, paths)
+    legend_below(figure, *axes[0].get_legend_handles_labels())
     return figure
 
 
-def _contours(figure: Figure, ax: Axes, grid: pd.DataFrame, column: str) -> None:
-    """Filled contours at logarithmic levels, axes equal in weight-space distance."""
+def _draw_contours(ax: Axes, table: pd.DataFrame, column: str) -> None:
+    """Fill contours at logarithmic levels, x and y to the same scale."""
     scale = Scale()
-    levels = scale.levels(grid[column])
-    x, y, values = gridded(grid, column, levels)
-    drawn = ax.contourf(x, y, values, levels, norm=scale.norm(levels), cmap=COLOURS)
-    ax.contour(drawn, levels=levels[1:-1:2], colors="white", linewidths=0.4, alpha=0.6)
-    split, metric = column.split("_", 1)
-    level_bar(figure, drawn, ax, f"{split} {UNITS.get(metric, metric)}", scale, aspect=15)
+    levels = scale.levels(table[column])
+    filled = Grid.of(table, column, levels).fill(ax, scale)
+    ax.contour(filled, levels=levels[1:-1:2], colors="white", linewidths=0.4, alpha=0.6)
+    score = parse_score_column(column)
+    split, metric = ("", column) if score is None else (score.split, score.metric)
     ax.set_aspect("equal")
+    level_bar(ax.figure, filled, f"{split} {UNITS.get(metric, metric)}", scale, cax=ax.inset_axes((1.02, 0, 0.025, 1)))
     ax.grid(False)
     ax.set_xlabel("x (distance in weight space)")
     ax.set_ylabel("y (distance)")
     ax.set_title(f"{split} {metric}", loc="left")
 
 
-def _overlay(ax: Axes, markers: pd.DataFrame, paths: pd.DataFrame, own_path: str) -> None:
-    """The curve that lies in the plane solid, projections of the others dashed, and the three points."""
+def _draw_paths(ax: Axes, markers: pd.DataFrame, paths: pd.DataFrame) -> None:
+    """Draw paths that lie in the plane solid, projections of the others dashed, then the minima and bends."""
     low, high = ax.get_ylim()
     left, right = ax.get_xlim()
     colour = colours(paths["path"].unique())
-    for name, path in paths.groupby("path", sort=False):
+    for name, path in by_name(paths, "path"):
         inside = path["distance"].max() < 1e-3 * max(np.ptp(path["x"]), np.ptp(path["y"]))
-        label = name if inside else f"{name} (projected)"
+        label = path_label(name) if inside else f"{path_label(name)} (projected)"
         style = "-" if inside else (0, (3, 2))
         ax.plot(path["x"], path["y"], color="white", linewidth=3.4, linestyle="-" if inside else style, alpha=0.8)
         ax.plot(path["x"], path["y"], color=colour[name], linewidth=2.0, linestyle=style, label=label)
     ends = markers["name"].isin(["a", "b"])
     for chosen, marker, label in ((ends, "o", "minima"), (~ends, "s", "bends")):
-        ax.plot(
-            markers["x"][chosen],
-            markers["y"][chosen],
-            marker,
-            color="white",
-            markeredgecolor="black",
-            markersize=7,
-            label=label,
-        )
+        style: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 7}
+        ax.plot(markers["x"][chosen], markers["y"][chosen], marker, label=label, **style)
     for _, point in markers.iterrows():
         before = point["name"] == "a"
         ax.annotate(

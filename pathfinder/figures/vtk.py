@@ -1,4 +1,4 @@
-"""Surfaces as files for ParaView and other viewers of VTK: one structured grid for each, its height the loss."""
+"""Write surfaces as VTK files for viewers such as ParaView: one structured grid each, as high as the loss."""
 
 import tempfile
 from pathlib import Path
@@ -12,13 +12,19 @@ from pathfinder.figures.contours import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
 from pathfinder.tables.csv_files import check_file_names, read_table
+from pathfinder.tables.schema import SURFACES
 
 
 def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
     """Write every surface of a run as FOLDER/vtk/SURFACE-MINIMUM.vts.
 
-    Points are (x, y, height), where the height is the train loss, its logarithm to base 10 if `log`, of at most `clip`
-    nats. Every scored column is an array over the points, unclipped.
+    Points are (x, y, height); the height is the train loss, or its logarithm to base 10. Every scored column is an
+    array over the points, not clipped.
+
+    Args:
+        folder: of the run.
+        clip: higher losses have this height, in nats.
+        log: whether heights are logarithms.
 
     Returns:
         The files written.
@@ -26,17 +32,16 @@ def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) ->
     Raises:
         PathfinderError: if pyvista is not installed, or the run has no surface.
     """
-    source = Path(folder) / "surfaces.csv"
-    keys = ["surface", "name"]
-    table = read_table(source, [*keys, "x", "y", "train_loss"], row=[*keys, "x", "y"])
+    source = Path(folder) / f"{SURFACES.name}.csv"
+    table, keys = read_table(source, SURFACES), ["surface", "name"]
     check_file_names(table, source, keys)
     scale = Scale(clip, log)
     surfaces = table[table["y"].notna()].groupby(keys, sort=False)
-    contents = {"-".join(key): _bytes(_grid(rows, scale, source)) for key, rows in surfaces}
+    contents = {"-".join(map(str, key)): _bytes(_grid(rows, scale, source)) for key, rows in surfaces}
     if not contents:
         raise PathfinderError(f"{folder} holds profiles only; score a surface over two axes first.")
     written = {Path(folder) / "vtk" / f"{name}.vts": content for name, content in contents.items()}
-    for path, content in written.items():  # all made before the first is written
+    for path, content in written.items():  # none is written before all are made
         write(path, lambda scratch, content=content: scratch.write_bytes(content))
     return list(written)
 
@@ -45,7 +50,7 @@ def _grid(rows: pd.DataFrame, scale: Scale, source: Path) -> Any:
     try:
         import pyvista
     except ImportError as error:
-        raise PathfinderError("files for VTK need pyvista; install pathfinder[vtk].") from error
+        raise PathfinderError("VTK files need pyvista; install pathfinder[vtk].") from error
     if len(rows) != rows["x"].nunique() * rows["y"].nunique():
         raise PathfinderError(f"table {source} is damaged: a surface lacks points; run the experiment again.")
     rows = rows.sort_values(["y", "x"])  # VTK counts x fastest
@@ -53,14 +58,14 @@ def _grid(rows: pd.DataFrame, scale: Scale, source: Path) -> Any:
     grid = pyvista.StructuredGrid()
     grid.points = np.column_stack([rows["x"], rows["y"], heights])
     grid.dimensions = [rows["x"].nunique(), rows["y"].nunique(), 1]
-    for column in rows.columns[rows.columns.get_loc("y") + 1 :]:
+    for column in list(rows.columns)[list(rows.columns).index("y") + 1 :]:
         if pd.api.types.is_numeric_dtype(rows[column]):
             grid.point_data[column] = rows[column].to_numpy()
     return grid
 
 
 def _bytes(grid: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / "surface.vts"  # the ending decides the format
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "surface.vts"  # the suffix decides the format
         grid.save(file)
         return file.read_bytes()

@@ -134,7 +134,7 @@ class Geometry(nn.Module, ABC):
             tensors, metadata = load_tensors(path, "curve")
         if "kind" not in metadata:
             raise PathfinderError(f"curve {path} holds weights but no geometry; give a file from the `curves` folder.")
-        kind = kind_named(str(metadata["kind"]), Geometry)
+        kind = find_kind(str(metadata["kind"]), Geometry)
         try:
             geometry = kind.from_tensors(dict(tensors))
             rows = geometry.rows()
@@ -157,7 +157,7 @@ def kinds(base: type[Kind]) -> dict[str, type[Kind]]:
     return {kind: cls for kind, cls in _KINDS.items() if issubclass(cls, base) and not isabstract(cls)}
 
 
-def kind_named(kind: str, base: type[Kind]) -> type[Kind]:
+def find_kind(kind: str, base: type[Kind]) -> type[Kind]:
     """The geometry called `kind`.
 
     Raises:

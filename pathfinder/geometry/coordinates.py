@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry
-from pathfinder.settings import came, whole
+from pathfinder.settings import describe, whole
 
 
 def coordinates_of(geometry: Geometry, points: Any) -> Float[Tensor, "points *coordinates"]:
@@ -42,7 +42,7 @@ def _tensor_of(points: Any) -> Tensor:
     try:
         array = np.asarray(points)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise PathfinderError(f"points must be a whole number, or coordinates, got {came(points)}.") from error
+        raise PathfinderError(f"points must be a whole number, or coordinates, got {describe(points)}.") from error
     if array.dtype.kind not in "iuf":
-        raise PathfinderError(f"points must be a whole number, or real coordinates, got {came(points)}.")
+        raise PathfinderError(f"points must be a whole number, or real coordinates, got {describe(points)}.")
     return torch.from_numpy(array.astype(np.float64))

@@ -56,15 +56,15 @@ def gram_of(made: Made, size: int) -> Float[Tensor, "vectors vectors"]:
         parts = made(block)
         return [torch.stack([torch.dot(a, b) for b in parts]) for a in parts]
 
-    return summed(products, size)
+    return sum_blocks(products, size)
 
 
 def inner(a: Float[Tensor, " weights"], b: Float[Tensor, " weights"]) -> float:
     """The inner product of two vectors."""
-    return float(summed(lambda block: [torch.dot(float64_block(a, block), float64_block(b, block))], len(a)))
+    return float(sum_blocks(lambda block: [torch.dot(float64_block(a, block), float64_block(b, block))], len(a)))
 
 
-def summed(products: Made, size: int) -> Tensor:
+def sum_blocks(products: Made, size: int) -> Tensor:
     """The inner products of each block, stacked and added over all blocks of `size` weights, on the CPU."""
     total, *others = (torch.stack(products(block)) for block in blocks(size))
     for found in others:

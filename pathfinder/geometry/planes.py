@@ -11,7 +11,7 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry, at_least, weights_of
 from pathfinder.geometry.curves import Curve
-from pathfinder.geometry.inner import blocks, float64_block, gram, length_of, summed
+from pathfinder.geometry.inner import blocks, float64_block, gram, length_of, sum_blocks
 
 Span = float | Sequence[float | int]  # how far to both sides, or the first and the last coordinate
 
@@ -56,7 +56,7 @@ class Flat(Geometry):
                 away = away - x * float64_block(direction, block)
             return away
 
-        at = torch.linalg.solve(gram, summed(along, len(origin)))
+        at = torch.linalg.solve(gram, sum_blocks(along, len(origin)))
         return torch.cat([at, length_of(left, len(origin))[None]])
 
 
@@ -170,7 +170,7 @@ class Plane(Flat):
             along = u(block)
             return up(block) - share * along
 
-        (share,) = summed(lambda block: [torch.dot(u(block), up(block))], size)
+        (share,) = sum_blocks(lambda block: [torch.dot(u(block), up(block))], size)
         height = length_of(v, size)
         if not float(height) > 1e-6 * float(max(width, reach)):
             raise PathfinderError(

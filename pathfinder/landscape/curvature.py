@@ -1,18 +1,38 @@
-"""Curvature at the points of a path or a surface, as a table."""
+"""The table of curvature.csv: extreme eigenvalues and trace of the Hessian at the points of a path or a surface."""
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
 from pathfinder.geometry.base import Geometry
-from pathfinder.landscape.hessian import Extremes, Hessian, NotFiniteError, Trace, check_lanczos, check_samples
+from pathfinder.landscape.hessian import Hessian
+from pathfinder.landscape.spectrum import Extremes, NotFiniteError, Trace, check_lanczos, check_samples
 from pathfinder.progress import Progress, silent
+from pathfinder.scoring.losses import PerExample
 from pathfinder.storage.stage import NoStage, Stage, map_points
 from pathfinder.weights.space import WeightSpace
+
+
+class CurvatureArguments(TypedDict, total=False):
+    """How to measure the curvature at each point.
+
+    Attributes:
+        tolerance: relative residual of both eigenvalues, 0.01 if not given.
+        most: maximum Hessian-vector products for the eigenvalues of a point, 400 if not given.
+        samples: random vectors for the trace; 0, if not given, leaves it out.
+        loss, batch_size, device: as for `Hessian`.
+    """
+
+    tolerance: float
+    most: int
+    samples: int
+    loss: PerExample | None
+    batch_size: int
+    device: str
 
 
 def curvature_table(
@@ -22,37 +42,33 @@ def curvature_table(
     data: Any,
     *,
     statistics: Callable[[Tensor], Tensor] | None = None,
-    tolerance: float = 1e-2,
-    most: int = 400,
-    samples: int = 0,
     seed: int = 0,
     progress: Progress = silent,
     stage: Stage | None = None,
-    **settings: Any,
+    **settings: Unpack[CurvatureArguments],
 ) -> pd.DataFrame:
-    """Both ends of the spectrum, and the trace, at points of a path or a surface.
+    """The smallest and largest eigenvalue of the Hessian, and its trace, at points of a path or a surface.
 
     Args:
         space: the weight space.
         geometry: the path, ray or plane.
         t: the coordinates.
         data: as for `Hessian`.
-        statistics: gives the running statistics of BatchNorm at a point.
-        tolerance: of the eigenvalues, as for `Hessian.extremes`.
-        most: products for the eigenvalues of a point.
-        samples: random vectors for the trace; none if 0.
-        seed: draws all vectors.
+        statistics: computes the running statistics of BatchNorm at a point; the module's own if not given.
+        seed: draws all random vectors.
         progress: called as progress(done, total).
-        stage: a `storage.Stage` that keeps the points done so far.
-        **settings: of `Hessian`.
+        stage: keeps the points done so far.
+        **settings: see `CurvatureArguments`.
 
     Returns:
         A row per point: its coordinates, lambda_min, lambda_max, ratio, residual_min, residual_max, products,
-        converged, and trace and trace_se where samples are asked for.
+        converged, and with samples trace and trace_se.
 
     Raises:
         PathfinderError: if a setting is wrong, or the Hessian of the only point holds NaN or infinity.
     """
+    tolerance, most = settings.get("tolerance", 1e-2), settings.get("most", 400)
+    samples = settings.get("samples", 0)
     check_lanczos(tolerance, most)
     if samples:
         check_samples(samples)
@@ -60,7 +76,15 @@ def curvature_table(
     def row(points: Tensor) -> list[dict[str, Any]]:
         theta = geometry(points)[0].detach()
         own = None if statistics is None else statistics(theta)
-        hessian = Hessian(space, theta, data, statistics=own, **settings)
+        hessian = Hessian(
+            space,
+            theta,
+            data,
+            loss=settings.get("loss"),
+            statistics=own,
+            batch_size=settings.get("batch_size", 256),
+            device=settings.get("device", "cpu"),
+        )
         try:
             found = hessian.extremes(tolerance, most, seed)
             trace = hessian.trace(samples, seed) if samples else None

@@ -1,31 +1,33 @@
-"""What a config says of landscapes: `[[surfaces]]` and `[[curvature]]`."""
+"""Settings of landscapes: `[[surfaces]]` and `[[curvature]]` of a config."""
 
 import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pathfinder.landscape.hessian import LEAST_PRODUCTS
-from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, few_enough
+from pathfinder.landscape.spectrum import LEAST_PRODUCTS
+from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, check_points
 
 
 class Surface(Checked):
-    """A profile along one direction, or a surface over two, around minima of each pair.
+    """A request for a profile along one direction, or a surface over two, around minima of each pair.
+
+    `surfaces.Landscape` is the geometry built from it for one minimum.
 
     Attributes:
-        name: what tables call it; made of its directions if not given.
+        name: its name in tables; by default made of its directions and axes.
         axes: 1 or 2.
-        directions: `random`, or `trajectory`: those along which the minimum's own training varied most.
-        normalize: of random directions: `filter`, `layer`, `weight` or `none`.
-        keep_1d: whether biases and norm parameters move too.
+        directions: `random`, or `trajectory`: those along which the minimum varied most during its training.
+        normalize: scale of random directions: `filter`, `layer`, `weight` or `none`.
+        keep_1d: whether random directions change biases and norm parameters too.
         orthogonal: whether the second random direction is made orthogonal to the first.
         seed: draws the directions.
-        minima: around which ends of each pair.
-        points: along each axis, one number or one for each.
-        span: reach to both sides of the minimum, or two ends, or two ends for each axis; if not given 1, and for a
-            trajectory what holds it.
-        examples: of each split; as along the paths if not given.
-        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
+        minima: the ends of each pair to score around.
+        points: along each axis; one number, or one for each axis.
+        span: distance from the minimum to both sides, or two ends, or two ends for each axis; by default 1, and for a
+            trajectory what contains it.
+        examples: scored of each split; by default as along the paths.
+        batch_norm_examples: used to re-estimate BatchNorm; by default as along the paths.
     """
 
     name: Name | None = None
@@ -42,7 +44,7 @@ class Surface(Checked):
     batch_norm_examples: Count | None = None
 
     @model_validator(mode="after")
-    def _has_its_axes(self) -> "Surface":
+    def _check_axes(self) -> "Surface":
         if self.axes == 1 and not isinstance(self.points, int):
             raise ValueError(f"a profile has one axis, so points must be one number, got {list(self.points)}")
         if self.axes == 1 and isinstance(self.span, tuple) and isinstance(self.span[0], tuple):
@@ -53,15 +55,15 @@ class Surface(Checked):
         return self
 
     @model_validator(mode="after")
-    def _has_an_end(self) -> "Surface":
-        few_enough("points", self.points, self.axes)
+    def _check_size(self) -> "Surface":
+        check_points("points", self.points, self.axes)
         if any(abs(end) > FARTHEST for ends in self.spans or [] for end in ends):
             raise ValueError(f"a span must lie within -{FARTHEST:g} and {FARTHEST:g}, got {self.span}; lower it")
         return self
 
     @property
     def spans(self) -> list[tuple[float, float]] | None:
-        """The two ends along each axis, if they are given."""
+        """The two ends of each axis, if given."""
         if self.span is None:
             return None
         if isinstance(self.span, tuple) and isinstance(self.span[0], tuple):
@@ -71,22 +73,22 @@ class Surface(Checked):
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return self.name or f"{self.normalize if self.directions == 'random' else self.directions}-{self.axes}d"
 
 
 class Curvature(Checked):
-    """Both ends of the Hessian's spectrum, and its trace, along a path of each pair or over a surface around minima.
+    """A request for extreme Hessian eigenvalues and the trace, along a path of each pair or over a surface.
 
     Attributes:
-        along: the line or the name of a curve; or the name of a surface, whose directions and span it shares.
-        points: along the path, or along each axis of the surface, one number or one for each.
-        examples: of the training split, whose mean loss it is; as along the paths if not given.
-        batch_norm_examples: that re-estimate BatchNorm; as along the paths if not given.
-        batch_size: examples per pass for a product.
+        along: `line` or the name of a curve; or the name of a surface, whose directions and span are used.
+        points: along the path, or along each axis of the surface; one number, or one for each axis.
+        examples: of the training split, over which the loss is averaged; by default as along the paths.
+        batch_norm_examples: used to re-estimate BatchNorm; by default as along the paths.
+        batch_size: examples per pass of a Hessian-vector product.
         tolerance: relative residual of both eigenvalues.
-        most: products with the Hessian for the eigenvalues of a point.
-        samples: random vectors for the trace of a point; none if 0.
+        most: maximum Hessian-vector products for the eigenvalues of a point.
+        samples: random vectors for the trace of a point; 0 leaves it out.
     """
 
     along: Name = "line"
@@ -99,7 +101,7 @@ class Curvature(Checked):
     samples: Annotated[int, Field(ge=0, le=MOST)] = 0
 
     @model_validator(mode="after")
-    def _has_an_error(self) -> "Curvature":
+    def _check_samples(self) -> "Curvature":
         if self.samples == 1:
             raise ValueError("curvature.samples must be 0, or 2 and more: one has no standard error")
         return self

@@ -1,4 +1,4 @@
-"""Networks by name: ordinary modules that know nothing of paths."""
+"""Networks by name. They are ordinary modules that know nothing of paths."""
 
 from pathfinder.models.build import MODELS, build_model
 

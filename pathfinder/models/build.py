@@ -1,4 +1,4 @@
-"""Networks by name: ordinary modules that know nothing of paths."""
+"""build_model: a network by name. The networks are ordinary modules that know nothing of paths."""
 
 import inspect
 import reprlib
@@ -12,13 +12,13 @@ from pydantic import ValidationError, validate_call
 from torch import nn
 
 from pathfinder.compute import own_draws
-from pathfinder.errors import PathfinderError, brief, listed, unknown, users_code
+from pathfinder.errors import PathfinderError, brief, list_names, unknown, users_code
 from pathfinder.models.convnet import ConvNet
 from pathfinder.models.mlp import MLP
 from pathfinder.models.preresnet import PreResNet
 from pathfinder.models.resnet import ResNet
 from pathfinder.models.vgg import VGG
-from pathfinder.settings import by_import_path, came, whole
+from pathfinder.settings import by_import_path, describe, whole
 
 _FAMILIES: dict[str, type[nn.Module]] = {
     "mlp": MLP,
@@ -65,25 +65,37 @@ def build_model(
     seed: int | None = None,
     **arguments: Any,
 ) -> nn.Module:
-    """A network by name.
+    """Build a network by name.
 
     Args:
-        name: one of `MODELS`; `torchvision:NAME`; or `package.module:NAME`, a class or function of yours.
-        num_classes: outputs; handed to your own builder if it takes an argument of that name.
-        input_shape: the shape of one input, likewise.
+        name: one of `MODELS`; `torchvision:NAME`; or `package.module:NAME`, a class or function of your own.
+        num_classes: outputs; passed to your own builder if it has an argument of that name.
+        input_shape: the shape of one input; passed to your own builder if it has an argument of that name.
         seed: draws the initial weights without touching the global generator; if None, the global one draws them.
-        **arguments: handed to the builder.
+        **arguments: passed to the builder.
+
+    Returns:
+        The network.
 
     Raises:
-        PathfinderError: if the name is unknown, or the builder refuses an argument or raises.
+        PathfinderError: if the name is unknown, or the builder refuses an argument or raises an error.
+
+    >>> build_model("mlp", widths=[4], input_shape=(1, 8, 8), seed=0)
+    MLP(
+      (layers): Sequential(
+        (0): Linear(in_features=64, out_features=4, bias=True)
+        (1): ReLU()
+        (2): Linear(in_features=4, out_features=10, bias=True)
+      )
+    )
     """
     if not isinstance(name, str):
-        raise PathfinderError(f"a network must be named by a text such as `resnet20`, got {came(name)}.")
+        raise PathfinderError(f"a network must be named by a text such as `resnet20`, got {describe(name)}.")
     if seed is not None:
         whole(seed, "seed")
     builder, given = _builder(name, {"num_classes": num_classes, "input_shape": input_shape})
     with nullcontext() if seed is None else own_draws(torch.get_default_device()) as draw:
-        if seed is not None:
+        if seed is not None and draw is not None:
             draw(seed)
         with users_code(f"model `{name}` cannot be built", "see its arguments"):
             try:
@@ -100,14 +112,14 @@ def build_model(
     return module
 
 
-def check_described(name: str, arguments: Mapping[str, Any]) -> None:
+def check_description(name: str, arguments: Mapping[str, Any]) -> None:
     """Check a network that a file names, before anything is built or imported.
 
-    Only pathfinder's own networks and torchvision's may be named by a file, with arguments of their builders; those of
-    torchvision must be plain numbers, so that nothing is downloaded.
+    A file may name only pathfinder's and torchvision's networks, with arguments of their builders; those of torchvision
+    must be plain numbers, so that nothing is downloaded.
 
     Raises:
-        PathfinderError: if it is another's, or an argument is none of its builder's.
+        PathfinderError: if it names another network, or an argument that the builder does not take.
     """
     family = _SIZES.get(name, (name, {}))[0]
     if family in _FAMILIES:
@@ -115,12 +127,12 @@ def check_described(name: str, arguments: Mapping[str, Any]) -> None:
         wrong = [key for key in arguments if key not in taken]
     elif name.startswith("torchvision:"):
         wrong = [key for key, value in arguments.items() if key in _FETCHING or not _plain(value)]
-        wrong = [key for key in wrong if key != "input_shape"]  # offered to every network
+        wrong = [key for key in wrong if key != "input_shape"]  # passed to every network
         wrong += [key for key in ("name", "seed") if key in arguments and key not in wrong]
     else:
         raise unknown("model", name, MODELS)
     if wrong:
-        raise PathfinderError(f"network `{brief(name)}` takes no {listed(wrong)} from a file.")
+        raise PathfinderError(f"network `{brief(name)}` takes no {list_names(wrong)} from a file.")
     for key, of, words in (("num_classes", (int,), "a number"), ("input_shape", (list,), "a list of numbers")):
         if key in arguments and (not isinstance(arguments[key], of) or not _plain(arguments[key])):
             raise PathfinderError(f"{key} must be {words}, got {brief(reprlib.repr(arguments[key]))}.")
@@ -133,8 +145,8 @@ def _plain(value: Any) -> bool:
     return all(isinstance(part, int | float) for part in (value if isinstance(value, list) else [value]))
 
 
-def _checked(family: type[nn.Module], **arguments: Any) -> nn.Module:
-    """One of the families, its arguments converted to what it annotates: text such as `no` to a truth value, say."""
+def _build_checked(family: type[nn.Module], **arguments: Any) -> nn.Module:
+    """Build a network of a family, with arguments converted to its annotations, such as the text `no` to False."""
     module = family.__new__(family)
     validate_call(family.__init__)(module, **arguments)
     return module
@@ -143,7 +155,7 @@ def _checked(family: type[nn.Module], **arguments: Any) -> nn.Module:
 def _builder(name: str, offered: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     family, arguments = _SIZES.get(name, (name, {}))
     if family in _FAMILIES:
-        return partial(_checked, _FAMILIES[family]), {**arguments, **offered}
+        return partial(_build_checked, _FAMILIES[family]), {**arguments, **offered}
     if name.startswith("torchvision:"):
         from torchvision import models
 
@@ -156,6 +168,6 @@ def _builder(name: str, offered: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     builder = by_import_path(name)
     try:
         taken = inspect.signature(builder).parameters
-    except (TypeError, ValueError):  # built-in types do not tell
+    except (TypeError, ValueError):  # built-in types have no signature
         taken = {}
     return builder, {key: value for key, value in offered.items() if key in taken}

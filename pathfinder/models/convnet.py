@@ -1,4 +1,4 @@
-"""A small convolutional network, with and without BatchNorm."""
+"""A small convolutional network, with or without BatchNorm."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from pathfinder.models.layers import channels_last
 
 
 class ConvNet(nn.Module):
-    """Convolutions of 3 x 3 with ReLU, halved by max-pooling between, and one linear layer.
+    """Convolutions of 3 x 3 with ReLU, max-pooling between them, and one linear layer.
 
     Args:
         widths: channels of each convolution.

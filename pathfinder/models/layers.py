@@ -1,11 +1,11 @@
-"""What the convolutional families share."""
+"""Initialisation and memory layout of the convolutional families."""
 
 import torch
 from torch import Tensor, nn
 
 
 def he_normal(module: nn.Module) -> None:
-    """Draw every convolution's weights as He et al. (2015) do, over the outgoing connections, and zero its bias."""
+    """Draw the weights of every convolution as He et al. (2015), by its outgoing connections, and zero its bias."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -14,5 +14,5 @@ def he_normal(module: nn.Module) -> None:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Images in the memory order in which convolutions are fastest; the values are the same."""
+    """Images in the memory layout in which convolutions are fastest, with the same values."""
     return x.contiguous(memory_format=torch.channels_last)

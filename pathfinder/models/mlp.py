@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """Linear layers with ReLU between; inputs of any shape are flattened.
+    """Linear layers with ReLU between them; inputs of any shape are flattened.
 
     Args:
         widths: units of each hidden layer.

@@ -13,12 +13,12 @@ class PreBlock(nn.Module):
 
     Args:
         before: channels of the input.
-        planes: channels inside; a bottleneck gives four times as many.
+        planes: channels inside; a bottleneck has four times as many outputs.
         stride: of the 3 x 3 convolution that comes first.
-        bottleneck: which of the two.
-        bias: whether convolutions have one.
-        dropout: share of units dropped before the last convolution.
-        shortcut: whether the input is added; a 1 x 1 convolution where its shape changes.
+        bottleneck: whether the block is a bottleneck.
+        bias: whether convolutions have a bias.
+        dropout: fraction of units dropped before the last convolution.
+        shortcut: whether the input is added, through a 1 x 1 convolution if its shape changes.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class PreBlock(nn.Module):
         else:
             self.conv1 = nn.Conv2d(before, planes, 3, stride, padding=1, bias=bias)
             self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=bias)
-            self.bn3 = self.conv3 = None
+            self.bn3, self.conv3 = None, None
         self.dropout = nn.Dropout(dropout)
         self.shortcut: nn.Module | None = nn.Sequential() if shortcut else None
         if shortcut and (stride != 1 or before != after):
@@ -43,7 +43,7 @@ class PreBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(examples, after, height / stride, width / stride)."""
         out = relu(self.bn2(self.conv1(relu(self.bn1(x)))))
-        if self.conv3 is None:
+        if self.conv3 is None or self.bn3 is None:
             out = self.conv2(self.dropout(out))
         else:
             out = self.conv3(self.dropout(relu(self.bn3(self.conv2(out)))))
@@ -57,8 +57,8 @@ class PreResNet(nn.Module):
         depth: layers with weights: 9 n + 2 with bottlenecks, 6 n + 4 without.
         width: multiplies the channels of the stages, not of the first convolution.
         bottleneck: 1 x 1, 3 x 3, 1 x 1 blocks instead of two 3 x 3 convolutions.
-        bias: whether convolutions have one, as in the wide networks of Garipov et al. (2018).
-        dropout: share of units dropped before the last convolution of each block.
+        bias: whether convolutions have a bias, as in the wide networks of Garipov et al. (2018).
+        dropout: fraction of units dropped before the last convolution of each block.
         shortcut: whether blocks add their input.
         num_classes: outputs.
         input_shape: channels, height, width of one image.

@@ -9,13 +9,13 @@ from pathfinder.models.layers import channels_last, he_normal
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions with BatchNorm; the input is added before the last ReLU, where there is a shortcut.
+    """Two 3 x 3 convolutions with BatchNorm; a shortcut adds the input before the last ReLU.
 
     Args:
         before: channels of the input.
         after: channels of the output.
         stride: of the first convolution.
-        shortcut: whether the input is added; a 1 x 1 convolution with BatchNorm where its shape changes.
+        shortcut: whether the input is added, through a 1 x 1 convolution with BatchNorm if its shape changes.
     """
 
     def __init__(self, before: int, after: int, stride: int, shortcut: bool) -> None:

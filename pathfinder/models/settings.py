@@ -1,4 +1,4 @@
-"""What a config says of the network: `[model]`."""
+"""Settings of `[model]` in a config."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from pathfinder.settings import Checked
 
 
 class Model(Checked):
-    """`name` as for `build_model`; further keys go to the builder."""
+    """The name of a network, as for `build_model`, and arguments of its builder."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
 
     @model_validator(mode="after")
-    def _keeps_seeds_apart(self) -> "Model":
+    def _check_seed(self) -> "Model":
         if "seed" in self.arguments:
             raise ValueError("a model takes no seed; set init_seed of the minimum")
         return self
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The keys beside the name."""
+        """The arguments of the builder."""
         return dict(self.model_extra or {})

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pathfinder.models.layers import channels_last, he_normal
 
-# convolutions of each stage (channels at width 1); a max-pooling follows every stage
+# channels of the convolutions of each stage at width 1; max-pooling follows every stage
 STAGES = {
     9: ((64, 64), (128, 128), (256, 256, 256)),
     11: ((64,), (128,), (256, 256), (512, 512), (512, 512)),
@@ -17,11 +17,11 @@ STAGES = {
 
 
 class VGG(nn.Module):
-    """Stages of 3 x 3 convolutions with ReLU, each halved by max-pooling, then linear layers.
+    """Stages of 3 x 3 convolutions with ReLU, each followed by max-pooling, then linear layers.
 
     After Simonyan and Zisserman (2015). Depth 9 is that of Li et al. (2018): BatchNorm after every convolution and in
     its one hidden linear layer. The others follow Garipov et al. (2018): two hidden linear layers of 512 with Dropout,
-    no BatchNorm unless asked for.
+    BatchNorm only if `batch_norm` is set.
 
     Args:
         depth: layers with weights: 9, 11, 13, 16 or 19.
@@ -31,7 +31,7 @@ class VGG(nn.Module):
         input_shape: channels, height, width of one image.
 
     Raises:
-        ValueError: if there is no such depth, or the image is too small for the stages.
+        ValueError: if the depth is not one of these, or the image is too small for the stages.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class VGG(nn.Module):
 
 
 def _head(depth: int, inputs: int, hidden: int, batch_norm: bool, num_classes: int) -> nn.Sequential:
-    """The linear layers: one hidden at depth 9, two with Dropout else."""
+    """The linear layers: one hidden layer at depth 9, otherwise two with Dropout."""
     if depth == 9:
         norm = [nn.BatchNorm1d(hidden)] if batch_norm else []
         return nn.Sequential(nn.Linear(inputs, hidden), *norm, nn.ReLU(), nn.Linear(hidden, num_classes))

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.data.sources import Source, as_source, understood
+from pathfinder.data.sources import Source, as_source, explain_dtype_errors
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError, PathfinderWarning, unknown
-from pathfinder.settings import came, whole
+from pathfinder.settings import describe, whole
 from pathfinder.weights.modes import estimation_mode
-from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
+from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 BatchNormName = Literal["reestimate", "training", "augmented", "stored", "interpolate"]
 _NAMES = ("reestimate", "training", "stored", "interpolate")  # `augmented` is an older name of `training`
@@ -108,14 +108,14 @@ def policy_of(
     elif isinstance(given, str) and given in (*_NAMES, "augmented"):
         inputs = Reestimate(data, examples, augmented=given in ("training", "augmented"))
         if not isinstance(statistics, list | tuple | None):
-            raise PathfinderError(f"statistics must be a list, [those at a, those at b], got {came(statistics)}.")
+            raise PathfinderError(f"statistics must be a list, [those at a, those at b], got {describe(statistics)}.")
         mixed = Interpolate(*(statistics or ()))
         policy = mixed if given == "interpolate" else Stored() if given == "stored" else inputs
     else:
         raise unknown("batch_norm", given, _NAMES)
     if isinstance(policy, Interpolate):
         for one in policy.statistics:
-            statistics_of(one, space.statistics_size, "each of the statistics")
+            check_statistics(one, space.statistics_size, "each of the statistics")
         if space.has_statistics and len(policy.statistics) < 2:
             raise PathfinderError(
                 "batch_norm='interpolate' needs statistics=[space.statistics(a), space.statistics(b)]."
@@ -193,7 +193,7 @@ def reestimate(
         space.zero_statistics(own)
     points = [{**space.split(theta), **own} for theta, own in zip(thetas, fixed, strict=True)]
     seen = 0
-    with torch.no_grad(), understood(source, space.dtype), estimation_mode(space.network) as layers:
+    with torch.no_grad(), explain_dtype_errors(source, space.dtype), estimation_mode(space.network) as layers:
         for x, _ in source.batches(batch_size):
             seen += count(x)
             for layer in layers:

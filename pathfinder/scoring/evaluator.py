@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.compute import autocast, device_named, placed
-from pathfinder.data.sources import Source, splits_by_name, understood
+from pathfinder.compute import autocast, find_device, on_device
+from pathfinder.data.sources import Source, explain_dtype_errors, splits_by_name
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry, vector_of
@@ -34,11 +34,11 @@ from pathfinder.scoring.batch_norm import (
 )  # fmt: skip
 from pathfinder.scoring.losses import PerExample, functions_by_name, per_example
 from pathfinder.scoring.scores import Scores
-from pathfinder.settings import of_kind, whole
+from pathfinder.settings import check_kind, whole
 from pathfinder.storage.stage import NoStage, Stage, map_points
 from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate_moments
 from pathfinder.weights.modes import evaluation_mode
-from pathfinder.weights.space import Fixed, WeightSpace, statistics_of
+from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
 
@@ -103,11 +103,11 @@ class Evaluator:
         precision: str = "fp32",
         chunk: int = 1,
     ) -> None:
-        of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+        check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
         self.batch_norm, inputs = policy_of(batch_norm, space, statistics, batch_norm_data, batch_norm_examples)
         self.space, self.seed, self.chunk = space, whole(seed, "seed", 0), whole(chunk, "chunk", 1)
         self.batch_size = whole(batch_size, "batch_size", 1)
-        self.device, self.precision = device_named(device), precision
+        self.device, self.precision = find_device(device), precision
         autocast(self.device, precision)  # fail early on an unknown name
         space.on(self.device)  # and on weights that the device cannot hold
         sources = splits_by_name(data)
@@ -137,7 +137,7 @@ class Evaluator:
             PathfinderError: if the geometry is another space's, or points are neither a whole number nor finite
                 coordinates.
         """
-        of_kind(geometry, Geometry, "geometry", "give a Line, curve, Ray or Plane")
+        check_kind(geometry, Geometry, "geometry", "give a Line, curve, Ray or Plane")
         weights = len(geometry.rows()[0])
         if weights != self.space.size:
             raise PathfinderError(
@@ -145,7 +145,7 @@ class Evaluator:
             )
         t = coordinates_of(geometry, points)
         keep = isinstance(geometry, Curve)
-        here = placed(geometry, self.device)
+        here = on_device(geometry, self.device)
         ends = self._end_moments(here)
 
         def work(few: Tensor) -> Iterator[tuple[dict[str, float], dict[tuple[str, str], Tensor]]]:
@@ -170,7 +170,7 @@ class Evaluator:
         """
         theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
         if statistics is not None:
-            statistics_of(statistics, self.space.statistics_size)
+            check_statistics(statistics, self.space.statistics_size)
         fixed = self._fixed_at([theta], None)[0] if statistics is None else self.space.fixed(statistics, self.device)
         with torch.no_grad():
             return self._row(self._pass([{**self.space.split(theta), **fixed}])[0])
@@ -190,7 +190,7 @@ class Evaluator:
                 "only a module with BatchNorm, scored with batch_norm='reestimate' or 'training', is re-estimated."
             )
         theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
-        return self.space.running(self._fixed_at([theta], None)[0])
+        return self.space.statistics_in(self._fixed_at([theta], None)[0])
 
     @property
     def reestimates(self) -> bool:
@@ -208,7 +208,7 @@ class Evaluator:
     def _norm_inputs(self, wanted: Reestimate, sources: Mapping[str, Source]) -> NormInputs | None:
         """The inputs on which BatchNorm is re-estimated, or units to be repaired are measured."""
         if self._repair is not None:
-            of_kind(self._repair, Repair, "repair", "make one with Repair(module, structure)")
+            check_kind(self._repair, Repair, "repair", "make one with Repair(module, structure)")
             if self.space.has_statistics:
                 raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")
             return NormInputs(wanted, sources, self.seed, self.device)
@@ -260,7 +260,7 @@ class Evaluator:
         parts: list[dict] = [{(m, s): [] for m in self._functions for s in self.data} for _ in points]
         with evaluation_mode(self.space.network):
             for split, source in self.data.items():
-                with understood(source, self.space.dtype):
+                with explain_dtype_errors(source, self.space.dtype):
                     for x, y in source.batches(self.batch_size):
                         for tensors, part, correction in zip(points, parts, corrected, strict=True):
                             with nullcontext() if correction is None else correction.apply():

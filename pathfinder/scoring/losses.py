@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pathfinder.errors import PathfinderError, listed, raised
-from pathfinder.settings import called, came
+from pathfinder.errors import PathfinderError, describe_error, list_names
+from pathfinder.settings import check_callable, describe
 
 
 def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
@@ -17,7 +17,7 @@ def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     Raises:
         PathfinderError: if it is no function.
     """
-    called(function, what)
+    check_callable(function, what)
 
     def guarded(output: Any, target: Any) -> Any:
         try:
@@ -25,7 +25,9 @@ def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
         except (PathfinderError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            raise PathfinderError(f"{what} failed: {raised(error)}; it is called with (output, target).") from error
+            raise PathfinderError(
+                f"{what} failed: {describe_error(error)}; it is called with (output, target)."
+            ) from error
 
     return guarded
 
@@ -84,7 +86,7 @@ def as_logits(output: Any) -> Tensor:
     """The logits among a module's outputs: the tensor itself, a tuple's first, a dict's `logits` or only entry."""
     if isinstance(output, Mapping):
         if "logits" not in output and len(output) != 1:
-            raise PathfinderError(f"the output has no `logits` but {listed(map(str, output))}; pass your own loss.")
+            raise PathfinderError(f"the output has no `logits` but {list_names(map(str, output))}; pass your own loss.")
         return output["logits"] if "logits" in output else next(iter(output.values()))
     return output[0] if isinstance(output, tuple | list) else output
 
@@ -106,10 +108,10 @@ def functions_by_name(
     if metrics is None:
         return functions | ({"error": classification_error} if loss is None or classes is not None else {})
     if not isinstance(metrics, Mapping):
-        raise PathfinderError(f"metrics must be functions by name, got {came(metrics)}; pass {{name: function}}.")
+        raise PathfinderError(f"metrics must be functions by name, got {describe(metrics)}; pass {{name: function}}.")
     for name, function in metrics.items():
         if not isinstance(name, str) or name == "loss":
-            raise PathfinderError(f"a metric must have a name other than `loss`, got {came(name)}; rename it.")
+            raise PathfinderError(f"a metric must have a name other than `loss`, got {describe(name)}; rename it.")
         if function is None:
             raise PathfinderError(f"metric `{name}` must be a function, got None.")
     return functions | {name: guard(function, f"metric `{name}`") for name, function in metrics.items()}

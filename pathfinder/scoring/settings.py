@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from pathfinder.scoring.batch_norm import BatchNormName
-from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, few_enough
+from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, check_points
 
 
 class Scoring(Checked):
@@ -52,5 +52,5 @@ class Planes(Checked):
 
     @model_validator(mode="after")
     def _has_an_end(self) -> "Planes":
-        few_enough("points", self.points, 2)
+        check_points("points", self.points, 2)
         return self

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathfinder.errors import PathfinderError, brief, listed, reason
+from pathfinder.errors import PathfinderError, brief, list_names, reason
 from pathfinder.storage.files import existing_file
 from pathfinder.storage.keys import digest_of
 from pathfinder.storage.tensors import load_tensors
@@ -89,7 +89,7 @@ def _read(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[str, Any
     if not isinstance(content, Mapping) or not any(
         isinstance(value, Tensor) and isinstance(name, str) for name, value in content.items()
     ):
-        keys = listed(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        keys = list_names(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
         raise PathfinderError(f"{what} {path} holds no state dict but {keys or 'nothing'}; save model.state_dict().")
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor) and isinstance(name, str)}
     for prefix in _PREFIXES * 2:  # wrappings of the whole network prefix every name

@@ -10,16 +10,16 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pathfinder.data.sources import Source
-from pathfinder.data.trees import count, has_tensors, mapped, tensors_from
+from pathfinder.data.trees import count, has_tensors, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
 from pathfinder.progress import Progress, silent
-from pathfinder.settings import came, of_kind, whole
+from pathfinder.settings import check_kind, describe, whole
 from pathfinder.symmetry.alignment import Alignment
 from pathfinder.symmetry.assignment import correlate, descend
 from pathfinder.symmetry.settings import Align
 from pathfinder.symmetry.structure import ProvedStructure, Structure
-from pathfinder.weights.space import WeightSpace, statistics_of
+from pathfinder.weights.space import WeightSpace, check_statistics
 
 
 def structure_of(space: WeightSpace, inputs: Any, table: Mapping[str, Sequence[str]] | None = None) -> ProvedStructure:
@@ -121,7 +121,7 @@ def match_weights(
     whole(orders, "orders", 1)
     whole(sweeps, "sweeps", 0)
     if statistics is not None:
-        statistics_of(statistics, space.statistics_size)
+        check_statistics(statistics, space.statistics_size)
     proved = _prove(space, inputs, structure)
     theirs, ours = space.parts(a.detach()), space.parts(b.detach())
     permutations: list[Tensor] = []
@@ -182,9 +182,9 @@ def match_activations(
     at_a = at_b = None
     if statistics is not None:
         if not isinstance(statistics, tuple | list) or len(statistics) != 2:
-            raise PathfinderError(f"statistics must be a pair, (those at a, those at b), got {came(statistics)}.")
-        at_a, at_b = (statistics_of(one, space.statistics_size, "each of the statistics") for one in statistics)
-    proved = _prove(space, mapped(lambda leaf: leaf[:2], inputs), structure)
+            raise PathfinderError(f"statistics must be a pair, (those at a, those at b), got {describe(statistics)}.")
+        at_a, at_b = (check_statistics(one, space.statistics_size, "each of the statistics") for one in statistics)
+    proved = _prove(space, map_leaves(lambda leaf: leaf[:2], inputs), structure)
     activations = [proved.activations(space.module(theta, at), inputs) for theta, at in ((a, at_a), (b, at_b))]
     permutations, correlations = [], []
     for x, y in zip(*activations, strict=True):
@@ -206,7 +206,7 @@ def first_inputs(data: Source) -> Any:
 
 def _check_ends(space: WeightSpace, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """The weights of two networks of a space."""
-    of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+    check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
     return vector_of(a, space.size, "a"), vector_of(b, space.size, "b")
 
 
@@ -215,7 +215,7 @@ def _check_inputs(given: Any) -> Any:
     inputs = tensors_from(given)
     if not has_tensors(inputs):
         raise PathfinderError(
-            f"inputs must be a tensor, or a tuple or dict of the module's arguments, got {came(given)}."
+            f"inputs must be a tensor, or a tuple or dict of the module's arguments, got {describe(given)}."
         )
     return inputs
 
@@ -226,7 +226,7 @@ def _prove(space: WeightSpace, inputs: Any, structure: Structure | None) -> Prov
         raise PathfinderError("finding which units can be permuted needs a few inputs; pass inputs= or structure=.")
     if structure is None:
         return structure_of(space, _check_inputs(inputs))
-    of_kind(structure, Structure, "structure", "make one with Structure.of or Structure.by_hand")
+    check_kind(structure, Structure, "structure", "make one with Structure.of or Structure.by_hand")
     restricted = structure.restrict(_tensors_in(space))
     if inputs is not None:
         return restricted.prove(space.network, _check_inputs(inputs))
@@ -243,7 +243,7 @@ def _permute(
     space: WeightSpace, b: Tensor, structure: Structure, permutations: Sequence[Tensor], statistics: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """The weights and running statistics of b with its units permuted."""
-    vector = space.joined(structure.permute(space.parts(b.detach()), permutations))
+    vector = space.join(structure.permute(space.parts(b.detach()), permutations))
     if statistics is not None and len(statistics):
-        statistics = space.running(structure.permute(space.fixed(statistics), permutations))
+        statistics = space.statistics_in(structure.permute(space.fixed(statistics), permutations))
     return vector, statistics

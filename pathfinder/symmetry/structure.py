@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from pathfinder.compute import plain_kernels
 from pathfinder.data.batching import slices
-from pathfinder.data.trees import count, mapped
-from pathfinder.errors import PathfinderError, brief, listed
+from pathfinder.data.trees import count, map_leaves
+from pathfinder.errors import PathfinderError, brief, list_names
 from pathfinder.symmetry.groups import Group
 from pathfinder.symmetry.labels import Labels
 from pathfinder.symmetry.proof import disturb, random_permutations, relative_gap, revealing_permutations
 from pathfinder.symmetry.trace import Follow, call, in_float64, outputs
-from pathfinder.weights.tensors import copied, modular, tensors_of
+from pathfinder.weights.tensors import check_module, copy_module, tensors_of
 
 _AT_ONCE = 64  # examples whose activations are recorded in one pass
 
@@ -74,9 +74,9 @@ class Structure:
         Raises:
             PathfinderError: if an operation has no rule (the message names the module), or no units can be exchanged.
         """
-        modular(module)
+        check_module(module)
         x = in_float64(inputs)
-        twin = copied(module).cpu().double().eval()
+        twin = copy_module(module).cpu().double().eval()
         labels = Labels(tensors_of(twin))
         with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
             results = outputs(twin, x)
@@ -104,13 +104,13 @@ class Structure:
         Raises:
             PathfinderError: if the module has no such axis, or the lengths do not fit.
         """
-        modular(module)
+        check_module(module)
         tensors = tensors_of(module)
         if not isinstance(table, Mapping) or not all(
             isinstance(axes, list | tuple) and all(isinstance(axis, str) for axis in axes) for axes in table.values()
         ):
             raise PathfinderError(
-                'a structure must be written as a table of lists such as {"hidden": ["0.weight:0", "2.weight:1"]}, got '
+                'a structure must be a table of lists such as {"hidden": ["0.weight:0", "2.weight:1"]}, got '
                 f"{brief(reprlib.repr(table))}."
             )
         return Structure([Group.parse(name, axes, tensors) for name, axes in table.items()])
@@ -138,7 +138,7 @@ class Structure:
         """
         groups = [group for group in self.groups if all(place.tensor in names for place in group.places)]
         if not groups:
-            other = listed(sorted({place.tensor for group in self.groups for place in group.places} - names))
+            other = list_names(sorted({place.tensor for group in self.groups for place in group.places} - names))
             raise PathfinderError(
                 f"every group of units also lies in {other}, which are not in the space; nothing can be permuted."
             )
@@ -158,8 +158,6 @@ class Structure:
                     permuted[place.tensor] = place.permute(permuted[place.tensor], permutation)
         return permuted
 
-    permuted = permute  # the earlier name
-
     def random_permutations(self, seed: int) -> list[Tensor]:
         """A random permutation of each group."""
         return random_permutations(self.sizes, seed)
@@ -170,12 +168,12 @@ class Structure:
         Raises:
             PathfinderError: if no layer takes the units of a group one by one.
         """
-        twin = copied(module).eval()
+        twin = copy_module(module).eval()
         found: list[list[list[Tensor]]] = []
         for part in slices(count(inputs), _AT_ONCE):  # every activation of a part is kept until its end
             labels = Labels(tensors_of(twin), recording=True)
             with torch.no_grad(), plain_kernels(twin), Follow(labels).through(twin):
-                call(twin, mapped(lambda leaf, part=part: leaf[part], inputs))
+                call(twin, map_leaves(lambda leaf, part=part: leaf[part], inputs))
             first = [group.places[0] for group in self.groups]
             found.append([labels.activations(place.tensor, place.axis, place.index) for place in first])
         for group, layers in zip(self.groups, found[0], strict=True):
@@ -203,7 +201,7 @@ class Structure:
             PathfinderError: if outputs differ, or are all zero, NaN or infinite, which proves nothing.
         """
         self._proof = None
-        twin = copied(module).cpu().double().eval()
+        twin = copy_module(module).cpu().double().eval()
         x, name = in_float64(inputs), type(module).__name__
         with torch.no_grad():
             disturb(twin)
@@ -223,6 +221,8 @@ class Structure:
                 self._permute_in_place(twin, [permutation.argsort() for permutation in permutations])  # back
         self._proof = ProvedStructure(self.groups)
         return self._proof
+
+    permuted, drawn, heard = permute, random_permutations, activations  # earlier names, kept for users' scripts
 
     def _permute_in_place(self, module: nn.Module, permutations: Sequence[Tensor]) -> None:
         """Permute the units of a module, one tensor at a time to save memory."""

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pathfinder.data.trees import has_tensors, mapped, tensors_from
+from pathfinder.data.trees import has_tensors, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError, reason
 from pathfinder.symmetry.labels import Labels, fixed_axes
 from pathfinder.symmetry.rules import CONSTANT, RULES, tensors_in
@@ -80,7 +80,7 @@ def in_float64(inputs: Any) -> Any:
     inputs = tensors_from(inputs)
     if not has_tensors(inputs):
         raise PathfinderError(f"inputs must be a tensor, or a tuple or dict of tensors, got {type(inputs).__name__}.")
-    return mapped(lambda leaf: leaf.detach().cpu().double() if leaf.is_floating_point() else leaf.cpu(), inputs)
+    return map_leaves(lambda leaf: leaf.detach().cpu().double() if leaf.is_floating_point() else leaf.cpu(), inputs)
 
 
 def call(module: nn.Module, inputs: Any) -> Any:

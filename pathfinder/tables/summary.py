@@ -1,96 +1,118 @@
-"""What is read off scored paths: barriers, lengths, integrals, and their spread over pairs."""
+"""Barriers, lengths and integrals of scored paths, and their spread over pairs."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, list_names
 from pathfinder.scoring.scores import Scores
-from pathfinder.settings import of_kind, whole
+from pathfinder.settings import check_kind, whole
 from pathfinder.tables.intervals import barrier_interval
+from pathfinder.tables.schema import QUANTITIES, SUMMARY
+from pathfinder.tables.score_names import score_column, score_columns
 
-KEYS = ["pair", "path", "split", "metric"]
-
-
-QUANTITIES = [
-    "start",
-    "end",
-    "min",
-    "max",
-    "mean",
-    "integral",
-    "argmax",
-    "barrier",
-    "barrier_low",
-    "barrier_high",
-]
-
-
-QUANTITIES += ["barrier_mean", "midpoint", "length", "length_ratio"]
+_KEYS = list(SUMMARY.key)
+_QUANTITIES = [column.name for column in QUANTITIES]
 
 
 def barriers(scores: Scores) -> dict[str, float]:
-    """The barrier of one path for each split and metric, with its 95 % interval: SPLIT_METRIC_barrier, _low, _high."""
-    found = {}
-    for _, row in summarize({"line": scores}).iterrows():
-        for column in ("barrier", "barrier_low", "barrier_high"):
-            found[f"{row['split']}_{row['metric']}_{column}"] = row[column]
-    return found
+    """The barrier of one path and its 95 % interval, for each split and metric, by the columns of `barriers.csv`."""
+    rows = summarize({"line": scores}).to_dict("records")
+    return {
+        score_column(row["split"], row["metric"], quantity): row[quantity]
+        for row in rows
+        for quantity in ("barrier", "barrier_low", "barrier_high")
+    }
 
 
 def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd.DataFrame:
-    """A row per path, split and metric: what `summary.csv` holds. Points outside [0, 1] are left out.
+    """Summarise scored paths, one row for each path, split and metric, as in `summary.csv`.
 
-    With L(t) the metric along the path: start and end, min, max, mean (plain, over points), integral (trapezoid in arc
-    length, divided by the length; Garipov et al. 2018), argmax (the t of max), barrier = max_t L(t) - ((1 - t) L(0) +
-    t L(1)) (Entezari et al. 2022), barrier_low and barrier_high (its 95 % interval over examples, see
-    `barrier_interval`), barrier_mean = max L - (L(0) + L(1)) / 2 (Ainsworth et al. 2023; on the error, Frankle et al.
-    2020), midpoint = L(1/2) - (L(0) + L(1)) / 2, length in weight space, length_ratio to the distance of the ends,
-    examples, batch_norm_examples. A largest mean of noisy ones, as max and barrier are, is biased upwards, the more so
-    the flatter the path and the fewer the examples; the interval is not.
+    With L(t) the mean of the metric over the examples, and only the points from t = 0 to t = 1:
+
+    - start, end, min, max, mean: L(0), L(1), and the smallest, largest and mean L(t) of the points.
+    - integral: the mean of L over the length of the path, by the trapezoid rule (Garipov et al. 2018).
+    - argmax: the t of the largest L(t).
+    - barrier: max over t of L(t) - ((1 - t) L(0) + t L(1)) (Entezari et al. 2022).
+    - barrier_low, barrier_high: its 95 % interval over the examples, see `intervals.barrier_interval`.
+    - barrier_mean: max L - (L(0) + L(1)) / 2 (Ainsworth et al. 2023; for the error, Frankle et al. 2020).
+    - midpoint: L(1/2) - (L(0) + L(1)) / 2.
+    - length, length_ratio: of the path in weight space, and divided by the distance between its ends.
+    - examples, batch_norm_examples: how many were scored, and how many re-estimated BatchNorm.
+
+    The largest of noisy means is too high on average, more so the flatter the path and the fewer the examples. That
+    holds for max and barrier; the interval allows for it.
 
     Args:
-        scores: what `Evaluator.score` gave, by the name of the path.
-        pair: the name of the two minima.
-        seed: draws the bootstrap.
+        scores: results of `Evaluator.score` by the names of their paths.
+        pair: what to call the two minima.
+        seed: draws the bootstrap samples.
+
+    Returns:
+        The columns pair, path, split, metric, and the above.
 
     Raises:
         PathfinderError: if a path was not scored at t = 0 and t = 1.
+
+    Example:
+        >>> import torch
+        >>> from pathfinder import Evaluator, Line, WeightSpace, summarize
+        >>> a, b = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+        >>> data = {"test": (torch.eye(2), torch.tensor([0, 1]))}
+        >>> space = WeightSpace(a)
+        >>> scores = Evaluator(space, data).score(Line(space.vector(a), space.vector(b)), 5)
+        >>> summarize({"line": scores})[["path", "split", "metric", "examples"]]
+           path split metric  examples
+        0  line  test   loss         2
+        1  line  test  error         2
     """
     if not isinstance(scores, Mapping):
         raise PathfinderError(
-            f'scores must be those of paths by name, got {type(scores).__name__}; pass {{"line": scores}}.'
+            f'scores must be a mapping from path names to scores, got {type(scores).__name__}; pass {{"line": scores}}.'
         )
     whole(seed, "seed", 0)
     rows = []
     for path, scored in scores.items():
-        of_kind(scored, Scores, f"the scores of `{path}`", "give what Evaluator.score gives")
+        check_kind(scored, Scores, f"the scores of `{path}`", "pass the result of Evaluator.score")
         table = scored.table
         if "t" not in table:
-            raise PathfinderError(f"a summary is of paths, but `{path}` was scored along {listed(table.columns[:2])}.")
+            raise PathfinderError(
+                f"only paths can be summarised, but `{path}` has coordinates {list_names(table.columns[:2])}; leave it "
+                "out."
+            )
         inside = ((table["t"] >= 0) & (table["t"] <= 1)).to_numpy()
         t = table["t"].to_numpy()[inside]
         if len(t) == 0 or t[0] != 0 or t[-1] != 1 or (np.diff(t) <= 0).any():
             raise PathfinderError(
-                f"a summary of `{path}` needs rising t with 0 and 1 among them, got {len(t)} in [0, 1]."
+                f"a summary of `{path}` needs rising t with 0 and 1 among them, got {len(t)} in [0, 1]; score it again."
             )
         walked = table["arc_length"].to_numpy()[inside]
         for (metric, split), values in scored.per_example.items():
             low, high = barrier_interval(t, values[inside], seed)
-            curve = table[f"{split}_{metric}"].to_numpy()[inside]
+            curve = table[score_column(split, metric)].to_numpy()[inside]
             rows.append(
                 {"pair": pair, "path": path, "split": split, "metric": metric}
                 | read_off(t, walked, curve)
                 | {"barrier_low": low, "barrier_high": high, "length": scored.length}
-                | {"length_ratio": scored.length / scored.chord if scored.chord else np.nan}
+                | {
+                    "length_ratio": scored.length / scored.chord
+                    if scored.length is not None and scored.chord
+                    else np.nan
+                }
                 | {"examples": values.shape[1], "batch_norm_examples": int(table["batch_norm_examples"].iloc[0])}
             )
-    return pd.DataFrame(rows, columns=[*KEYS, *QUANTITIES, "examples", "batch_norm_examples"])
+    return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples"])
 
 
 def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray) -> dict[str, float]:
-    """The numbers of `summarize` that follow from one metric along t, (points,), and the distance walked, (points,)."""
+    """The quantities of `summarize` that follow from the means of one metric.
+
+    Args:
+        t: (points,), from 0 to 1.
+        walked: (points,), the arc length up to each point.
+        values: (points,), the metric.
+    """
     middle = values[t == 0.5]
     ends = (values[0] + values[-1]) / 2
     area = float(np.trapezoid(values, walked))
@@ -109,21 +131,17 @@ def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray) -> dict[str,
 
 
 def peaks(table: pd.DataFrame) -> list[float]:
-    """The t strictly between 0 and 1 at which a loss or error of a scored path is largest, each once, rising."""
+    """Where a scored path is worst: the t strictly between 0 and 1 at which a loss or error is largest, in order."""
     inside = table[(table["t"] > 0) & (table["t"] < 1)]
-    scored = [column for column in inside if column.endswith(("_loss", "_error"))]
+    scored = score_columns(inside)
     return sorted({float(inside["t"].iloc[inside[column].argmax()]) for column in scored}) if len(inside) else []
 
 
 def replicates(summary: pd.DataFrame) -> pd.DataFrame:
-    """Mean and standard deviation over the pairs of a group, for each quantity of the summary.
-
-    Columns: group, path, split, metric, quantity, pairs, mean, std (empty for one pair), min, max, and for the barrier
-    low and high, the mean ends of the intervals within each pair.
-    """
-    keys = ["group", *KEYS[1:]]
-    long = summary.melt([*keys, "pair"], QUANTITIES, "quantity")
-    order = {quantity: i for i, quantity in enumerate(QUANTITIES)}
+    """The spread of every quantity of a summary over the pairs of a group, as in `replicates.csv`."""
+    keys = ["group", *_KEYS[1:]]
+    long = summary.melt([*keys, "pair"], _QUANTITIES, "quantity")
+    order = {quantity: i for i, quantity in enumerate(_QUANTITIES)}
     grouped = long.groupby([*keys, "quantity"], sort=False)["value"]
     table = grouped.agg(pairs="size", mean="mean", std="std", min="min", max="max").reset_index()
     within = table[table["quantity"].isin(["barrier_low", "barrier_high"])].pivot(

@@ -11,21 +11,21 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.compute import accumulator, autocast, device_named, fitting, lent
-from pathfinder.data.sources import Source, as_source, understood
+from pathfinder.compute import accumulator, autocast, check_float64, find_device, lend
+from pathfinder.data.sources import Source, as_source, explain_dtype_errors
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
 from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample, cross_entropy, functions_by_name, per_example
-from pathfinder.settings import called, of_kind
+from pathfinder.settings import check_callable, check_kind
 from pathfinder.storage.stage import NoStage, Stage
 from pathfinder.training.loop import Checkpoint, Monitor, TrainingLoop
 from pathfinder.training.recipe import CurveRecipe, CurveRecipeArguments, Recipe, RecipeArguments
 from pathfinder.weights.modes import training_mode
 from pathfinder.weights.space import WeightSpace
-from pathfinder.weights.tensors import modular
+from pathfinder.weights.tensors import check_module
 
 
 def fit_minimum(
@@ -72,10 +72,10 @@ def fit_minimum(
     >>> bool(history["train_loss"].iloc[-1] < history["train_loss"].iloc[0])
     True
     """
-    modular(module)
+    check_module(module)
     _check_calls(monitor, checkpoint, progress)
     settings = Recipe.parse(recipe)
-    source, where = as_source(data), device_named(device)
+    source, where = as_source(data), find_device(device)
     autocast(where, precision)  # fail early on an unknown name
     functions, objective = _functions(loss, source, settings)
     if not any(parameter.requires_grad for parameter in module.parameters()):
@@ -88,14 +88,14 @@ def fit_minimum(
         (mean * share).backward()
         return sums
 
-    fitting(where, f"the weights of {type(module).__name__}", [*module.parameters(), *module.buffers()])
-    with training_mode(module), lent(module, where):
+    check_float64(where, f"the weights of {type(module).__name__}", [*module.parameters(), *module.buffers()])
+    with training_mode(module), lend(module, where):
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         loop = TrainingLoop(
             module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
             list(functions), settings, settings.weight_decay,
         )  # fmt: skip
-        with understood(source, parameters[0].dtype):
+        with explain_dtype_errors(source, parameters[0].dtype):
             return loop.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
 
 
@@ -145,15 +145,15 @@ def fit_curve(
     >>> bool(history["train_loss"].iloc[-1] < history["train_loss"].iloc[0])
     True
     """
-    of_kind(curve, Curve, "curve", "give a Bezier, PolyChain or curve of your own")
-    of_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
+    check_kind(curve, Curve, "curve", "give a Bezier, PolyChain or curve of your own")
+    check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
     if len(curve.start) != space.size:
         raise PathfinderError(
             f"the curve must have {space.size} weights, got {len(curve.start)}; it is of another network."
         )
     _check_calls(monitor, None, progress)
     settings = CurveRecipe.parse(recipe)
-    source, where = as_source(data), device_named(device)
+    source, where = as_source(data), find_device(device)
     autocast(where, precision)  # fail early on an unknown name
     functions, objective = _functions(loss, source, settings)
     if not curve.free():
@@ -174,14 +174,14 @@ def fit_curve(
     def norm() -> float:
         return float(curve.norm(torch.tensor([0.5])))
 
-    with lent(curve, where), training_mode(space.network), understood(source, space.dtype):
+    with lend(curve, where), training_mode(space.network), explain_dtype_errors(source, space.dtype):
         loop = TrainingLoop(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
         return loop.run(source.to(where), monitor, progress, stage or NoStage())
 
 
 def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:
     for what, function in (("monitor", monitor), ("checkpoint", checkpoint), ("progress", progress)):
-        called(function, what)
+        check_callable(function, what)
 
 
 def _functions(

@@ -9,7 +9,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.errors import PathfinderError, listed
+from pathfinder.errors import PathfinderError, list_names
 from pathfinder.storage import load_weights
 from pathfinder.weights.space import WeightSpace
 
@@ -62,8 +62,8 @@ def trajectory_folder(folder: Path) -> Path:
     others = [entry.name for entry in folder.iterdir() if not _is_checkpoint(entry)] if folder.exists() else []
     if others:
         raise PathfinderError(
-            f"checkpoints need the folder {folder} to themselves, but it holds {listed(others)}; move them away, or "
-            "choose another --out."
+            f"checkpoints need the folder {folder} to themselves, but it holds {list_names(others)}; move them away, "
+            "or choose another --out."
         )
     return folder
 

@@ -12,29 +12,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pathfinder.compute import all_finite, fitting, indexed
-from pathfinder.errors import PathfinderError, listed
-from pathfinder.settings import came
+from pathfinder.compute import all_finite, check_float64, with_index
+from pathfinder.errors import PathfinderError, list_names
+from pathfinder.settings import describe
 from pathfinder.weights.tensors import (
     NetworkState,
     aliases_of,
-    copied,
+    check_module,
+    copy_module,
     match_tensors,
-    modular,
     refresh_weight_norm,
     running_of,
     tensors_of,
 )
 
 
-def statistics_of(given: Any, size: int, what: str = "statistics") -> Float[Tensor, " statistics"]:
+def check_statistics(given: Any, size: int, what: str = "statistics") -> Float[Tensor, " statistics"]:
     """Running statistics of BatchNorm, checked to be a tensor of shape (size,).
 
     Raises:
         PathfinderError: if they are anything else.
     """
     if not isinstance(given, Tensor) or given.shape != (size,):
-        shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else came(given)
+        shape = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else describe(given)
         raise PathfinderError(f"{what} must be a tensor of shape ({size},), got {shape}; see WeightSpace.statistics.")
     return given
 
@@ -75,7 +75,7 @@ class WeightSpace:
     """
 
     def __init__(self, module: nn.Module, only: str | None = None) -> None:
-        modular(module)
+        check_module(module)
         if only is not None and not isinstance(only, str):
             raise PathfinderError(f'only must be a pattern such as "layer3.*", got {type(only).__name__}.')
         self.network = module
@@ -87,7 +87,7 @@ class WeightSpace:
         }
         if not chosen:
             wanted = "has no trainable parameter" if only is None else f"has no trainable parameter named `{only}`"
-            names = listed(self._aliases) or "none at all"
+            names = list_names(self._aliases) or "none at all"
             raise PathfinderError(f"{type(module).__name__} {wanted}; its parameters are {names}.")
         self.names = list(chosen)
         self._shapes = [tensor.shape for tensor in chosen.values()]
@@ -167,7 +167,7 @@ class WeightSpace:
             statistics: running statistics of BatchNorm; the module's own if not given.
         """
         self._check(theta)
-        twin = copied(self.network).to(theta.device)
+        twin = copy_module(self.network).to(theta.device)
         tensors = {**self.split(theta.detach()), **self.fixed(statistics, theta.device)}
         with torch.no_grad():
             for name, tensor in tensors_of(twin).items():
@@ -197,7 +197,7 @@ class WeightSpace:
                 f"theta must hold floating-point weights, got {vector.dtype}; see WeightSpace.vector."
             )
 
-    def joined(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " weights"]:
+    def join(self, parts: Mapping[str, Tensor]) -> Float[Tensor, " weights"]:
         """The vector that has these `parts`, as a copy; tensors of other names are ignored."""
         return torch.cat([parts[name].reshape(-1) for name in self.names])
 
@@ -229,9 +229,9 @@ class WeightSpace:
         Raises:
             PathfinderError: if the weights are float64 and the device has none.
         """
-        device = indexed(device)
+        device = with_index(device)
         if device not in self._placed:
-            fitting(device, "the weights", [torch.empty(0, dtype=self.dtype), *self._fixed.values()])
+            check_float64(device, "the weights", [torch.empty(0, dtype=self.dtype), *self._fixed.values()])
             self._placed[device] = {name: tensor.to(device) for name, tensor in self._fixed.items()}
         return self._placed[device]
 
@@ -240,7 +240,7 @@ class WeightSpace:
         for name in self._statistics:
             fixed[name].zero_()
 
-    def running(self, fixed: Fixed) -> Float[Tensor, " statistics"]:
+    def statistics_in(self, fixed: Fixed) -> Float[Tensor, " statistics"]:
         """The running statistics in a dictionary of `fixed`, as a vector."""
         return torch.cat([fixed[name].float().reshape(-1) for name in self._statistics])
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.weight_norm import WeightNorm
 
-from pathfinder.errors import PathfinderError, brief, listed
+from pathfinder.errors import PathfinderError, brief, list_names
 
 NetworkState = nn.Module | Mapping[str, Tensor]
 
 
-def modular(module: Any) -> None:
+def check_module(module: Any) -> None:
     """Raise a PathfinderError unless this is a module."""
     if not isinstance(module, nn.Module):
         own = isinstance(module, type)
@@ -34,7 +34,7 @@ def load_state(module: nn.Module, source: NetworkState) -> None:
             own[name].copy_(tensor)
 
 
-def copied(module: nn.Module) -> nn.Module:
+def copy_module(module: nn.Module) -> nn.Module:
     """A deep copy of a module, even if a hook (`nn.utils.weight_norm`, `spectral_norm`) holds a computed tensor.
 
     Such a tensor has a history, which deepcopy refuses to copy, so only its values are copied.
@@ -55,7 +55,7 @@ def refresh_weight_norm(module: nn.Module) -> None:
                 setattr(layer, hook.name, hook.compute_weight(layer).detach())
 
 
-def same_network(module: nn.Module, other: nn.Module) -> None:
+def check_same_network(module: nn.Module, other: nn.Module) -> None:
     """Raise a PathfinderError if two modules differ in the names or shapes of their tensors."""
     match_tensors(module, other)
 
@@ -81,7 +81,7 @@ def match_tensors(module: nn.Module, source: NetworkState) -> dict[str, Tensor]:
         elif _other_numbers(copies[0], own):
             misshapen.append(f"`{name}` is {copies[0].dtype}, not {own.dtype}")
         elif any(not torch.equal(copies[0], other) for other in copies[1:]):
-            untied.append(f"`{name}` differs from {listed(aliases[name][1:])}, to which it is tied")
+            untied.append(f"`{name}` differs from {list_names(aliases[name][1:])}, to which it is tied")
         else:
             found[name] = copies[0].detach()
     unexpected = [f"`{brief(name, 80)}` {brief(tuple(tensor.shape), 80)}" for name, tensor in given.items()]
@@ -102,7 +102,9 @@ def _state(source: Any) -> dict[str, Tensor]:
     if other:
         hint = '; pass its "state_dict"' if "state_dict" in source else ""
         kind = type(source[other[0]]).__name__
-        raise PathfinderError(f"a state dict must hold tensors, got {kind} for {listed(map(str, other[:1]))}{hint}.")
+        raise PathfinderError(
+            f"a state dict must hold tensors, got {kind} for {list_names(map(str, other[:1]))}{hint}."
+        )
     return dict(source)
 
 

@@ -43,7 +43,7 @@ def main() -> None:
         found = match_weights(space, a, b, structure=structure, orders=ORDERS)
         matched_in = time.perf_counter() - start
         moved = structure.permute(space.parts(a), structure.random_permutations(0))
-        copy = space.joined(moved)
+        copy = space.join(moved)
         orders = match_weights(space, a, copy, structure=structure, orders=10).orders
         exact = float(a.double() @ a.double())
         rows.append(

@@ -47,7 +47,7 @@ def _recovery(name: str, orders: int) -> dict[str, object]:
     space = WeightSpace(module)
     structure = structure_of(space, torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)))
     a = space.vector(module)
-    b = space.joined(structure.permute(space.parts(a), structure.random_permutations(1)))
+    b = space.join(structure.permute(space.parts(a), structure.random_permutations(1)))
     start = time.perf_counter()
     found = match_weights(space, a, b, structure=structure, orders=orders)
     seconds = time.perf_counter() - start

@@ -10,69 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import TINY
+from command_line import called, train_arguments
 from mistakes import MISTAKES
 
-from pathfinder import build_model, cli
+from pathfinder import build_model
 from pathfinder.storage import load_tensors, load_weights
 from pathfinder.tables.csv_files import read_table
-
-
-def called(*arguments):
-    """Runs the command line in this process: its exit code."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
-        patch.setattr(sys, "argv", ["pathfinder", *map(str, arguments)])
-        cli.main()
-    return stop.value.code or 0
-
-
-@pytest.fixture
-def command(capsys):
-    """Runs the command line in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        return called(*arguments), *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """A folder with a config, two minima and data of one's own."""
-    folder = tmp_path_factory.mktemp("work")
-    (folder / "tiny.toml").write_text(TINY)
-    (folder / "wide.toml").write_text(TINY.replace("[4, 4]", "[8, 4]"))
-    x, y = np.random.default_rng(0).random((20, 1, 8, 8)), np.arange(20) % 10
-    good = {"x_train": x, "y_train": y, "x_test": x[:10], "y_test": y[:10]}
-    changes = {
-        "good": {},
-        "lacking": {"y_test": None},
-        "short": {"y_train": y[:7]},
-        "empty": {"x_test": x[:0], "y_test": y[:0]},
-        "nan": {"x_train": np.where(x < 0.01, np.nan, x)},
-        "range": {"y_test": y[:10] + 40},
-        "one": {"y_train": y * 0, "y_test": y[:10] * 0},
-        "types": {"x_train": (x * 255).astype(np.uint8)},
-        "flat": {"x_train": x.reshape(20, 64), "x_test": x[:10].reshape(10, 64)},
-    }
-    for name, change in changes.items():
-        np.savez(folder / f"{name}.npz", **{k: v for k, v in {**good, **change}.items() if v is not None})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def minima(work):
-    """Two minima, one of another width and one with BatchNorm, trained by the command itself."""
-    bn = ["train", "convnet-bn", *_train(work / "bn.safetensors", "[4, 4]")[2:]]
-    assert called(*bn) == 0
-    for name, seed, widths in (("a", 0, "[8, 8]"), ("b", 1, "[8, 8]"), ("other", 0, "[9, 8]")):
-        assert called(*_train(work / f"{name}.safetensors", widths), "--seed", seed) == 0
-    return work
-
-
-def _train(out, widths="[8, 8]"):
-    return ["train", "mlp", "--data", "digits", "-o", str(out), "--set", "epochs=2", "--model-arg", f"widths={widths}"]
 
 
 def listing(folder):
@@ -319,13 +262,13 @@ def test_a_killed_training_goes_on_bit_for_bit(at, tmp_path):
         "main()\n"
     )
     options = ["--data-arg", "crop=1", "--set", "micro_batch_size=50", "--precision", "bf16"]
-    arguments = [*_train(tmp_path / "a.safetensors"), *options]
+    arguments = [*train_arguments(tmp_path / "a.safetensors"), *options]
     killed = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
     left = sorted(path.name for path in tmp_path.iterdir())
     assert killed.returncode == -9 and left == [".a.safetensors.lock", ".a.safetensors.partial"]
     assert called(*arguments) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
-    assert called(*_train(tmp_path / "straight.safetensors"), *options) == 0
+    assert called(*train_arguments(tmp_path / "straight.safetensors"), *options) == 0
     wanted = load_weights(tmp_path / "straight.safetensors")
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in load_weights(tmp_path / "a.safetensors").items())
 

@@ -4,17 +4,17 @@ import io
 import json
 import os
 import pickle
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command_line import called
 from helpers import TINY
 from safetensors.torch import save_file
 
-from pathfinder import build_model, cli
+from pathfinder import build_model
 from pathfinder.storage import load_tensors
 
 OUT = {"folder": ["-o", "new"], "file": ["-o", "new.safetensors"]}
@@ -80,14 +80,6 @@ SAYS = {
     "an unknown network": (model("x\n\x1b[31m" * 300), "unknown model", "choose from"),
     "data with an unknown key": ({"data": {"name": "digits", "run": "os:system"}}, "run", "unknown"),
 }  # fmt: skip
-
-
-def called(*arguments):
-    """Runs the command line in this process: its exit code."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
-        patch.setattr(sys, "argv", ["pathfinder", *map(str, arguments)])
-        cli.main()
-    return stop.value.code or 0
 
 
 def listing(folder="."):

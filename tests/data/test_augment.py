@@ -34,7 +34,7 @@ def test_only_fitting_sees_moved_images_and_a_late_start_sees_the_same():
     assert not torch.equal(batches[0][0], plain.batch(batches[0][1])[0])
     late = list(split.epoch(16, np.random.default_rng(3), start=2))
     assert all(torch.equal(a[0], b[0]) for a, b in zip(batches[2:], late, strict=True))
-    assert split.fingerprint == plain.fingerprint
+    assert split.digest == plain.digest
 
 
 def test_inputs_that_are_no_images_are_named():

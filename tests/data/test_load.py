@@ -50,7 +50,7 @@ def test_a_published_set_is_downloaded_once_and_read_from_then_on(mnist):
     for file in mnist.iterdir():
         file.unlink()
     again = load_data("mnist")
-    assert first["train"].fingerprint == again["train"].fingerprint
+    assert first["train"].digest == again["train"].digest
     train, test = first["train"], first["test"]
     assert train.x.dtype == torch.uint8 and train.input_shape == (1, 28, 28) and train.classes == 10
     assert (len(train), len(test)) == (30, 20)
@@ -88,7 +88,7 @@ def test_an_npz_in_the_data_folder_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.setenv("PATHFINDER_DATA", str(tmp_path))
     assert torch.equal(load_data("cifar10")["train"].x, torch.from_numpy(x).permute(0, 3, 1, 2))
     monkeypatch.setenv("PATHFINDER_DATA", str(tmp_path / "no"))
-    with pytest.raises(PathfinderError, match="PATHFINDER_DATA names .*/no, which is no folder"):
+    with pytest.raises(PathfinderError, match="PATHFINDER_DATA names .*/no, which is not a folder"):
         load_data("cifar10")
 
 
@@ -152,9 +152,9 @@ def test_validation_and_examples_are_drawn_by_seed_from_the_training_split_alone
         for settings in ({}, *({"validation": 200, "examples": 500, "seed": seed, "crop": 1} for seed in (1, 1, 2)))
     )
     assert {name: len(split) for name, split in first.items()} == {"train": 500, "test": 360, "validation": 200}
-    assert first["test"].fingerprint == whole["test"].fingerprint
+    assert first["test"].digest == whole["test"].digest
     for name in ("train", "validation"):
-        assert first[name].fingerprint == second[name].fingerprint != other[name].fingerprint
+        assert first[name].digest == second[name].digest != other[name].digest
     rows = {tuple(x.flatten().tolist()) for x in whole["train"].x}
     parts = [{tuple(x.flatten().tolist()) for x in first[name].x} for name in ("train", "validation")]
     assert parts[0] <= rows and parts[1] <= rows and not parts[0] & parts[1]

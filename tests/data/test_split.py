@@ -13,7 +13,7 @@ def test_digits_are_split_once_and_evenly():
     assert data["train"].input_shape == (1, 8, 8) and data["train"].classes == 10
     counts = torch.bincount(data["test"].y)
     assert counts.min() >= 34 and counts.max() <= 37
-    assert data["train"].fingerprint == load_data("digits")["train"].fingerprint != data["test"].fingerprint
+    assert data["train"].digest == load_data("digits")["train"].digest != data["test"].digest
 
 
 @pytest.mark.parametrize("examples", [1, 2, 16, 17, 33, 50])

@@ -120,7 +120,7 @@ def test_panels_share_one_scale(landscape):
 def test_nothing_to_draw_is_an_error(tmp_path):
     with pytest.raises(PathfinderError, match="holds no table to draw"):
         draw(tmp_path)
-    with pytest.raises(PathfinderError, match="is no folder"):
+    with pytest.raises(PathfinderError, match="is not a folder"):
         draw(tmp_path / "no")
     with pytest.raises(PathfinderError, match=r"hold no surfaces.csv and no curvature.csv"):
         draw_together([tmp_path], tmp_path / "both")

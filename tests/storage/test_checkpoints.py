@@ -172,8 +172,8 @@ NPZ = {
     "text": (lambda p: arrays(p, x_test=np.array([["1.5", "2"]] * 4)), "real numbers, got <U3"),
     "dates": (lambda p: arrays(p, x_train=np.zeros((4, 2), "M8[s]")), "real numbers, got datetime64[s]"),
     "encrypted": (encrypted, "encrypted"),
-    "four terabytes": (lambda p: claimed(p, (10**12,)), "no readable npz"),
-    "more than can be": (lambda p: claimed(p, (2**62, 2**62)), "no readable npz"),
+    "four terabytes": (lambda p: claimed(p, (10**12,)), "not a readable npz"),
+    "more than can be": (lambda p: claimed(p, (2**62, 2**62)), "not a readable npz"),
     "numbers beyond float32": (lambda p: arrays(p, x_train=np.full((4, 2), 1e300)), "inf"),
 }
 

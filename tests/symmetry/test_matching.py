@@ -17,8 +17,8 @@ def test_a_permuted_copy_is_recovered(name):
     structure = structure_of(space, x)
     drawn = structure.random_permutations(seed=3)
     moved = structure.permute({**space.parts(a), **space.fixed(statistics)}, drawn)
-    b = space.joined(moved)
-    theirs = space.running(moved) if len(statistics) else None
+    b = space.join(moved)
+    theirs = space.statistics_in(moved) if len(statistics) else None
     assert not torch.equal(a, b)
     found = match_weights(space, a, b, structure=structure, statistics=theirs, orders=10)
     assert torch.equal(found.vector, a)
@@ -38,8 +38,8 @@ def test_activations_find_a_permuted_copy_too():
     structure = structure_of(space, x[:2])
     drawn = structure.random_permutations(seed=3)
     moved = structure.permute({**space.parts(a), **space.fixed(statistics)}, drawn)
-    b = space.joined(moved)
-    theirs = space.running({key: moved[key] for key in space.statistics_names})
+    b = space.join(moved)
+    theirs = space.statistics_in({key: moved[key] for key in space.statistics_names})
     found = match_activations(space, a, b, x, statistics=(statistics, theirs))
     assert torch.equal(found.vector, a) and torch.equal(found.statistics, statistics)
     assert found.objective[1] > 0.99 > found.objective[0]

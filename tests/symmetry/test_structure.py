@@ -60,7 +60,7 @@ def test_a_classifier_of_torchvision_is_recovered():
     structure, a = structure_of(space, x), space.vector(module)
     assert sorted({len(group) for group in structure.groups}) == [64, 128, 256, 512]
     moved = structure.permute(space.parts(a), structure.random_permutations(0))
-    b = space.joined(moved)
+    b = space.join(moved)
     assert torch.equal(match_weights(space, a, b, structure=structure, orders=1).vector, a)
 
 
@@ -126,7 +126,7 @@ def test_old_weight_normalisation_is_followed_and_its_permuted_copy_recovered():
     a = space.vector(module)
     structure = structure_of(space, X)
     assert [len(group) for group in structure.groups] == [8]
-    b = space.joined(structure.permute(space.parts(a), structure.random_permutations(0)))
+    b = space.join(structure.permute(space.parts(a), structure.random_permutations(0)))
     assert not torch.equal(a, b)
     assert torch.equal(match_weights(space, a, b, structure=structure, orders=1).vector, a)
 
