@@ -41,7 +41,7 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
         "missing: `features.0.weight` (16, 1, 3, 3)",
         "same architecture",
     ),
-    "connect: truncated": (["connect", "a.safetensors", "cut.safetensors", *_NEW], "cut.safetensors", "make it anew"),
+    "connect: truncated": (["connect", "a.safetensors", "cut.safetensors", *_NEW], "cut.safetensors", "write it again"),
     "connect: a pickle that would run code": (
         ["connect", "evil.pt", "evil.pt", *_NEW, "--model", "mlp", "--data", "digits"],
         "evil.pt",

@@ -21,7 +21,7 @@ from pathfinder import Geometry, PathfinderError, build_model, load_data
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.config_file import load_config, setting
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.model_spec import data_in, network_in
+from pathfinder.experiment.network import data_in, network_in
 from pathfinder.storage import StageFile, load_weights, read_checkpoint
 from pathfinder.tables.csv_files import read_table
 

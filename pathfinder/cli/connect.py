@@ -47,7 +47,7 @@ def connect(
     from pathfinder.cli.inputs import name_files
     from pathfinder.cli.run import run_experiment
     from pathfinder.experiment.config import Config
-    from pathfinder.experiment.model_spec import data_of
+    from pathfinder.experiment.network import data_of
     from pathfinder.storage import read_checkpoint
     from pathfinder.storage.keys import key_of
 

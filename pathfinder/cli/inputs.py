@@ -15,7 +15,7 @@ from pathfinder.cli.options import Origin
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.curve_files import load_curve_state
-from pathfinder.experiment.model_spec import Network, data_of, network_of
+from pathfinder.experiment.network import Network, data_of, network_of
 from pathfinder.experiment.probe import probe
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line, PolyChain

@@ -9,7 +9,7 @@ from pathfinder.cli.outputs import may_replace, weights_file
 from pathfinder.data.settings import Data
 from pathfinder.data.sources import Source, digests, smallest_pass
 from pathfinder.errors import PathfinderError
-from pathfinder.experiment.model_spec import Network, network_for
+from pathfinder.experiment.network import Network, network_for
 from pathfinder.experiment.probe import probe
 from pathfinder.models.settings import Model
 from pathfinder.progress import Report, defer_interrupts

@@ -1,9 +1,9 @@
-"""An experiment as TOML: data, minima in pairs, curves between them, what is scored."""
+"""The config of an experiment: data, pairs of minima, curves between them, and what is scored."""
 
 import re
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pathfinder.data.settings import Data
 from pathfinder.errors import brief
@@ -19,14 +19,14 @@ Table = TypeVar("Table", bound=Checked)
 
 
 class Pairs(Checked):
-    """A group of pairs of minima that differ in their seeds only.
+    """A group of pairs of minima that differ only in their seeds.
 
     Attributes:
         name: of the group; the model's if not given.
         replicates: how many pairs.
-        same_init: whether both ends start from the same weights and differ in the order of examples only.
-        minimum, a, b: what differs from `[minimum]`, for both ends or for one.
-        curves: instead of the experiment's.
+        same_init: whether both ends start from the same weights, and differ only in the order of the examples.
+        minimum, a, b: changes to `[minimum]`, for both ends or for one.
+        curves: replace `[[curves]]`.
     """
 
     name: Name | None = None
@@ -39,7 +39,7 @@ class Pairs(Checked):
 
 
 class Config(Checked):
-    """A whole experiment. `[minimum]` and `[curve]` are what all minima and curves share."""
+    """A whole experiment. `[minimum]` and `[curve]` hold what all minima and all curves share."""
 
     name: Name = "experiment"
     seed: Seed = 0
@@ -57,20 +57,26 @@ class Config(Checked):
     curvature: tuple[Curvature, ...] = ()
     align: Align | None = None
 
+    @field_validator("planes", "align", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        """`false` switches a table off, `true` uses it with its defaults."""
+        return {False: None, True: {}}[value] if isinstance(value, bool) else value
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
         if not self.pairs:
             raise ValueError("pairs is empty; give it an entry, or leave it out for one pair")
         plans = self.plan()
-        _unlike([plan.name for plan in plans], "pairs", "pairs")
-        _unlike([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
-        _unlike([surface.title for surface in self.surfaces], "surfaces", "surfaces")
+        _check_distinct([plan.name for plan in plans], "pairs", "pairs")
+        _check_distinct([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
+        _check_distinct([surface.title for surface in self.surfaces], "surfaces", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
         for plan in plans:
-            _called(plan.name, "pair", "pairs")
+            _check_name(plan.name, "pair", "pairs")
             for curve in plan.curves:
-                _called(curve.title, "curve", "curves")
+                _check_name(curve.title, "curve", "curves")
             if plan.a.model_dump() == plan.b.model_dump():
                 raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
             if not plan.paths(self.score.line, self.align is not None):
@@ -83,15 +89,17 @@ class Config(Checked):
                     f"a curve is called `{min(minimum)}`, as a minimum of its pair is; give it another name"
                 )
             both = ["", "aligned-"] if self.align else [""]
-            _unlike([*(f"{how}{t}" for t in [*titles, "line"] for how in both), "ends"], "paths", "curves")
-            _unlike([*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces")
+            _check_distinct([*(f"{how}{t}" for t in [*titles, "line"] for how in both), "ends"], "paths", "curves")
+            _check_distinct(
+                [*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces"
+            )
             self._can_draw(plan)
-        if twice := _repeated([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
+        if twice := _repetition([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
             raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
         return self
 
     def _can_draw(self, plan: "Plan") -> None:
-        """Check that the pair has what surfaces, planes and curvature are drawn of."""
+        """Check that the pair has the checkpoints, bends and paths that surfaces, planes and curvature need."""
         for surface in self.surfaces:
             kept = [kept_weights(plan, side) for side in surface.minima if surface.directions == "trajectory"]
             if 0 in kept:
@@ -124,7 +132,7 @@ class Config(Checked):
         axes = dict.fromkeys(plan.paths(self.score.line, self.align is not None), 1) | {
             surface.title: surface.axes for surface in self.surfaces
         }
-        _unlike([one.along for one in self.curvature], "entries of curvature", "curvature", "along")
+        _check_distinct([one.along for one in self.curvature], "entries of curvature", "curvature", "along")
         for one in self.curvature:
             if one.along not in axes:
                 raise ValueError(f"curvature names `{one.along}`, but there are {list(axes)}; name one of them")
@@ -133,52 +141,63 @@ class Config(Checked):
             check_points("curvature.points", one.points, axes[one.along])
 
     def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
-        """All tables that say what is scored."""
+        """All tables of the config that set how many examples are scored."""
         return [self.score, *filter(None, [self.planes]), *self.surfaces, *self.curvature]
 
     def plan(self) -> list["Plan"]:
-        """Every pair with its recipes filled in: defaults, then the group's, then the end's."""
+        """Every pair with its recipes filled in: defaults, then those of the group, then those of the end."""
         return [self._plan(group, r) for group in self.pairs for r in range(group.replicates)]
 
     def _plan(self, group: Pairs, replicate: int) -> "Plan":
-        model = Minimum(model=self.model) if self.model else Minimum()
-        ends = [_merged(model, self.minimum, group.minimum, end) for end in (group.a, group.b)]
-        for i, end in enumerate(ends):
+        """The plan of replicate 0, 1, ... (r below) of a group.
+
+        Seeds count up from the innermost table that sets one, so that no two trainings draw the same:
+
+        | of                | base                                                        | plus             |
+        |-------------------|-------------------------------------------------------------|------------------|
+        | an end's training | `seed` of the end                                           | 2 r              |
+        |                   | else that of `[pairs.minimum]`, of `[minimum]`, of the file | 2 r, and 1 for b |
+        | its first weights | `init_seed` of the end, `[pairs.minimum]` or `[minimum]`    | 2 r              |
+        |                   | else the end's seed as above; with `same_init`, that of a   |                  |
+        | a curve           | `seed` of the curve                                         | the file's + r   |
+        """
+        shared = Minimum(model=self.model, seed=self.seed)
+        ends = []
+        for i, own in enumerate((group.a, group.b)):
+            end = _merge(shared, self.minimum, group.minimum, own)
             if end.model is None and end.checkpoint is None:
                 raise ValueError("a minimum needs a network; give [model] a name, or a checkpoint to each end")
-            own = (group.a, group.b)[i]
-            shared = end.seed if "seed" in end.model_fields_set else self.seed
-            seed = (own.seed if "seed" in own.model_fields_set else shared + i) + 2 * replicate
+            seed = end.seed + 2 * replicate + (0 if "seed" in own.model_fields_set else i)
             init = seed if end.init_seed is None else end.init_seed + 2 * replicate
-            ends[i] = end.model_copy(update={"seed": seed, "init_seed": init})
+            ends.append(end.model_copy(update={"seed": seed, "init_seed": init}))
         if group.same_init:
             ends[1] = ends[1].model_copy(update={"init_seed": ends[0].init_seed})
-        curves = [_merged(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]
+        curves = [_merge(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]
         seeded = [c.model_copy(update={"seed": c.seed + self.seed + replicate}) for c in curves]
         name = group.name or (ends[0].model.name if ends[0].model else "pair").replace(":", "-")
         full = f"{name}-{replicate + 1}" if group.replicates > 1 else name
         return Plan(name, full, ends[0], ends[1], seeded)
 
 
-def _called(name: str, what: str, table: str) -> None:
-    """Check a name that was made of others, such as a model's, as if it were the user's."""
+def _check_name(name: str, what: str, table: str) -> None:
+    """Check a name that was made from others, such as that of the model, like one the user gave."""
     if len(name) > LONGEST + 5 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name):
         raise ValueError(
-            f"a {what} would be called `{brief(name, LONGEST)}`, which is no name for files ({LONGEST} letters A to z, "
+            f"a {what} would be called `{brief(name, LONGEST)}`, which cannot name a file ({LONGEST} letters A to z, "
             f"digits and . _ + - at most); give its entry of [[{table}]] a name"
         )
 
 
-def _merged(*parts: Table) -> Table:
-    """One table with what each part sets itself, later parts winning."""
+def _merge(*parts: Table) -> Table:
+    """One table with all that the parts set; later parts win."""
     values = {key: getattr(part, key) for part in parts for key in part.model_fields_set}
     return type(parts[0])(**values)
 
 
-def _unlike(names: list[str], what: str, table: str, key: str = "name") -> None:
-    if twice := _repeated(names):
+def _check_distinct(names: list[str], what: str, table: str, key: str = "name") -> None:
+    if twice := _repetition(names):
         raise ValueError(f"two {what} are called `{twice}`; give each entry of [[{table}]] its own {key}")
 
 
-def _repeated(names: list[str]) -> str | None:
+def _repetition(names: list[str]) -> str | None:
     return next((name for name in names if names.count(name) > 1), None)

@@ -1,4 +1,4 @@
-"""Config files: TOML, with other values for other scales, and changes from the command line."""
+"""Config files: TOML, with values for other scales, and changes from the command line."""
 
 import re
 import tomllib
@@ -15,25 +15,25 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
     """Read an experiment.
 
     Args:
-        path: the TOML file. Beside the experiment it may hold tables `[scales.NAME]`: other values for some of its
-            keys, such as those that let a laptop run it. Tables in it are merged, lists replaced.
+        path: the TOML file. It may hold tables `[scales.NAME]` with other values for some keys, such as those for a
+            laptop. Tables in them are merged, lists replaced.
         scale: which of these to use; the experiment is then called NAME-SCALE.
         changes: `key=value` with dots in the key, such as `minimum.epochs=5` or `pairs.0.replicates=1`; values as in
-            TOML, text without quotes is taken as it is.
+            TOML, or text without quotes.
 
     Raises:
-        PathfinderError: if the file is missing or no TOML, a key or the scale is unknown, or a value is out of range.
+        PathfinderError: if the file is missing or not TOML, a key or the scale is unknown, or a value is out of range.
     """
     file = existing_file(path, "config")
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:  # also a number of thousands of digits
-        raise PathfinderError(f"config {file} is no valid TOML: {reason(error)}.") from error
+        raise PathfinderError(f"{file} is not valid TOML: {reason(error)}.") from error
     raw.setdefault("name", re.sub(r"[^A-Za-z0-9._+-]+", "-", file.stem).lstrip("._+-") or "experiment")
     scales = raw.pop("scales", {})
     if scale is not None:
         if not isinstance(scales, dict) or not all(isinstance(table, dict) for table in scales.values()):
-            raise PathfinderError(f"scales of {file} must be tables of values, [scales.NAME]; write them so.")
+            raise PathfinderError(f"scales of {file} must be tables [scales.NAME]; rewrite them.")
         if scale not in scales:
             raise unknown("scale", scale, scales) if scales else PathfinderError(f"{file} has no [scales.{scale}].")
         for key, value in _flat(scales[scale]):
@@ -45,7 +45,7 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
 
 
 def setting(text: str, option: str) -> tuple[str, Any]:
-    """Key and value of `key=value`; the value as in TOML, text without quotes as it is.
+    """Split `key=value`; the value is TOML, or text without quotes.
 
     Raises:
         PathfinderError: if there is no `=`.
@@ -69,7 +69,7 @@ def _change(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
             place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
         place[int(last) if isinstance(place, list) else last] = value
     except (IndexError, ValueError, TypeError, AttributeError) as error:
-        raise PathfinderError(f"{origin}: there is no `{brief(key)}` in the config; check the key.") from error
+        raise PathfinderError(f"{origin}: the config has no `{brief(key)}`; check the key.") from error
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Files of curves: their anchors, and the tensors that do not move."""
+"""What the file of a curve holds besides the curve: the tensors that do not move."""
 
 from torch import Tensor, nn
 
@@ -8,21 +8,21 @@ from pathfinder.storage import Checkpoint
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import load_state
 
-_BESIDE = "fixed."  # what a curve's file calls the tensors that do not move
+_PREFIX = "fixed."  # of their names in the file
 
 
-def beside_curve(space: WeightSpace) -> dict[str, Tensor]:
-    """The tensors that do not move, to be kept in a curve's file: its points are no networks without them."""
-    return {f"{_BESIDE}{name}": tensor for name, tensor in space.fixed().items()}
+def fixed_tensors(space: WeightSpace) -> dict[str, Tensor]:
+    """The tensors that do not move, for the file of a curve: without them its points are not networks."""
+    return {f"{_PREFIX}{name}": tensor for name, tensor in space.fixed().items()}
 
 
 def load_curve_state(module: nn.Module, curve: Curve, file: Checkpoint) -> None:
-    """Give a module the weights of a curve's start, and the tensors that do not move as the curve's file holds them.
+    """Give a module the weights of the start of a curve, and the tensors that do not move, from the file of the curve.
 
     Raises:
         PathfinderError: if the curve is another network's.
     """
-    fixed = {name.removeprefix(_BESIDE): t for name, t in file.state.items() if name.startswith(_BESIDE)}
+    fixed = {name.removeprefix(_PREFIX): t for name, t in file.state.items() if name.startswith(_PREFIX)}
     space = WeightSpace(module)
     if len(curve.start) != space.size:
         raise PathfinderError(

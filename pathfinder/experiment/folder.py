@@ -1,4 +1,4 @@
-"""A run in its folder: the lock, the work saved there, the record run.json, tables and figures."""
+"""A run in its folder: lock, saved work, the record run.json, tables and figures."""
 
 import json
 import math
@@ -52,13 +52,13 @@ class Run:
         self.describe("cpu", {})
 
     def describe(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
-        """Set what the record says of the run: the device, the splits, and further entries such as `config`."""
+        """Set what the record says: the device, the splits, and further entries such as `config`."""
         self._device, self._data, self._entries = device, data, entries
 
     def __enter__(self) -> "Run":
         with ExitStack() as held:
             held.enter_context(locked(self.path / _LOCK, f"{self.path} is in use"))
-            for leftover in _leftovers(self.path):  # of a write that was killed
+            for leftover in _leftovers(self.path):  # from a killed write
                 leftover.unlink(missing_ok=True)
             if self._fresh:
                 for kept in (self.path / _WORK).glob("*.pt"):
@@ -80,7 +80,7 @@ class Run:
         if self._reused and kind is None:
             warnings.warn(
                 f"{list_names(self._reused)} made by another version of pathfinder or torch, or with another number of "
-                "threads, used as found; run.json names the makers, --fresh trains again.",
+                "threads, and used again; run.json names the makers, --fresh trains again.",
                 PathfinderWarning,
                 stacklevel=2,
             )
@@ -118,7 +118,7 @@ class Run:
             self._reused.append(name)
 
     def _write_record(self) -> None:
-        """Write run.json: what was asked for, with what it was made, and how long each stage took."""
+        """Write run.json: the settings, what the run was made with, and how long each stage took."""
         described = {name: {"examples": len(split), "fingerprint": split.digest} for name, split in self._data.items()}
         record = {
             "name": self._name,
@@ -142,7 +142,7 @@ class Run:
 
 
 def _record(folder: Path, name: str) -> dict[str, Any]:
-    """The record of the earlier run in a folder; nothing if the folder is new.
+    """The record of the earlier run in a folder; empty if the folder is new.
 
     Raises:
         PathfinderError: if the folder holds anything but a run of this name, or leads elsewhere.
@@ -159,9 +159,7 @@ def _record(folder: Path, name: str) -> dict[str, Any]:
         return {}
     for own in _OWN:
         if (folder / own).is_symlink():
-            raise PathfinderError(
-                f"{folder / own} is a link to another place; make it a folder, or choose another --out."
-            )
+            raise PathfinderError(f"{folder / own} is a link; make it a folder, or choose another --out.")
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         if record["name"] == name:
@@ -173,14 +171,14 @@ def _record(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _seconds_in(record: Mapping[str, Any]) -> dict[str, float]:
-    """The seconds of each stage as a record says; those that are no numbers are left out."""
+    """The seconds of each stage in a record; values that are not numbers are left out."""
     found = record.get("seconds", {})
     pairs = found.items() if isinstance(found, dict) else ()
     return {name: value for name, value in pairs if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def _leftovers(folder: Path) -> Iterator[Path]:
-    """The temporary files of writes that were killed, where runs write."""
+    """The temporary files that killed writes left where runs write."""
     places = [folder, *(folder / own for own in _OWN), *(folder / "trajectories").glob("*")]
     for place in places:
         if place.is_dir() and (place == folder or not place.is_symlink()):

@@ -1,4 +1,4 @@
-"""One pair to be trained and connected, with all its settings filled in."""
+"""The plan of one pair of minima, with all its settings filled in."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pathfinder.training.settings import CurveSettings, Minimum
 
 @dataclass(frozen=True)
 class Plan:
-    """One pair to be made: its group, its name, its ends and its curves."""
+    """A pair to train and connect: its group, its name, its ends and its curves."""
 
     group: str
     name: str
@@ -17,13 +17,13 @@ class Plan:
     curves: list[CurveSettings]
 
     def paths(self, line: bool, aligned: bool) -> list[str]:
-        """The names of all that is scored between the two: the line, if it is, the curves, and again with b aligned."""
+        """The names of all scored paths: the line if it is scored, the curves, and all again with b aligned."""
         names = [*(["line"] if line else []), *(curve.title for curve in self.curves)]
         return names + [f"aligned-{name}" for name in names if aligned]
 
 
 def kept_weights(plan: Plan, side: str) -> int:
-    """How many weights on the way to an end are kept: the first ones, every few epochs' and the last."""
+    """How many checkpoints the training of an end keeps: the first, one every few epochs, and the last."""
     end = getattr(plan, side)
     if end.checkpoint is not None or end.checkpoint_every is None:
         return 0

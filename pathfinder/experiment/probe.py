@@ -15,16 +15,16 @@ from pathfinder.weights.space import WeightSpace
 
 
 def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Sequence[int] = ()) -> None:
-    """Let a module score two examples of each split.
+    """Check that a module can score two examples of each split.
 
     Args:
         module: the network.
         data: the splits.
         name: of the network, for the error.
-        sizes: the smallest batches its BatchNorm layers, if there are any, will have to normalise.
+        sizes: the smallest batches that its BatchNorm layers, if any, will normalise.
 
     Raises:
-        PathfinderError: if it cannot, because it is made for other data; or BatchNorm would see a single example.
+        PathfinderError: if it cannot, since it is made for other data; or BatchNorm would see a single example.
     """
     if 1 in sizes and any(isinstance(layer, _BatchNorm) for layer in module.modules()):
         raise PathfinderError(
@@ -34,7 +34,7 @@ def probe(module: nn.Module, data: Mapping[str, Source], name: str, sizes: Seque
     space = WeightSpace(module)
     theta = space.vector(module)
     for split, source in data.items():
-        with users_code(f"data `{split}` gives no batch", "mend what makes them"):
+        with users_code(f"data `{split}` gives no batch", "fix the code that makes them"):
             x, y = next(iter(source.subset(2, seed=0).batches(2)))
         what = f"network `{name}` cannot score the data (split {split}, inputs {source.input_shape})"
         with (

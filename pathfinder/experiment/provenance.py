@@ -1,4 +1,4 @@
-"""Provenance: the versions, commit, device, threads and settings of torch a run was made with."""
+"""What a run was made with: versions, commit, device, threads and settings of torch."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ from pathfinder.compute import compute_settings, find_device
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """What a reader needs to make the same run again."""
+    """What someone needs to repeat a run."""
     packages = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
     versions = {"pathfinder": version("pathfinder-landscapes"), "python": platform.python_version()}
     return {
@@ -42,7 +42,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the code that runs, where it runs from a checkout; `+` marks changes since."""
+    """The commit of the running code, if it is a checkout; `+` marks uncommitted changes."""
     folder = Path(__file__).parents[1]
     try:
         name = _git(folder, "rev-parse", "--short=12", "HEAD")

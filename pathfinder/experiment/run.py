@@ -1,24 +1,25 @@
-"""Experiment: runs a config. Minima, curves between them, scores, tables, figures; each step kept as it is done."""
+"""Run a config: train minima and curves, score them, write tables and figures; each step is saved when it is done."""
 
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pathfinder.compute import find_device
 from pathfinder.data.sources import smallest_pass
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.curve_files import beside_curve
+from pathfinder.experiment.curve_files import fixed_tensors
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.measurements import Measurements, Pair, PairPath, Trained
-from pathfinder.experiment.model_spec import Network, network_of
+from pathfinder.experiment.measurements import Measurements
+from pathfinder.experiment.network import Network, network_of
+from pathfinder.experiment.pairs import End, Ends, Pair, PairPath, Trained
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.probe import probe
 from pathfinder.geometry.base import find_kind
@@ -42,14 +43,14 @@ from pathfinder.weights.tensors import check_same_network
 
 
 class Experiment:
-    """One run of a config in a folder.
+    """The run of a config in a folder.
 
     Args:
         config: what to do.
-        folder: where to write; it may hold an earlier, even interrupted run of the experiment of this name.
+        folder: where to write; it may hold an earlier, even interrupted run of the same name.
         report: gives the progress function of each piece of work by its name.
-        fresh: whether everything is done again, whatever an earlier run kept.
-        checkpoints: checkpoints that were read before, by their paths; each is removed from here when it is used.
+        fresh: whether nothing from an earlier run is used.
+        checkpoints: checkpoints that were already read, by path; each is removed from here when it is used.
 
     Raises:
         PathfinderError: if the folder holds something else, or the data cannot be used.
@@ -64,7 +65,7 @@ class Experiment:
         checkpoints: dict[str, Checkpoint] | None = None,
     ) -> None:
         self.config = config
-        find_device(config.device)  # a wrong name shows before anything is written
+        find_device(config.device)  # fail before anything is written
         self.folder = Run(folder, config.name, report, fresh)
         self.data = config.data.load()
         self.results = self.folder.results
@@ -75,9 +76,9 @@ class Experiment:
         self._groups: dict[str, dict[str, Trained]] = {}  # the minima of each group by their keys
 
     def run(self) -> pd.DataFrame:
-        """Do all that is missing, write the tables and figures, and give the summary."""
+        """Do what is missing, write tables and figures, and return the summary."""
         plans = self.config.plan()
-        ends = {plan.name: self._ends(plan) for plan in plans}  # every mistake shows before anything is written
+        ends = {plan.name: self._ends(plan) for plan in plans}  # find every mistake before anything is written
         self._describe()
         with self.folder:
             for plan in plans:
@@ -85,10 +86,10 @@ class Experiment:
                 self.results.write()
             if self.config.align and self.config.align.every_pair:
                 for group, minima in self._groups.items():
-                    self.measure.every_pair(group, list(minima.values()), self.config.align)
+                    self.measure.score_every_pair(group, list(minima.values()), self.config.align)
         return self.results.table("summary")
 
-    def _ends(self, plan: Plan) -> tuple["_End", "_End"]:
+    def _ends(self, plan: Plan) -> tuple[End, End]:
         """Both ends of a pair, checked against the data and each other."""
         ends, modules = [], []
         for end in (plan.a, plan.b):
@@ -97,15 +98,17 @@ class Experiment:
                 checkpoint = self._checkpoints.pop(end.checkpoint, None) or read_checkpoint(end.checkpoint)
             network = network_of(end.model, checkpoint, self.config.data, self.data["train"])
             modules.append(network.build(end.init_seed, checkpoint))
-            ends.append(_End(end, network, *((modules[-1], checkpoint.digest) if checkpoint else ())))
-            sizes = (
-                [smallest_pass(self.data["train"], end.batch_size, end.micro_batch_size)] if not end.checkpoint else []
-            )
+            if checkpoint is None:
+                ends.append(End(end, network))
+                sizes = [smallest_pass(self.data["train"], end.batch_size, end.micro_batch_size)]
+            else:
+                ends.append(End(end, network, modules[-1], checkpoint.digest))
+                sizes = []
             sizes += [self._together(counted) for counted in self.config.scored()]
             probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
-        given = plan.a.checkpoint and plan.b.checkpoint
-        if given and torch.equal(*(space.vector(module) for module in modules)):
+        both = plan.a.checkpoint and plan.b.checkpoint
+        if both and torch.equal(*[space.vector(module) for module in modules]):
             raise PathfinderError(
                 f"{plan.a.checkpoint} and {plan.b.checkpoint} hold the same weights; give two minima."
             )
@@ -135,78 +138,86 @@ class Experiment:
         return ends[0], ends[1]
 
     def _together(self, counted: Scoring | Planes | Surface | Curvature) -> int:
-        """The smallest number of training examples that pass together for what is scored so."""
-        examples = self.measure.counts(counted)["batch_norm_examples"]
+        """The smallest batch of training examples that re-estimates BatchNorm for this table."""
+        examples = self.measure.examples(counted).batch_norm
         return smallest_pass(self.data["train"], self.config.score.batch_size, examples=examples)
 
-    def _pair(self, plan: Plan, end_a: "_End", end_b: "_End") -> None:
-        network_a, network_b = end_a.network, end_b.network
-        module_a, key_a = self._minimum(plan, "a", end_a)
-        module_b, key_b = self._minimum(plan, "b", end_b)
-        space = WeightSpace(module_a)
-        a, b = space.vector(module_a), space.vector(module_b)
-        if torch.equal(a, b):
+    def _pair(self, plan: Plan, end_a: End, end_b: End) -> None:
+        a, b = self._minimum(plan, "a", end_a), self._minimum(plan, "b", end_b)
+        space = WeightSpace(a.module)
+        thetas = space.vector(a.module), space.vector(b.module)
+        if torch.equal(*thetas):
             raise PathfinderError(f"both minima of `{plan.name}` are the same; give a and b seeds of their own.")
-        ends = _Ends(a, b, [space.statistics(module_a), space.statistics(module_b)], [key_a, key_b])
-        paths = self._paths(plan, space, ends, network_a)
+        statistics = [space.statistics(a.module), space.statistics(b.module)]
+        ends = Ends(space, end_a.network, thetas, statistics, [a.key, b.key])
+        paths = self._paths(plan, ends)
         if self.config.align:
-            moved = self._aligned(plan, self.config.align, space, ends, network_b)
-            paths |= self._paths(plan, space, moved, network_a, "aligned-")
+            paths |= self._paths(plan, self._align(plan, self.config.align, ends, end_b.network), "aligned-")
             if self.config.align.repair and self.config.score.line and not space.has_statistics:
                 line = paths["aligned-line"]
                 repair = Repair(space.network, self._structures[plan.name])
                 paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
-        self.measure.between(Pair(plan, space, paths))
+        self.measure.score_between(Pair(plan, space, paths))
 
-    def _paths(
-        self, plan: Plan, space: WeightSpace, ends: "_Ends", network: Network, prefix: str = ""
-    ) -> dict[str, PairPath]:
+    def _paths(self, plan: Plan, ends: Ends, prefix: str = "") -> dict[str, PairPath]:
         """The line and the trained curves between two ends."""
         paths = {}
         if self.config.score.line:
-            paths[f"{prefix}line"] = PairPath(Line(ends.a, ends.b), ends.statistics, key_of(*ends.keys))
+            paths[f"{prefix}line"] = PairPath(Line(*ends.thetas), ends.statistics, key_of(*ends.keys))
         for settings in plan.curves:
-            curve, key = self._curve(plan, settings, space, ends, network, f"{prefix}{settings.title}")
-            paths[f"{prefix}{settings.title}"] = PairPath(curve, ends.statistics, key, settings.epochs)
+            title = f"{prefix}{settings.title}"
+            curve, key = self._curve(plan, settings, ends, title)
+            paths[title] = PairPath(curve, ends.statistics, key, settings.epochs)
         return paths
 
-    def _aligned(self, plan: Plan, settings: Align, space: WeightSpace, ends: "_Ends", network: Network) -> "_Ends":
-        """The ends with the units of b in the order of a's, as one more minimum `NAME-b-aligned`."""
-        name = f"{plan.name}-b-aligned"
+    def _align(self, plan: Plan, settings: Align, ends: Ends, network: Network) -> Ends:
+        """The ends with b aligned to a; the aligned b is one more minimum, `NAME-b-aligned`."""
+        name, space = f"{plan.name}-b-aligned", ends.space
         key = self.measure.key("align", self.config.seed, settings.matching, ends.keys)
         with self.folder.stage(f"align {plan.name}", key) as (stage, progress):
-            if (kept := stage.load()) is None:
+            kept: dict[str, Any] | None = stage.load()
+            if kept is None:
+                a, b = ends.thetas
                 found = align(
-                    space, ends.a, ends.b, self.data["train"], settings, ends.statistics, self.config.seed, progress,
+                    space, a, b, self.data["train"], settings, ends.statistics, self.config.seed, progress,
                     self._structures[plan.name],
                 )  # fmt: skip
-                kept = {"b": found.vector, "statistics": found.statistics, "row": found.row(ends.a, ends.b)}
+                kept = {"b": found.vector, "statistics": found.statistics}
+                kept["row"] = found.row(a, b)
                 stage.save(kept)
         b, statistics = kept["b"], kept["statistics"]
-        module = space.module(b, statistics)
         path = self.folder.path / "minima" / f"{name}.safetensors"
         network.save(path, space.state_dict(b, statistics), aligned={"to": f"{plan.name}-a", "method": settings.method})
-        row = {"pair": plan.name, "model": network.name, "aligned": settings.method}
-        self.results.add("minima", pd.DataFrame([row | self.measure.own_scores(name, key, module)]), name=name)
-        self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)
-        return _Ends(ends.a, b, [ends.statistics[0], statistics], [ends.keys[0], key])
-
-    def _minimum(self, plan: Plan, side: str, made: "_End") -> tuple[nn.Module, str]:
-        name, end, network = f"{plan.name}-{side}", made.settings, made.network
-        if made.module is not None:
-            module, key = made.module, key_of(made.digest, network.identity)
-        else:
-            key = self._fit_key("minimum", network.identity, end.recipe, end.init_seed, end.checkpoint_every)
-            module, history = self._train(name, key, network, end)
-            self.results.add_training(plan.name, side, history)
-        row = {"pair": plan.name, "model": network.name, "checkpoint": end.checkpoint or ""}
-        row |= {} if end.checkpoint else {**end.recipe, "init_seed": end.init_seed}
-        row |= self.measure.own_scores(name, key, module)
+        row: dict[str, Any] = {"pair": plan.name, "model": network.name, "aligned": settings.method}
+        row |= self.measure.score_minimum(Trained(name, space.module(b, statistics), key))
         self.results.add("minima", pd.DataFrame([row]), name=name)
-        self.results.add("weights", weight_histogram(module), pair=plan.name, name=name)
-        self.measure.around(plan, side, module, key)
-        self._groups.setdefault(plan.group, {}).setdefault(key, Trained(name, module, key))
-        return module, key
+        self.results.add("alignment", pd.DataFrame([kept["row"]]), pair=plan.name, method=settings.method)
+        return replace(
+            ends,
+            thetas=(ends.thetas[0], b),
+            statistics=[ends.statistics[0], statistics],
+            keys=[ends.keys[0], key],
+        )
+
+    def _minimum(self, plan: Plan, side: str, end: End) -> Trained:
+        """Train a minimum or take it from its checkpoint; score it and what is around it."""
+        name, settings, network = f"{plan.name}-{side}", end.settings, end.network
+        row: dict[str, Any] = {"pair": plan.name, "model": network.name, "checkpoint": settings.checkpoint or ""}
+        if end.module is not None:
+            minimum = Trained(name, end.module, key_of(end.digest, network.identity))
+        else:
+            recipe, seed = settings.recipe, settings.init_seed
+            key = self._fit_key("minimum", network.identity, recipe, seed, settings.checkpoint_every)
+            module, history = self._train(name, key, network, settings)
+            minimum = Trained(name, module, key)
+            self.results.add_training(plan.name, side, history)
+            row |= {**recipe, "init_seed": seed}
+        row |= self.measure.score_minimum(minimum)
+        self.results.add("minima", pd.DataFrame([row]), name=name)
+        self.results.add("weights", weight_histogram(minimum.module), pair=plan.name, name=name)
+        self.measure.score_around(plan, side, minimum)
+        self._groups.setdefault(plan.group, {}).setdefault(minimum.key, minimum)
+        return minimum
 
     def _train(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:
         kept = self.folder.path / "trajectories" / name
@@ -219,46 +230,47 @@ class Experiment:
                 if not end.checkpoint_every:
                     remove_trajectory(kept)
                 elif not trajectory_folder(kept).is_dir():
-                    stage.path.unlink(missing_ok=True)  # a finished fit would not pass the checkpoints again
-                keep = end.checkpoint_every and trajectory(
-                    kept,
-                    lambda path, epoch: network.save(path, module.state_dict(), epoch=epoch),
-                    end.checkpoint_every,
-                    end.epochs,
-                )
+                    stage.path.unlink(missing_ok=True)  # a finished training would not write its checkpoints again
+                keep = None
+                if end.checkpoint_every:
+                    keep = trajectory(
+                        kept,
+                        lambda path, epoch: network.save(path, module.state_dict(), epoch=epoch),
+                        end.checkpoint_every,
+                        end.epochs,
+                    )
                 history = fit_minimum(
-                    module, self.data["train"], monitor=self.measure.watched(module), progress=progress, stage=stage,
-                    checkpoint=keep,
-                    device=self.config.device, precision=self.config.precision, **end.recipe,
+                    module, self.data["train"], monitor=self.measure.monitor_minimum(module), progress=progress,
+                    stage=stage, checkpoint=keep, device=self.config.device,
+                    precision=self.config.precision, **end.recipe,
                 )  # fmt: skip
             self._trained[key] = module, history, kept
         module, history, first = self._trained[key]
         if first != kept and first.is_dir():
-            shutil.copytree(first, kept, dirs_exist_ok=True)  # of a minimum that two pairs share
+            shutil.copytree(first, kept, dirs_exist_ok=True)  # two pairs share this minimum
         path = self.folder.path / "minima" / f"{name}.safetensors"
         network.save(path, module.state_dict(), recipe=end.recipe, key=key)
         return module, history
 
-    def _curve(
-        self, plan: Plan, settings: CurveSettings, space: WeightSpace, ends: "_Ends", network: Network, title: str
-    ) -> tuple[Curve, str]:
-        name = f"{plan.name}-{title}"
+    def _curve(self, plan: Plan, settings: CurveSettings, ends: Ends, title: str) -> tuple[Curve, str]:
+        name, space, network = f"{plan.name}-{title}", ends.space, ends.network
         recipe = settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
         key = self._fit_key("curve", ends.keys, settings.kind, settings.bends, settings.fixed_ends, recipe)
-        curve = find_kind(settings.kind, Curve)(ends.a, ends.b, bends=settings.bends, fixed_ends=settings.fixed_ends)
+        kind = find_kind(settings.kind, Curve)
+        curve = kind(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
         if curve.free():
             with (
                 self.folder.stage(f"curve {name}", key, lasting=True) as (stage, progress),
-                self._last_good(name, lambda path: curve.save(path, beside_curve(space), **network.metadata())),
+                self._last_good(name, lambda path: curve.save(path, fixed_tensors(space), **network.metadata())),
             ):
                 history = fit_curve(
-                    curve, space, self.data["train"], monitor=self.measure.watched_middle(curve, space),
+                    curve, space, self.data["train"], monitor=self.measure.monitor_curve(curve, space),
                     progress=progress, stage=stage, device=self.config.device, precision=self.config.precision,
                     **recipe,
                 )  # fmt: skip
             self.results.add_training(plan.name, title, history)
         path = self.folder.path / "curves" / f"{name}.safetensors"
-        curve.save(path, beside_curve(space), **network.metadata(), recipe=recipe, key=key)
+        curve.save(path, fixed_tensors(space), **network.metadata(), recipe=recipe, key=key)
         return curve, key
 
     def _last_good(self, name: str, save: Callable[[Path], None]) -> AbstractContextManager:
@@ -275,23 +287,3 @@ class Experiment:
             measured |= {name: asked} if asked else {}
         config = self.config.model_dump(exclude_unset=True)
         self.folder.describe(self.config.device, self.data, seed=self.config.seed, config=config, **measured)
-
-
-@dataclass(frozen=True)
-class _End:
-    """An end of a pair as it is configured; where it comes from a checkpoint, also its module and digest."""
-
-    settings: Minimum
-    network: Network
-    module: nn.Module | None = None
-    digest: str | None = None
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """Two minima to be joined, b as it was trained or aligned."""
-
-    a: Tensor
-    b: Tensor
-    statistics: list[Tensor]
-    keys: list[str]

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from inspect import isabstract
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,8 @@ def vector_of(given: Any, size: int, what: str) -> Float[Tensor, " weights"]:
         raise PathfinderError(f"{what} must have shape ({size},), got ({len(vector)},); it is of another network.")
     return vector
 
+
+Kind = TypeVar("Kind", bound="Geometry")
 
 _KINDS: dict[str, type["Geometry"]] = {}  # every class by its kind: the name in lower case
 
@@ -150,12 +152,12 @@ class Geometry(nn.Module, ABC):
         return geometry
 
 
-def kinds(base: type[Geometry]) -> dict[str, type[Geometry]]:
+def kinds(base: type[Kind]) -> dict[str, type[Kind]]:
     """All geometries of a family by their kind, those included that the user has defined or imported."""
     return {kind: cls for kind, cls in _KINDS.items() if issubclass(cls, base) and not isabstract(cls)}
 
 
-def find_kind(kind: str, base: type[Geometry]) -> type[Geometry]:
+def find_kind(kind: str, base: type[Kind]) -> type[Kind]:
     """The geometry called `kind`.
 
     Raises:

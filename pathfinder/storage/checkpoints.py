@@ -17,7 +17,7 @@ from pathfinder.storage.keys import digest_of
 from pathfinder.storage.tensors import load_tensors
 
 _WRAPPINGS = ("state_dict", "model_state_dict", "model_state", "model", "net")
-_DEEPEST = 9  # wrappings that are taken off; a pickle may hold itself
+_DEEPEST = 9  # wrappings that are removed; a pickle can contain itself
 _PREFIXES = ("module.", "_orig_mod.")
 
 
@@ -105,14 +105,14 @@ def _read(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[str, Any
 
 
 def load_torch(path: Path) -> Any:
-    """What a torch file holds: tensors and plain values, or an error.
+    """Read a torch file of tensors and plain values.
 
     Raises:
         PathfinderError: if it is damaged, or holds anything else.
     """
     try:
         check_unpacked(path)
-        with warnings.catch_warnings(action="ignore"):  # torch muses about old pickles; they are refused or read
+        with warnings.catch_warnings(action="ignore"):  # silence torch's warnings about legacy pickles
             return torch.load(path, map_location="cpu", weights_only=True)
     except PathfinderError:
         raise
@@ -121,18 +121,18 @@ def load_torch(path: Path) -> Any:
             f"checkpoint {path} is damaged or holds more than tensors, and is not unpickled because that could "
             "run its code; save model.state_dict() with torch.save or as safetensors."
         ) from error
-    except Exception as error:  # whatever a damaged file makes the reader raise: IndexError, struct.error and others
+    except Exception as error:  # a damaged file can make the reader raise anything
         raise PathfinderError(f"checkpoint {path} cannot be read ({reason(error)}); is it cut short?") from error
 
 
-_DENSEST, _HARMLESS = 500, 2**28  # bytes out of one that is packed, where more than 256 MiB come out
+_DENSEST, _HARMLESS = 500, 2**28  # times its size that a file may unpack to, once that is more than 256 MiB
 
 
 def check_unpacked(path: Path) -> None:
-    """Look at the table of an archive, before anything is unpacked, for one that is made to fill the memory.
+    """Check the table of contents of an archive, before anything is unpacked, against one made to fill the memory.
 
     Raises:
-        PathfinderError: if it is small itself and would unpack to hundreds of times its size.
+        PathfinderError: if it would unpack to hundreds of times its size.
     """
     if not zipfile.is_zipfile(path):
         return

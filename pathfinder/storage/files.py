@@ -14,7 +14,7 @@ from pathfinder.errors import PathfinderError, brief, reason
 
 
 def write(path: str | Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` write a temporary file beside `path`, then rename it: a reader sees the old file or the new one.
+    """Let `fill` write a temporary file, then rename it to `path`: a reader sees the old file or the new one.
 
     Raises:
         PathfinderError: if the file cannot be written; what was there before is untouched.
@@ -32,7 +32,7 @@ def write(path: str | Path, fill: Callable[[Path], object]) -> None:
         scratch.replace(path)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise PathfinderError(
-            f"cannot write {path}: {_failure(error)}; free some space or choose another place."
+            f"cannot write {path}: {_failure(error)}; free some space or choose another folder."
         ) from error
     finally:
         if scratch is not None:
@@ -40,14 +40,14 @@ def write(path: str | Path, fill: Callable[[Path], object]) -> None:
 
 
 def is_scratch(path: Path) -> bool:
-    """Whether a file is what `write` leaves behind when it is killed, of a file with one of our suffixes."""
+    """Whether a file is one that `write` leaves behind when it is killed."""
     return re.fullmatch(r"\..+\.(csv|json|pt|safetensors|png|vts)\.[a-z0-9_]{8}\.tmp", path.name) is not None and (
         path.is_file() and not path.is_symlink()
     )
 
 
 def _failure(error: BaseException) -> str:
-    """Why a file could not be written, in the words of the operating system where they are to be had."""
+    """Why a file could not be written, in the words of the operating system if it gave any."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -57,7 +57,7 @@ def _failure(error: BaseException) -> str:
 
 
 def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:
-    """The path of an output, if it is none of the inputs.
+    """Return the path of an output after checking that it is not one of the inputs.
 
     Raises:
         PathfinderError: if it is.
@@ -68,10 +68,10 @@ def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:
 
 
 def can_be_written(path: Path) -> None:
-    """Check that a file could be made, before the work that fills it.
+    """Check that a file can be written, before the work that fills it.
 
     Raises:
-        PathfinderError: if its name is too long, or the nearest folder that exists is a file or may not be changed.
+        PathfinderError: if its name is too long, or the nearest existing folder is a file or cannot be written to.
     """
     place = path
     try:
@@ -81,26 +81,26 @@ def can_be_written(path: Path) -> None:
     except OSError as error:
         raise PathfinderError(f"cannot write {brief(path)}: {error.strerror}; choose another --out.") from error
     if lost:
-        raise PathfinderError(f"cannot write {path}: {place} is no folder to write in; choose another --out.")
+        raise PathfinderError(f"cannot write {path}: {place} is not a folder you can write to; choose another --out.")
 
 
 def replaces(path: Path) -> PathfinderError:
-    """The error for an output that would replace a file that the same command did not make."""
+    """The error for an output file that exists and was written by something else."""
     return PathfinderError(
-        f"{path} exists, and is not what this command with these settings made; choose another file, or replace it "
+        f"{path} exists and was not written by this command with these settings; choose another file, or replace it "
         "with --force."
     )
 
 
 def remove_scratch(path: Path) -> None:
-    """Remove what `write` left of this file when it was killed."""
+    """Remove the temporary files that a killed `write` of this file left."""
     for entry in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         if entry.is_file():
             entry.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole."""
+    """Write a text file, as `write` does."""
     write(path, lambda scratch: scratch.write_text(text, encoding="utf-8", newline="\n"))
 
 
@@ -110,23 +110,27 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def existing_file(path: str | Path, what: str) -> Path:
-    """The path, if it is a file that exists.
+    """Return the path after checking that it is a file that can be read.
+
+    Args:
+        path: the path.
+        what: the word for it in errors.
 
     Raises:
-        PathfinderError: if nothing is there, a folder is, or it may not be read.
+        PathfinderError: if nothing exists there, or a folder, a pipe or a device, or it cannot be read.
     """
     path = Path(path)
     try:
-        folder, there = path.is_dir(), path.exists()
-    except (OSError, ValueError) as error:  # a name too long, say
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:  # such as a name that is too long
         problem = getattr(error, "strerror", None) or reason(error)
         raise PathfinderError(f"{what} {brief(path)} cannot be read ({problem}); check the spelling.") from error
-    if folder:
+    if is_folder:
         raise PathfinderError(f"{what} must be a file, but {path} is a folder; name a file in it.")
-    if not there:
+    if not exists:
         raise PathfinderError(f"{what} {brief(path)} does not exist; check the spelling and the folder you are in.")
     if not path.is_file():  # reading a pipe or a device may never end
         raise PathfinderError(f"{what} must be a file, but {path} is a pipe or a device; name a file.")
     if not os.access(path, os.R_OK):
-        raise PathfinderError(f"{what} {path} may not be read; check its permissions.")
+        raise PathfinderError(f"{what} {path} cannot be read; check its permissions.")
     return path

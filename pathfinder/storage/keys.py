@@ -1,7 +1,7 @@
-"""Keys: short names for what a piece of work depends on, and the record of what made it.
+"""Keys, of what a piece of work depends on; digests, of contents; and the maker, what a piece was made with.
 
-A key holds what the user decides: settings, data, weights, and the source of the user's own network and data code. What
-made a piece (this package's source, torch's version, the number of threads) is not in its key, but kept with it.
+A key covers what the user decides: settings, data, weights, and the source of the user's own network and data code.
+The maker (this package's source, torch's version, the number of threads) is not in the key, but saved with the work.
 """
 
 import ast
@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_NO_CODE = ("torchvision:", "npz:", "folder:")  # prefixes of names that are no import paths
+_NO_CODE = ("torchvision:", "npz:", "folder:")  # prefixes of names that are not import paths
 
 
 def key_of(*parts: Any) -> str:
-    """A short name for what a piece of work depends on: equal parts, equal key."""
+    """A short key of what a piece of work depends on: equal parts give equal keys."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -61,12 +61,12 @@ def _bytes_of(tensor: Tensor) -> Iterator[memoryview]:
 
 
 def maker() -> dict[str, Any]:
-    """What makes the pieces of work here: the package's source, torch's version, the number of threads."""
+    """What work is made with now: the package's source, torch's version, the number of threads."""
     return {"pathfinder": _package_digest(), "torch": str(torch.__version__), "threads": torch.get_num_threads()}
 
 
 def is_import_path(name: str) -> bool:
-    """Whether the name of a network or a data set is `package.module:name`, code of the user's own."""
+    """Whether the name of a network or a data set is `package.module:name`, which is the user's own code."""
     return ":" in name and not name.startswith(_NO_CODE)
 
 
@@ -74,7 +74,7 @@ def code_of(name: str) -> str | None:
     """A digest of the source behind an import path, None for any other name.
 
     It covers the module that was imported and all that it imports from its own package (or, for a single file, from
-    files beside it). Code in other packages counts as installed software.
+    files next to it). Code in other packages counts as installed software.
     """
     if not is_import_path(name):
         return None
@@ -107,7 +107,7 @@ def _sources(module: ModuleType) -> set[Path]:
             continue
         found.add(path)
         package = name if path.stem == "__init__" else name.rpartition(".")[0]
-        waiting += [(other, _found(other)) for other in _imports(path, package)]
+        waiting += [(other, _source_of(other)) for other in _imports(path, package)]
     return found
 
 
@@ -123,8 +123,8 @@ def _source(file: str | None) -> Path | None:
     return path if path is not None and path.suffix == ".py" and path.is_file() else None
 
 
-def _found(name: str) -> Path | None:
-    """Where a module that has been imported, or could be, has its source."""
+def _source_of(name: str) -> Path | None:
+    """The source file of a module that is imported or could be."""
     if name in sys.modules:
         return _source(getattr(sys.modules[name], "__file__", None))
     if name.rpartition(".")[0] not in ("", *sys.modules):
@@ -137,7 +137,7 @@ def _found(name: str) -> Path | None:
 
 
 def _imports(path: Path, package: str) -> Iterator[str]:
-    """The names of all modules that a source file may import, in full."""
+    """The full names of all modules that a source file may import."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
 
     The metadata is one entry of sorted JSON: the order in which safetensors writes several entries is random.
     """
-    own = {name: _apart(tensor.detach().cpu()) for name, tensor in tensors.items()}
+    own = {name: _compact(tensor.detach().cpu()) for name, tensor in tensors.items()}
     text = {_METADATA: json.dumps(metadata, sort_keys=True)}
     write(path, lambda scratch: save_file(own, scratch, text))
 
 
-def _apart(tensor: Tensor) -> Tensor:
-    """The tensor with storage of its own, contiguous; itself if it has that."""
+def _compact(tensor: Tensor) -> Tensor:
+    """The tensor itself if it is contiguous and fills its storage, else such a copy."""
     whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
     return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
 
@@ -40,42 +40,43 @@ def load_tensors(path: str | Path, what: str = "checkpoint") -> tuple[dict[str, 
     Raises:
         PathfinderError: if the file is missing, a folder, cut short or of another kind.
     """
-    with _opened(path, what) as file:
+    with _open(path, what) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, _metadata(file)
 
 
 def load_header(path: str | Path, what: str = "checkpoint") -> tuple[int, dict[str, Any]]:
-    """How many values all tensors of a safetensors file hold together, and its metadata; no tensor is read.
+    """The number of values in a safetensors file and its metadata, without reading a tensor.
 
     Raises:
         PathfinderError: if the file is missing, a folder, cut short or of another kind.
     """
-    with _opened(path, what) as file:
+    with _open(path, what) as file:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys()), _metadata(file)  # noqa: SIM118
 
 
 @contextmanager
-def _opened(path: str | Path, what: str) -> Iterator[Any]:
+def _open(path: str | Path, what: str) -> Generator[Any, None, None]:
     path = existing_file(path, what)
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except Exception as error:  # whatever a damaged file makes the reader raise
         raise PathfinderError(
-            f"{what} {path} is damaged or no safetensors file ({reason(error)}); make it anew."
+            f"{what} {path} is damaged or no safetensors file ({reason(error)}); write it again."
         ) from error
 
 
 def _metadata(file: Any) -> dict[str, Any]:
-    """The metadata of a file: one entry of ours, or an entry for each value, as others and earlier versions write."""
-    found = {key: _parsed(value) for key, value in (file.metadata() or {}).items()}
+    """The metadata of a file: our one entry, or the separate entries that other tools and earlier versions write."""
+    found = {key: _parse(value) for key, value in (file.metadata() or {}).items()}
     own = found.pop(_METADATA, None)
     return {**found, **(own if isinstance(own, dict) else {})}
 
 
-def _parsed(value: str) -> Any:
+def _parse(value: str) -> Any:
+    """A value written as JSON, or the plain text that others write."""
     try:
         return json.loads(value)
-    except (ValueError, RecursionError):  # metadata written by others is plain text
+    except (ValueError, RecursionError):
         return value

@@ -15,7 +15,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from pathfinder import WeightSpace, match_weights
-from pathfinder.experiment.model_spec import network_in
+from pathfinder.experiment.network import network_in
 from pathfinder.storage import read_checkpoint
 from pathfinder.symmetry.matching import structure_of
 from pathfinder.tables.csv_files import write_table

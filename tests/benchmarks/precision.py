@@ -13,7 +13,7 @@ import torch
 from pathfinder import Evaluator, Line, WeightSpace
 from pathfinder.data.settings import Data
 from pathfinder.data.sources import Source
-from pathfinder.experiment.model_spec import data_in, network_in
+from pathfinder.experiment.network import data_in, network_in
 from pathfinder.scoring.losses import as_logits, classification_error
 from pathfinder.storage import read_checkpoint
 from pathfinder.tables.csv_files import write_table

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import TINY
 
 from pathfinder import PathfinderError, build_model
 from pathfinder.experiment.config_file import load_config
+from pathfinder.scoring.settings import Planes
+from pathfinder.symmetry.settings import Align
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
 
@@ -83,9 +86,9 @@ def test_a_scale_changes_what_it_names_and_the_name(tmp_path):
         config(tmp_path, text, scale="smal")
     with pytest.raises(PathfinderError, match=r"has no \[scales.small\]"):
         config(tmp_path, BASE, scale="small")
-    with pytest.raises(PathfinderError, match=r"must be tables of values, \[scales.NAME\]"):
+    with pytest.raises(PathfinderError, match=r"must be tables \[scales.NAME\]"):
         config(tmp_path, BASE + "[scales]\nsmall = 3\n", scale="small")
-    with pytest.raises(PathfinderError, match=r"\[scales.small\]: there is no `pairs.7.b.lr` in the config"):
+    with pytest.raises(PathfinderError, match=r"\[scales.small\]: the config has no `pairs.7.b.lr`"):
         config(tmp_path, text + "pairs.7.b.lr = 1\n", scale="small")
 
 
@@ -148,9 +151,9 @@ def test_set_changes_what_it_names(tmp_path):
         (BASE + "[[surfaces]]\nspan = [1.0, -1.0]\n", [], "a span must rise from its first end to its second"),
         (BASE + "[[surfaces]]\nminima = []\n", [], "minima"),
         (BASE + "[[surfaces]]\nname = 'line'\n", [], "two paths or surfaces are called `line`"),
-        ("[data\n", [], "own.toml is no valid TOML"),
+        ("[data\n", [], "own.toml is not valid TOML"),
         (BASE, ["minimum.epochs"], "needs key=value, got `minimum.epochs`"),
-        (BASE, ["pairs.3.name=x"], "there is no `pairs.3.name`|valid"),
+        (BASE, ["pairs.3.name=x"], "has no `pairs.3.name`|valid"),
     ],
 )
 def test_mistakes_are_named_in_the_users_spelling(text, changes, words, tmp_path):
@@ -167,3 +170,26 @@ def test_a_missing_config_is_named(tmp_path):
 def test_an_experiment_is_called_after_its_file_as_far_as_names_allow(file, name, tmp_path):
     (tmp_path / file).write_text("[data]\nname = 'digits'\n[model]\nname = 'mlp'\n")
     assert load_config(tmp_path / file).name == name
+
+
+def test_planes_and_alignment_are_switched_by_a_setting(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY)
+    off = load_config(tmp_path / "tiny.toml", ["planes=false", "align=false"])
+    assert off.planes is None and off.align is None
+    on = load_config(tmp_path / "tiny.toml", ["planes=true", "align=true"])
+    assert on.planes == Planes() and on.align == Align()
+
+
+def test_seeds_follow_the_table(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY)
+
+    def seeds(*changes):
+        plans = load_config(tmp_path / "tiny.toml", changes).plan()
+        return [[(end.seed, end.init_seed) for end in (plan.a, plan.b)] for plan in plans]
+
+    assert seeds() == [[(0, 0), (1, 1)]]
+    assert seeds("seed=7", "pairs=[{replicates=2}]") == [[(7, 7), (8, 8)], [(9, 9), (10, 10)]]
+    assert seeds("seed=7", "minimum.seed=20") == [[(20, 20), (21, 21)]]
+    assert seeds("pairs=[{replicates=2, minimum={seed=3}, b={seed=30}}]") == [[(3, 3), (30, 30)], [(5, 5), (32, 32)]]
+    assert seeds("minimum.init_seed=4", "pairs=[{}]") == [[(0, 4), (1, 4)]]
+    assert seeds("pairs=[{same_init=true, a={init_seed=9}}]") == [[(0, 9), (1, 9)]]

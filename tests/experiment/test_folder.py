@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import time
 
+import pandas as pd
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from pathfinder import PathfinderError
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.folder import Run
 from pathfinder.storage import StageFile, locked, write, write_text
+from pathfinder.storage.stage import map_points
 
 
 def tree(folder):
@@ -181,3 +183,38 @@ def test_the_same_tensors_are_the_same_bytes(tmp_path):
             files.add((tmp_path / "a.safetensors").read_bytes())
     tensors, found = load_tensors(tmp_path / "a.safetensors")
     assert len(files) == 1 and found == metadata and torch.equal(tensors["v"], theta[4:])
+
+
+def test_progress_says_what_is_kept(tmp_path):
+    shown = []
+
+    def report(name):
+        return lambda done, total: shown.append((name, done, total))
+
+    def work(t):
+        return [float(one) for one in t]
+
+    for _ in range(2):
+        with Run(tmp_path / "run", "mine", report) as run:
+            with run.stage("points", "key") as (stage, progress):
+                assert map_points(work, torch.arange(2.0), progress=progress, stage=stage) == [0.0, 1.0]
+            with run.stage("one piece", "key") as (stage, _):
+                if stage.load() is None:
+                    stage.save({"done": True})
+    assert shown == [
+        *[("points", done, 2) for done in range(3)],
+        ("one piece", 1, 1),
+        ("points (kept)", 2, 2),
+        ("one piece (kept)", 1, 1),
+    ]
+
+
+def test_leaving_with_an_error_writes_no_table_and_frees_the_folder(run):
+    with pytest.raises(ValueError), Run(run, "mine") as again:
+        again.results.add("minima", pd.DataFrame([{"pair": "p", "name": "a"}]))
+        raise ValueError
+    assert not (run / "minima.csv").exists() and not (run / ".lock").exists()
+    (run / "minima.csv").write_text("pair,name\np,a\n")
+    with Run(run, "mine"):
+        pass
+    assert not (run / "minima.csv").exists()  # no run has it any more

@@ -19,7 +19,7 @@ from torch import nn
 from pathfinder import Geometry, PathfinderError, WeightSpace, build_model, cli, load_data
 from pathfinder.errors import users_code
 from pathfinder.experiment.config_file import load_config, setting
-from pathfinder.experiment.model_spec import Network
+from pathfinder.experiment.network import Network
 from pathfinder.storage import load_header, load_tensors, load_weights, read_checkpoint
 from pathfinder.training.trajectory import trajectory_in
 from pathfinder.weights.tensors import load_state
@@ -206,7 +206,7 @@ def test_names_that_no_file_can_have_are_one_line(name):
 def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     torch.save({"w": torch.ones(2)}, tmp_path / "x.pt")
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "x.pt may not be read; check its permissions" in line_of(load_weights, tmp_path / "x.pt")
+    assert "x.pt cannot be read; check its permissions" in line_of(load_weights, tmp_path / "x.pt")
 
 
 def test_names_and_shapes_from_a_file_are_shown_in_short(tmp_path):
@@ -413,7 +413,7 @@ def test_ctrl_c_in_code_of_the_user_is_not_swallowed():
     "name", ["mlp", "convnet-bn", "resnet", "preresnet110", "torchvision:resnet18", "torchvision:regnet_y_400mf"]
 )
 def test_what_train_writes_is_understood_again(name, tmp_path):
-    from pathfinder.experiment.model_spec import data_in, network_in
+    from pathfinder.experiment.network import data_in, network_in
 
     sizes = {"resnet": {"depth": 8}, "preresnet110": {"depth": 11}}.get(name, {})
     arguments = {"num_classes": 3, "input_shape": [3, 32, 32], **sizes}
@@ -425,7 +425,7 @@ def test_what_train_writes_is_understood_again(name, tmp_path):
 
 
 def test_metadata_of_others_says_nothing(tmp_path):
-    from pathfinder.experiment.model_spec import data_in, network_in
+    from pathfinder.experiment.network import data_in, network_in
 
     for said in ({"format": "pt"}, {"model": "resnet"}, {"model": json.dumps({"name": 3, "arguments": {}})}):
         save_file({"w": torch.ones(2)}, tmp_path / "x.safetensors", said)

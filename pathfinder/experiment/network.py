@@ -1,4 +1,4 @@
-"""What a file of weights must say of itself so that no command needs it again: model, arguments, data."""
+"""Networks by name with their arguments and data, as configs give them and as files of weights record them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from pathfinder.weights.tensors import load_state, tensors_of
 
 @dataclass(frozen=True)
 class Network:
-    """A model by name with its arguments, and the data it is for (what `config.Data` holds beside its defaults)."""
+    """A network by name with its arguments, and its data: the fields of `Data` that are not defaults."""
 
     name: str
     arguments: dict[str, Any]
@@ -29,23 +29,23 @@ class Network:
 
     @property
     def description(self) -> dict[str, Any]:
-        """Name and arguments, as they stand in a file's metadata."""
+        """Name and arguments, as the metadata of a file records them."""
         return {"name": self.name, "arguments": self.arguments}
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What work with this network depends on: its description, and the source of the user's own code."""
+        """What work with this network depends on: its description, and the user's own source code."""
         return {**self.description, "code": code_of(self.name)}
 
     def metadata(self) -> dict[str, Any]:
-        """What every file of weights says of itself."""
+        """What every file of weights records."""
         return {"model": self.description, "data": self.data}
 
     def build(self, seed: int | None = None, checkpoint: Checkpoint | None = None) -> nn.Module:
         """Build the module, with the weights of a checkpoint or drawn by seed.
 
         Raises:
-            PathfinderError: if it cannot be built, or is lazy: it has no weights before it has seen data.
+            PathfinderError: if it cannot be built, or is lazy, with no weights before its first data.
         """
         module = build_model(self.name, seed=seed, **self.arguments)
         if lazy := [name for name, tensor in tensors_of(module).items() if is_lazy(tensor)]:
@@ -58,15 +58,15 @@ class Network:
         return module
 
     def save(self, path: str | Path, tensors: dict[str, Tensor], **metadata: Any) -> None:
-        """Write weights with what they are."""
+        """Write weights, with this network and further metadata."""
         save_tensors(path, tensors, {**self.metadata(), **metadata})
 
 
 def network_in(checkpoint: Checkpoint, data: Mapping[str, Any]) -> Network | None:
     """The network that a checkpoint names, or None.
 
-    A file never runs code: an import path is refused, as are arguments that are none of the builder's, before anything
-    is built, and a network larger than the file before its weights take memory.
+    A file never runs code: before anything is built, import paths are refused, and arguments that the builder does not
+    have; before weights take memory, a network larger than the file is.
 
     Args:
         checkpoint: the file.
@@ -97,7 +97,7 @@ def network_in(checkpoint: Checkpoint, data: Mapping[str, Any]) -> Network | Non
 
 
 def _number(value: Any) -> float:
-    """A number in an argument, text too, as builders take it; 0 where it is none."""
+    """An argument as a number, from text too, as builders take it; 0 if it is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -105,12 +105,12 @@ def _number(value: Any) -> float:
 
 
 def _size(name: str, arguments: dict[str, Any]) -> int | None:
-    """How many weights a network has, found without memory for them; nothing where it cannot be built so."""
+    """How many weights a network has, found without memory for them; None if it cannot be built that way."""
     try:
         with torch.device("meta"):
             return sum(parameter.numel() for parameter in build_model(name, seed=0, **arguments).parameters())
     except PathfinderError as error:
-        if isinstance(error.__cause__, NotImplementedError):  # the regnets of torchvision look at their initial weights
+        if isinstance(error.__cause__, NotImplementedError):  # torchvision's regnets read their initial weights
             return None
         raise
 
@@ -119,15 +119,16 @@ _DESCRIBED = {"name": str, "arguments": dict}
 
 
 def data_in(checkpoint: Checkpoint) -> dict[str, Any] | None:
-    """The data that a checkpoint says it is for, as `config.Data` takes it, or None.
+    """The data that a checkpoint records, as `Data` takes it, or None.
 
-    Files and folders may be named, for reading them runs nothing; an import path is refused.
+    It may name files and folders, since reading them runs nothing; an import path is refused.
 
     Raises:
         PathfinderError: if it is an import path.
     """
-    said = checkpoint.metadata.get("data")
-    data = {"name": said} if isinstance(said, str) else said
+    data = checkpoint.metadata.get("data")
+    if isinstance(data, str):
+        data = {"name": data}
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         return None
     if ":" in data["name"] and not data["name"].startswith(("npz:", "folder:")):
@@ -137,16 +138,16 @@ def data_in(checkpoint: Checkpoint) -> dict[str, Any] | None:
 
 def _imported(path: str | Path, what: str, name: str, option: str, key: str) -> PathfinderError:
     return PathfinderError(
-        f"{path} names the {what} `{brief(name)}`, an import path, which runs code and is only taken from you; if you "
-        f"trust it, pass {option} {brief(name)} (in a config, set {key})."
+        f"{path} names the {what} `{brief(name)}`, an import path, which would run code; if you trust it, pass "
+        f"{option} {brief(name)} (in a config, set {key})."
     )
 
 
 def data_of(name: str | None, settings: Mapping[str, Any], checkpoint: Checkpoint) -> Data:
-    """The data to use with a checkpoint: the one named, or the one it was trained on, with settings changed.
+    """The data to use with a checkpoint: by the given name, or as the file records it, with these settings changed.
 
     Raises:
-        PathfinderError: if neither is known, or the file names an import path.
+        PathfinderError: if there is no name in either, or the file names an import path.
     """
     if name:
         return Data.parse({"name": name, **settings})
@@ -157,29 +158,30 @@ def data_of(name: str | None, settings: Mapping[str, Any], checkpoint: Checkpoin
 
 
 def network_for(model: Model, data: Data, train: Source) -> Network:
-    """The network a config names, with the classes and the input shape of the data."""
+    """The network that `[model]` names, with the classes and the input shape of the data."""
     offered = {"num_classes": train.classes, "input_shape": train.input_shape and list(train.input_shape)}
     given = {key: value for key, value in offered.items() if value is not None}
     return Network(model.name, {**given, **model.arguments}, data.model_dump(exclude_defaults=True))
 
 
 def network_of(model: Model | None, checkpoint: Checkpoint | None, data: Data, train: Source) -> Network:
-    """The network of an end of a pair: as configured, or as its checkpoint says.
+    """The network of an end of a pair: as `[model]` names it, or as its checkpoint records it.
 
     Raises:
-        PathfinderError: if neither says it, the checkpoint names an import path, or the data has inputs of another
+        PathfinderError: if neither names one, the checkpoint names an import path, or the data has inputs of another
             shape.
     """
     if model is not None:
         return network_for(model, data, train)
-    network = None if checkpoint is None else network_in(checkpoint, data.model_dump(exclude_defaults=True))
-    if network is None or checkpoint is None:
-        where = "a minimum" if checkpoint is None else checkpoint.path
-        raise PathfinderError(f"{where} records no network; name it with --model.")
+    if checkpoint is None:
+        raise PathfinderError("a minimum needs a network; give [model] a name, or a checkpoint to each end.")
+    network = network_in(checkpoint, data.model_dump(exclude_defaults=True))
+    if network is None:
+        raise PathfinderError(f"{checkpoint.path} records no network; name it with --model.")
     shape = network.arguments.get("input_shape")
     if shape and train.input_shape and list(shape) != list(train.input_shape):
         raise PathfinderError(
             f"{checkpoint.path} takes inputs of shape {tuple(shape)}, but data `{data.name}` has {train.input_shape}; "
-            "choose its own data."
+            "choose the data it was trained on."
         )
     return network
