@@ -59,7 +59,7 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
         PathfinderError: if the folder holds no table to draw, or a damaged one.
     """
     folder = _existing(folder)
-    with mpl.rc_context(STYLE), _blamed_on([folder]):
+    with mpl.rc_context(STYLE), _blame([folder]):
         figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log))
         if not figures and not _path(folder, CURVATURE).exists():  # the curvature at a point has no figure
             raise _no_run(folder)
@@ -86,7 +86,7 @@ def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = 
         PathfinderError: if none of the runs has surfaces or curvature, or a table is damaged.
     """
     folders = [_existing(folder) for folder in folders]
-    with mpl.rc_context(STYLE), _blamed_on(folders):
+    with mpl.rc_context(STYLE), _blame(folders):
         figures = _figures_of_landscapes(folders, Scale(clip, log))
         if not figures:
             raise PathfinderError(
@@ -145,7 +145,7 @@ def _read_landscape(folder: Path, table: Table, title: str) -> pd.DataFrame:
 
 
 @contextmanager
-def _blamed_on(folders: Sequence[Path]) -> Generator[None, None, None]:
+def _blame(folders: Sequence[Path]) -> Generator[None, None, None]:
     """Turn an error while drawing into one line: tables that are whole one by one may not fit together."""
     try:
         yield
