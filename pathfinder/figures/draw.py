@@ -42,6 +42,7 @@ from pathfinder.tables.schema import (
 from pathfinder.tables.table import FIGURES, Table
 
 _OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights")  # names of figures, before .png
+_LARGEST = 300_000  # bytes of a PNG file in all its colours
 
 
 def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
@@ -171,12 +172,14 @@ def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
 
 
 def _png(figure: Figure) -> bytes:
+    """The figure as a PNG file, with fewer colours if it would be larger than a repository should hold."""
     full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full)
-    with Image.open(full) as image:  # 256 colours look the same, in a third of the bytes
-        image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            small, format="png"
-        )
+    figure.savefig(full, format="png", metadata={"Software": None})
+    if len(full.getvalue()) <= _LARGEST:
+        return full.getvalue()
+    with Image.open(full) as image:
+        few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    few.save(small, format="png")
     return small.getvalue()
 
 
