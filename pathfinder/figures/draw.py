@@ -42,6 +42,7 @@ from pathfinder.tables.schema import (
 from pathfinder.tables.table import FIGURES, Table
 
 _OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights")  # names of figures, before .png
+_LARGEST = 300_000  # bytes of a PNG file in all its colours
 
 
 def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
@@ -59,7 +60,7 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
         PathfinderError: if the folder holds no table to draw, or a damaged one.
     """
     folder = _existing(folder)
-    with mpl.rc_context(STYLE), _blamed_on([folder]):
+    with mpl.rc_context(STYLE), _blame([folder]):
         figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log))
         if not figures and not _path(folder, CURVATURE).exists():  # the curvature at a point has no figure
             raise _no_run(folder)
@@ -86,7 +87,7 @@ def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = 
         PathfinderError: if none of the runs has surfaces or curvature, or a table is damaged.
     """
     folders = [_existing(folder) for folder in folders]
-    with mpl.rc_context(STYLE), _blamed_on(folders):
+    with mpl.rc_context(STYLE), _blame(folders):
         figures = _figures_of_landscapes(folders, Scale(clip, log))
         if not figures:
             raise PathfinderError(
@@ -145,7 +146,7 @@ def _read_landscape(folder: Path, table: Table, title: str) -> pd.DataFrame:
 
 
 @contextmanager
-def _blamed_on(folders: Sequence[Path]) -> Generator[None, None, None]:
+def _blame(folders: Sequence[Path]) -> Generator[None, None, None]:
     """Turn an error while drawing into one line: tables that are whole one by one may not fit together."""
     try:
         yield
@@ -171,12 +172,14 @@ def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
 
 
 def _png(figure: Figure) -> bytes:
+    """The figure as a PNG file, with fewer colours if it would be larger than a repository should hold."""
     full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full)
-    with Image.open(full) as image:  # 256 colours look the same, in a third of the bytes
-        image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            small, format="png"
-        )
+    figure.savefig(full, format="png", metadata={"Software": None})
+    if len(full.getvalue()) <= _LARGEST:
+        return full.getvalue()
+    with Image.open(full) as image:
+        few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    few.save(small, format="png")
     return small.getvalue()
 
 

@@ -19,7 +19,8 @@ def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFra
         for plane, grid in by_name(of_one, "plane"):
             own = [table[(table["pair"] == pair) & (table["plane"] == plane)] for table in (markers, paths)]
             figure = _plane_figure(grid, *own)
-            set_title(figure, f"Plane of the {path_label(plane)} between the minima{of_pair(pair)}")
+            curve = path_label(plane) if path_label(plane) != plane else f"curve {plane}"
+            set_title(figure, f"Plane of the {curve} between the minima{of_pair(pair)}")
             figures[f"plane-{pair}-{plane}"] = figure
     return figures
 

@@ -44,7 +44,7 @@ _DIRECTIONS = {  # by the first part of a surface's name, one and two of them
     "layer": ("a layer-normalised random direction", "layer-normalised random directions"),
     "weight": ("a weight-normalised random direction", "weight-normalised random directions"),
     "none": ("a random direction", "random directions"),
-    "trajectory": ("the principal direction of its training", "the principal directions of its training"),
+    "trajectory": ("the principal direction of training", "the principal directions of training"),
 }
 
 

@@ -5,52 +5,49 @@ from statistics import NormalDist
 import numpy as np
 
 _RESAMPLES = 1000  # enough for two digits of a 95 % interval
-
-
 _BLOCK = 100  # resamples at a time, to bound memory
-
-
-_CHOICE, _SIDE = 0.005, 0.0225  # of missing the highest point, and the barrier on either side: 5 % in all
-
-
-_ROUNDING = 1e-12  # of the values; what varies less does not vary
+_CHOICE, _SIDE = 0.005, 0.0225  # probability of missing the highest point, and the barrier on each side: 5 % in total
+_ROUNDING = 1e-12  # relative to the values; smaller variation is rounding
 
 
 def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the barrier, over examples; it stays honest where the path is flat.
+    """The 95 % interval of a barrier over examples, valid for flat paths too.
 
-    The largest of noisy means lies above the largest of the true ones, the more so the flatter the path, and its
-    interval has to know. With m and s the mean over examples of the rise above the straight line between the ends, and
-    its standard error, at each t, three statements hold together with 95 %:
+    The largest of noisy means is too high on average, more so the flatter the path; the interval allows for that. At
+    each t let m be the mean over examples of the rise above the straight line between the ends, and s its standard
+    error. Three statements hold together with a probability of 95 %:
 
-    - The highest point is one of those where m + c s reaches the largest m - c s, c from a band around all points at
-      once (sup-t, 99.5 %).
-    - The barrier is at least the largest m - c s among these and 0 of the ends, c from a band below all of them at once
-      (97.75 %).
-    - It is at most the largest m + z s among these, z the normal quantile (97.75 %) corrected for skewness (Hall 1992):
-      wherever the highest point is, its own bound holds, so no more is needed.
+    - The highest point is one of those where m + c s is at least the largest m - c s. Here c is that of a simultaneous
+      band around all points (sup-t, 99.5 %).
+    - The barrier is at least the largest m - c s of these points, and at least 0, its value at the ends. Here c is that
+      of a simultaneous band below these points (97.75 %).
+    - The barrier is at most the largest m + z s of these points, with z the normal quantile (97.75 %) corrected for
+      skewness (Hall 1992). One quantile is enough, because only the bound of the highest point has to hold.
 
-    Bands are those of the bootstrap: examples are resampled together for all points. Points that do not vary count as
-    they are. Empty where a value is not finite.
+    Bands are bootstrapped: each resample of the examples is used for all points. A point whose values do not vary is
+    taken as exact.
 
     Args:
         t: (points,), from 0 to 1.
         values: (points, examples).
         seed: draws the resamples.
+
+    Returns:
+        The lower and the upper end; NaN if a value is not finite.
     """
     examples = values.shape[1]
     rise = values.astype(np.float64)
     if not np.isfinite(rise).all():
         return np.nan, np.nan
     first, last = rise[0].copy(), rise[-1].copy()
-    for row, along in zip(rise, t, strict=True):  # row by row and in place, to bound memory
+    for row, along in zip(rise, t, strict=True):  # one row at a time and in place, to bound memory
         row -= (1 - along) * first + along * last
     mean = rise.mean(1)
     rise -= mean[:, None]
     error, skew = _error_and_skewness(rise, max(float(values.max()), -float(values.min())))
     varies = error > 0
     if varies.any():
-        off = _resampled(rise, seed)[:, varies] / error[varies]
+        off = _resample(rise, seed)[:, varies] / error[varies]
         around = np.quantile(np.abs(off).max(1), 1 - _CHOICE)
         may = mean + around * error >= max((mean - around * error).max(), 0.0)
         below = np.quantile(off[:, may[varies]].max(1), 1 - _SIDE) if may[varies].any() else 0.0
@@ -63,10 +60,10 @@ def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[
 
 
 def _error_and_skewness(centred: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """The standard error of each row's mean and the skewness of its values; 0 where only rounding makes it vary."""
+    """The standard error of each row's mean and the skewness of its values; 0 if only rounding makes them vary."""
     examples = centred.shape[1]
     error, skew = np.zeros((2, len(centred)))
-    for i, row in enumerate(centred):  # row by row, as above
+    for i, row in enumerate(centred):  # one row at a time, as above
         square = row @ row / examples
         if square > (_ROUNDING * size) ** 2 and examples > 1:
             error[i] = (square / (examples - 1)) ** 0.5
@@ -74,8 +71,8 @@ def _error_and_skewness(centred: np.ndarray, size: float) -> tuple[np.ndarray, n
     return error, skew
 
 
-def _resampled(centred: np.ndarray, seed: int) -> np.ndarray:
-    """The means of resampled examples, (resamples, rows), one resample for all rows."""
+def _resample(centred: np.ndarray, seed: int) -> np.ndarray:
+    """The means of resampled examples, (resamples, rows); each resample is used for all rows."""
     rng = np.random.default_rng(seed)
     examples = centred.shape[1]
     means = []

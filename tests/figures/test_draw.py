@@ -1,3 +1,4 @@
+import importlib
 import shutil
 
 import matplotlib.image
@@ -8,7 +9,7 @@ import pytest
 from pathfinder import PathfinderError
 from pathfinder.figures.contours import Scale
 from pathfinder.figures.draw import draw, draw_together
-from pathfinder.figures.style import CLIP
+from pathfinder.figures.style import CLIP, surroundings
 from pathfinder.figures.surfaces import surface_figures
 from pathfinder.tables.csv_files import read_table, write_table
 
@@ -124,3 +125,53 @@ def test_nothing_to_draw_is_an_error(tmp_path):
         draw(tmp_path / "no")
     with pytest.raises(PathfinderError, match=r"hold no surfaces.csv and no curvature.csv"):
         draw_together([tmp_path], tmp_path / "both")
+
+
+def test_figures_say_what_they_show(folder, landscape, monkeypatch):
+    titles, labels = {}, {}
+
+    def look(figures, folder):
+        for name, figure in figures.items():
+            titles[name] = " ".join(figure.get_suptitle().split())
+            labels[name] = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        return []
+
+    monkeypatch.setattr(importlib.import_module("pathfinder.figures.draw"), "_save", look)
+    draw(folder)
+    assert titles == {
+        "paths-solo": "Paths between the minima of solo (shaded: 95 % interval over examples)",
+        "paths-many": "Paths between the minima of many (mean and range over 2 pairs)",
+        "plane-solo-own": "Plane of the curve own between the minima of solo",
+        "training-solo": "Training of the minima and curves of solo (curves are tested at t = 1/2)",
+        "training-many": "Training of the minima and curves of many (curves are tested at t = 1/2)",
+        "profile-ray": "Loss and error around the minima (ray)",
+        **dict.fromkeys(
+            ("contours-flat", "filled-flat", "relief-flat"), "Train loss (nats, clipped at 10) around the minima (flat)"
+        ),
+        "curvature-p": "Hessian of the train loss along paths between the minima of p (shaded: 95 % interval over "
+        "random vectors)",
+        "ratio-flat": "Hessian of the train loss around the minima (flat)",
+    }
+    assert labels["paths-solo"] == ["line", "own"] and labels["curvature-p"] == ["line", "Bezier curve"]
+    assert labels["training-solo"] == ["minimum a", "minimum b", "own", "train"]
+    assert labels["filled-flat"] == ["checkpoints of its training", "minimum"]
+
+
+@pytest.mark.parametrize(
+    "minima, surface, where",
+    [
+        (["digits-a"], "filter-2d", "around the minimum digits-a, along filter-normalised random directions"),
+        (["minimum"], "none-1d", "around the minimum, along a random direction"),
+        (["p-a", "p-b"], "trajectory-2d", "around the minima, along the principal directions of training"),
+        (["p-a", "p-b"], "my-2d", "around the minima (my-2d)"),
+    ],
+)
+def test_surroundings_are_named_by_their_directions(minima, surface, where):
+    assert surroundings(minima, surface) == where
+
+
+def test_a_folder_of_runs_names_one_of_them(folder, tmp_path_factory):
+    above = tmp_path_factory.mktemp("runs")
+    shutil.copytree(folder, above / "digits")
+    with pytest.raises(PathfinderError, match=r"give the folder of a run, such as .*runs\d*/digits\.$"):
+        draw(above)

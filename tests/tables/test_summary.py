@@ -100,7 +100,7 @@ def test_examples_are_resampled_together():
     assert low == pytest.approx(1) == high
 
 
-def drawn(height, examples, seed, spread=0.1, points=21):
+def noisy_losses(height, examples, seed, spread=0.1, points=21):
     """Losses of some examples along a path of that height inside, with noise of their own at every point."""
     rng = np.random.default_rng(seed)
     inside = np.zeros(points)
@@ -109,12 +109,12 @@ def drawn(height, examples, seed, spread=0.1, points=21):
 
 
 def test_a_path_without_a_barrier_has_an_interval_with_none():
-    held = [barrier_interval(*drawn(0.0, 200, seed), seed)[0] == 0 for seed in range(20)]
+    held = [barrier_interval(*noisy_losses(0.0, 200, seed), seed)[0] == 0 for seed in range(20)]
     assert sum(held) >= 18  # the chance of fewer is 2 % at 97.75 % each; a percentile bootstrap holds it never
 
 
 def test_the_height_of_a_plateau_lies_in_its_interval():
-    ends = [barrier_interval(*drawn(1.0, 200, seed), seed) for seed in range(20)]
+    ends = [barrier_interval(*noisy_losses(1.0, 200, seed), seed) for seed in range(20)]
     assert sum(low <= 1 <= high for low, high in ends) >= 18
 
 
@@ -143,7 +143,7 @@ def test_what_does_not_vary_has_no_width():
     one = np.array([[0.0], [3.0], [1.0]])
     assert barrier_interval(np.array([0, 0.5, 1]), one) == (2.5, 2.5)
     # a point that is the same for all, and higher than all others can be, decides alone
-    noisy = drawn(0.0, 100, 0, points=5)[1]
+    noisy = noisy_losses(0.0, 100, 0, points=5)[1]
     noisy[[0, -1]] = 0
     noisy[2] = 7.0
     assert barrier_interval(t, noisy) == (7, 7)
@@ -156,10 +156,10 @@ def test_an_interval_over_losses_that_overflow_is_empty():
 
 
 def test_an_interval_is_drawn_by_its_seed_and_holds_the_barrier():
-    t, values = drawn(0.3, 150, 5)
+    t, values = noisy_losses(0.3, 150, 5)
     assert barrier_interval(t, values, 1) == barrier_interval(t, values.copy(), 1) != barrier_interval(t, values, 2)
     for height in (0.0, 0.05, 1.0):
-        t, values = drawn(height, 150, 6)
+        t, values = noisy_losses(height, 150, 6)
         low, high = barrier_interval(t, values)
         assert 0 <= low <= read_off(t, t, values.mean(1))["barrier"] <= high
 

@@ -90,8 +90,8 @@ def ends_well(read: Callable[[], object], folder: Path) -> None:
         assert len(str(error)) < 700 and str(folder) in str(error)
 
 
-def mutated(text: str, chance: random.Random) -> str:
-    """A table that was torn or edited somewhere."""
+def mutate(text: str, chance: random.Random) -> str:
+    """Tear or edit a table somewhere."""
     lines = [line.split(",") for line in text.splitlines()]
     row, other = chance.randrange(len(lines)), chance.randrange(len(lines))
     column = chance.randrange(len(lines[row]))
@@ -120,14 +120,14 @@ def whole(tmp_path):
 def test_torn_summaries_compare_or_end_in_one_line(whole, tmp_path, capsys):
     text, chance = (whole / "summary.csv").read_text(), random.Random(0)
     for _ in range(200):
-        (whole / "summary.csv").write_text(mutated(text, chance))
+        (whole / "summary.csv").write_text(mutate(text, chance))
         ends_well(lambda: show(compare([whole], tmp_path / "all.csv")), whole)
 
 
 def test_torn_surfaces_export_or_end_in_one_line(whole):
     text, chance = (whole / "surfaces.csv").read_text(), random.Random(1)
     for _ in range(100):
-        (whole / "surfaces.csv").write_text(mutated(text, chance))
+        (whole / "surfaces.csv").write_text(mutate(text, chance))
         ends_well(lambda: export_surfaces(whole), whole)
 
 
@@ -136,7 +136,7 @@ def test_torn_tables_are_read_or_end_in_one_line(whole):
     for i in range(300):
         name = DRAWN[i % len(DRAWN)]
         text = (whole / f"{name}.csv").read_text()
-        (whole / f"{name}.csv").write_text(mutated(text, chance))
+        (whole / f"{name}.csv").write_text(mutate(text, chance))
         ends_well(lambda name=name: figures._read(whole, TABLES[name]), whole)
         (whole / f"{name}.csv").write_text(text)
 
@@ -147,7 +147,7 @@ def test_torn_tables_are_drawn_or_end_in_one_line(whole, monkeypatch):
     chance = random.Random(3)
     for name in DRAWN:
         text = (whole / f"{name}.csv").read_text()
-        (whole / f"{name}.csv").write_text(mutated(text, chance))
+        (whole / f"{name}.csv").write_text(mutate(text, chance))
         ends_well(lambda: draw(whole), whole)
         (whole / f"{name}.csv").write_text(text)
 
