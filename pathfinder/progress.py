@@ -4,6 +4,7 @@ The library calls `progress(done, total)`; the command line decides what to show
 until the state of the work is consistent, a second one does not wait. Only the command line installs the handlers.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ def silent(done: int, total: int) -> None:
 
 
 LINE = "Interrupted; rerun the same command to resume."
+WAIT = "Saving what is done; press Ctrl-C again to stop at once."
 
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is missing on Windows
@@ -90,6 +92,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
     global _requested
     if _waiting and _requested is None:
         _requested = number
+        if sys.stderr.isatty():
+            os.write(2, f"{WAIT}\n".encode())  # print may be interrupted within itself
     else:
         _raise(number)
 

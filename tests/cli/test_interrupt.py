@@ -104,6 +104,13 @@ def test_a_signal_waits_while_a_piece_of_work_is_done_and_a_second_does_not(tmp_
         raise AssertionError("the signal must not outlast the work")
 
 
+def test_a_signal_that_waits_is_answered_at_once_on_a_terminal(monkeypatch, capfd):
+    monkeypatch.setattr(interrupt.sys, "stderr", type("Terminal", (), {"isatty": lambda self: True, "write": len})())
+    with pytest.raises(SystemExit), interrupt.handle_signals(), interrupt.defer_interrupts():
+        signal.raise_signal(signal.SIGINT)
+        assert capfd.readouterr().err == f"{interrupt.WAIT}\n"
+
+
 def test_handlers_are_put_back_and_ignored_signals_stay_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
