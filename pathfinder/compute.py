@@ -46,9 +46,18 @@ def _here() -> dict[str, bool]:
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     """The context in which a module computes its outputs: `bf16` uses bfloat16 where that is safe."""
+    return nullcontext() if check_precision(precision) == "fp32" else torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def check_precision(precision: str) -> str:
+    """The precision `fp32` or `bf16`.
+
+    Raises:
+        PathfinderError: if it is called anything else.
+    """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    return nullcontext() if precision == "fp32" else torch.autocast(device.type, dtype=torch.bfloat16)
+    return precision
 
 
 def with_index(device: str | torch.device) -> torch.device:

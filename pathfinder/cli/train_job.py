@@ -13,7 +13,8 @@ from pathfinder.experiment.network import Network, network_for
 from pathfinder.experiment.probe import probe
 from pathfinder.models.settings import Model
 from pathfinder.progress import Report, defer_interrupts
-from pathfinder.scoring.evaluator import Evaluator, means
+from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.scores import means
 from pathfinder.storage import StageFile, locked, remove_scratch
 from pathfinder.storage.keys import code_of, key_of
 from pathfinder.training.fit import fit_minimum

@@ -23,8 +23,8 @@ from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.landscape.surfaces import build_landscape
-from pathfinder.scoring.evaluator import Evaluator, means
-from pathfinder.scoring.scores import Scores
+from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.scores import Scores, means
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage.keys import code_of, key_of
 from pathfinder.symmetry.matching import align, first_inputs, structure_of

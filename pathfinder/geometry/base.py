@@ -192,6 +192,23 @@ def weights_of(given: Any, what: str) -> Float[Tensor, " weights"]:
     return tensor
 
 
+def bends_of(given: Any, weights: int) -> Float[Tensor, "bends weights"]:
+    """The bends as one matrix, if they have as many weights as the ends.
+
+    Raises:
+        PathfinderError: if they are anything else.
+    """
+    bends = real_tensor(given, "the bends")
+    if bends.ndim != 2 or bends.shape[1] != weights:
+        hint = "; write bends[None] for one bend" if bends.shape == (weights,) else ""
+        raise PathfinderError(
+            f"bends must be (bends, {weights}) as the ends are ({weights},), got {tuple(bends.shape)}{hint}."
+        )
+    if bends.device.type != "meta" and not all_finite([bends]):
+        raise PathfinderError("the bends hold NaN or infinity; take weights from before they diverged.")
+    return bends
+
+
 def real_tensor(given: Any, what: str) -> Tensor:
     """Real floating-point numbers as a tensor.
 

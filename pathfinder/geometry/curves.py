@@ -3,16 +3,14 @@
 import math
 from itertools import pairwise
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pathfinder.compute import all_finite
 from pathfinder.errors import PathfinderError
-from pathfinder.geometry.base import Geometry, at_least, quadratic_form, real_tensor, weights_of
+from pathfinder.geometry.base import Geometry, at_least, bends_of, quadratic_form, weights_of
 from pathfinder.geometry.inner import distance, float64_block, gram_of
 
 
@@ -37,12 +35,12 @@ class Curve(Geometry):
         PathfinderError: if ends or bends are not vectors of finite real weights, all of one length, or bends is
             negative.
 
-    >>> class Arc(Curve):
+    >>> class HalfTurn(Curve):
     ...     def coefficients(self, t):
     ...         along, up = (1 - torch.cos(torch.pi * t)) / 2, torch.sin(torch.pi * t)
     ...         return torch.stack([1 - along - up / 2, up, along - up / 2], dim=1)
-    >>> Arc(torch.zeros(3), torch.ones(3)).kind()
-    'arc'
+    >>> HalfTurn(torch.zeros(3), torch.ones(3)).kind()
+    'halfturn'
     """
 
     axes = ("t",)
@@ -66,7 +64,7 @@ class Curve(Geometry):
             share = torch.arange(1, int(bends) + 1, dtype=a.dtype, device=a.device)[:, None] / (int(bends) + 1)
             bends = share * b + (1 - share) * a
         else:
-            bends = _bends_of(bends, len(a))
+            bends = bends_of(bends, len(a))
         for name, end in (("start", a), ("end", b)):
             own = end.detach().clone()
             if fixed_ends:
@@ -296,16 +294,3 @@ class Bezier(Curve):
             up.append(up[-1] * t)
             down.append(down[-1] * (1 - t))
         return torch.stack([math.comb(degree, i) * up[i] * down[degree - i] for i in range(degree + 1)], dim=1)
-
-
-def _bends_of(given: Any, weights: int) -> Float[Tensor, "bends weights"]:
-    """The bends as one matrix, if they have as many weights as the ends."""
-    bends = real_tensor(given, "the bends")
-    if bends.ndim != 2 or bends.shape[1] != weights:
-        hint = "; write bends[None] for one bend" if bends.shape == (weights,) else ""
-        raise PathfinderError(
-            f"bends must be (bends, {weights}) as the ends are ({weights},), got {tuple(bends.shape)}{hint}."
-        )
-    if bends.device.type != "meta" and not all_finite([bends]):
-        raise PathfinderError("the bends hold NaN or infinity; take weights from before they diverged.")
-    return bends

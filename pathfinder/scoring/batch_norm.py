@@ -174,7 +174,7 @@ def reestimate(
     batch_size: int,
     output: Callable[[Fixed, Any], Any],
 ) -> list[Fixed]:
-    """The tensors that do not move, with the running statistics measured at each point, in one pass over the inputs.
+    """The tensors that are not part of theta, with the running statistics measured at each point.
 
     mean = sum_k b_k / N mean_k and variance = sum_k b_k / N s_k^2 over batches k of b_k examples with unbiased
     variance s_k^2: the mean of the batches' variances, which leaves out the spread between batches. They depend on
@@ -217,7 +217,7 @@ def interpolate(
                 f"batch_norm='interpolate' needs statistics of the 2 ends or of all {len(c)} anchors, got "
                 f"{len(statistics)}."
             )
-        c = torch.cat([1 - t, t])  # bends taken to lie on the straight line between the ends
+        c = torch.cat([1 - t, t])  # as if the bends lay on the straight line between the ends
     total = c[0].float() * statistics[0]
     for share, own in zip(c[1:], statistics[1:], strict=True):
         total = total + share.float() * own

@@ -1,6 +1,6 @@
-"""Evaluator: the one scorer. Loss and metrics of a module at any point theta, on any splits of data.
+"""Evaluator: the loss and metrics of a module at any points theta, on any splits of data.
 
-A point stands alone: its score is the same bit for bit in any order, chunk or company.
+The score of a point is the same, bit for bit, whatever other points are scored with it and in whichever order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.compute import autocast, find_device, on_device
+from pathfinder.compute import autocast, check_precision, find_device, on_device
 from pathfinder.data.sources import Source, explain_dtype_errors, splits_by_name
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
@@ -44,7 +44,7 @@ Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
 
 
 class Evaluator:
-    """Scores points of a weight space.
+    """Computes loss and metrics at points of a weight space.
 
     Args:
         space: the weight space of the module.
@@ -69,7 +69,7 @@ class Evaluator:
         seed: draws the subsets.
         device: where to compute: `cpu`, `cuda`, `mps`.
         precision: `fp32`, or `bf16` for autocast; losses are computed in float32 either way.
-        chunk: points scored in one pass over the data. More save reading a stream again; the scores are the same.
+        chunk: points scored in one pass over the data. More points save passes over a stream; the scores are the same.
 
     Raises:
         PathfinderError: if an argument is wrong, or a policy lacks its inputs or statistics.
@@ -105,17 +105,15 @@ class Evaluator:
     ) -> None:
         check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
         self.batch_norm, inputs = policy_of(batch_norm, space, statistics, batch_norm_data, batch_norm_examples)
-        self.space, self.seed, self.chunk = space, whole(seed, "seed", 0), whole(chunk, "chunk", 1)
-        self.batch_size = whole(batch_size, "batch_size", 1)
-        self.device, self.precision = find_device(device), precision
-        autocast(self.device, precision)  # fail early on an unknown name
-        space.on(self.device)  # and on weights that the device cannot hold
+        self.space, self.seed = space, whole(seed, "seed", 0)
+        self.batch_size, self.chunk = whole(batch_size, "batch_size", 1), whole(chunk, "chunk", 1)
+        self.device, self.precision = find_device(device), check_precision(precision)
+        space.on(self.device)  # fail early on weights that the device cannot hold
         sources = splits_by_name(data)
-        examples = None if examples is None else whole(examples, "examples", 1)
-        self.data: dict[str, Source] = {n: s.subset(examples, seed).to(self.device) for n, s in sources.items()}
+        most = None if examples is None else whole(examples, "examples", 1)
+        self.data: dict[str, Source] = {n: s.subset(most, seed).to(self.device) for n, s in sources.items()}
         self._functions = functions_by_name(loss, metrics, next(iter(sources.values())).classes)
-        self._repair = repair
-        self._inputs = self._norm_inputs(inputs, sources)
+        self._repair, self._inputs = repair, self._norm_inputs(repair, inputs, sources)
 
     def score(
         self,
@@ -131,11 +129,11 @@ class Evaluator:
             geometry: the line, curve or plane.
             points: how many, or where: a tensor, array or list.
             progress: called as progress(done, total).
-            stage: a `storage.Stage` that keeps the points scored so far, for a call that may be interrupted.
+            stage: saves the points scored so far, so that an interrupted call resumes; see `pathfinder.storage.Stage`.
 
         Raises:
-            PathfinderError: if the geometry is another space's, or points are neither a whole number nor finite
-                coordinates.
+            PathfinderError: if the geometry has another number of weights, or points are neither a whole number nor
+                finite coordinates.
         """
         check_kind(geometry, Geometry, "geometry", "give a Line, curve, Ray or Plane")
         weights = len(geometry.rows()[0])
@@ -166,7 +164,7 @@ class Evaluator:
 
         Args:
             theta: the weights.
-            statistics: running statistics to use instead of those `batch_norm` would give.
+            statistics: running statistics of BatchNorm; found as `batch_norm` says if not given.
         """
         theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
         if statistics is not None:
@@ -176,8 +174,7 @@ class Evaluator:
             return self._row(self._pass([{**self.space.split(theta), **fixed}])[0])
 
     def reestimate(self, theta: Float[Tensor, " weights"]) -> Float[Tensor, " statistics"]:
-        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); `batch_norm.reestimate` has the
-        formula.
+        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); see `batch_norm.reestimate`.
 
         Args:
             theta: the weights.
@@ -198,17 +195,19 @@ class Evaluator:
         return self.space.has_statistics and isinstance(self.batch_norm, Reestimate)
 
     def counts(self) -> dict[str, int]:
-        """How many examples are scored and how many re-estimate BatchNorm, as every table says."""
+        """How many examples of each split are scored, and how many re-estimate BatchNorm: columns of every table."""
         counts = {f"{name}_examples": len(split) for name, split in self.data.items()}
         return {**counts, "batch_norm_examples": 0 if self._inputs is None else len(self._inputs)}
 
     def __repr__(self) -> str:
         return f"Evaluator({self.space!r}, {' and '.join(self.data)}, {self.batch_norm!r})"
 
-    def _norm_inputs(self, wanted: Reestimate, sources: Mapping[str, Source]) -> NormInputs | None:
+    def _norm_inputs(
+        self, repair: Repair | None, wanted: Reestimate, sources: Mapping[str, Source]
+    ) -> NormInputs | None:
         """The inputs on which BatchNorm is re-estimated, or units to be repaired are measured."""
-        if self._repair is not None:
-            check_kind(self._repair, Repair, "repair", "make one with Repair(module, structure)")
+        if repair is not None:
+            check_kind(repair, Repair, "repair", "make one with Repair(module, structure)")
             if self.space.has_statistics:
                 raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")
             return NormInputs(wanted, sources, self.seed, self.device)
@@ -225,7 +224,7 @@ class Evaluator:
         return [one.to(self.device) for one in given]
 
     def _end_moments(self, geometry: Geometry) -> tuple[Moments, Moments] | None:
-        """The moments of hidden units at the ends of a path, if they are to be repaired between."""
+        """The moments of hidden units at the ends of a path, if the points between are repaired."""
         if self._repair is None:
             return None
         if not isinstance(geometry, Curve):
@@ -271,7 +270,7 @@ class Evaluator:
         return [{key: torch.cat(value).cpu().numpy() for key, value in part.items()} for part in parts]
 
     def _fixed_at(self, thetas: list[Tensor], C: list[Tensor] | None, t: list[Tensor] | None = None) -> list[Fixed]:
-        """The tensors that do not move, with the running statistics that belong to each point."""
+        """The tensors that are not part of theta, with the running statistics of each point."""
         if self.space.has_statistics and isinstance(self.batch_norm, Interpolate):
             if C is None or t is None:
                 raise PathfinderError("batch_norm='interpolate' needs a geometry; pass statistics= for a single point.")
@@ -297,8 +296,3 @@ class Evaluator:
         if isinstance(geometry, Curve):
             columns["arc_length"] = geometry.arc_length(t).numpy()
         return pd.DataFrame({**columns, "norm": geometry.norm(t).numpy()})
-
-
-def means(scores: Mapping[str, float]) -> dict[str, float]:
-    """What `Evaluator.at` gives, without the standard errors."""
-    return {name: value for name, value in scores.items() if not name.endswith("_se")}

@@ -1,4 +1,4 @@
-"""Losses and metrics per example: callables (output, target) -> a value for each example."""
+"""Losses and metrics: callables (output, target) -> a value for each example."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     """The user's loss or metric, whose errors become one line that says where they were raised.
 
     Raises:
-        PathfinderError: if it is no function.
+        PathfinderError: if it cannot be called.
     """
     check_callable(function, what)
 
@@ -59,10 +59,10 @@ def classification_error(output: Any, target: Tensor) -> Tensor:
 
 
 def _labels(logits: Tensor, target: Any) -> Tensor:
-    """The labels as int64, which alone torch takes everywhere; or the share of each class, which torch takes as well.
+    """The labels as int64, the only integers that torch takes everywhere; or the share of each class, unchanged.
 
     Raises:
-        PathfinderError: if they are none for these logits.
+        PathfinderError: if they do not fit these logits.
     """
     if not isinstance(logits, Tensor) or logits.ndim < 2:
         came = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
@@ -83,7 +83,7 @@ def _are_shares(logits: Tensor, target: Any) -> bool:
 
 
 def as_logits(output: Any) -> Tensor:
-    """The logits among a module's outputs: the tensor itself, a tuple's first, a dict's `logits` or only entry."""
+    """The logits in a module's output: the tensor itself, the first of a tuple, or a dict's `logits` or only entry."""
     if isinstance(output, Mapping):
         if "logits" not in output and len(output) != 1:
             raise PathfinderError(f"the output has no `logits` but {list_names(map(str, output))}; pass your own loss.")
@@ -121,7 +121,7 @@ def per_example(values: Tensor, examples: int) -> Tensor:
     """(examples,): the mean over all axes but the first, such as the tokens of a sequence.
 
     Raises:
-        PathfinderError: if the values are not one or more for each example.
+        PathfinderError: if there is not at least one value for each example.
     """
     if not isinstance(values, Tensor):
         raise PathfinderError(

@@ -1,5 +1,6 @@
 """Scores: the table of what `Evaluator.score` computes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,3 +39,8 @@ class Scores:
         metrics = [column for column in self.table.columns if f"{column}_se" in self.table.columns]
         points = f"{len(self.table)} point{'' if len(self.table) == 1 else 's'}"
         return f"Scores({f'{self.kind}: ' if self.kind else ''}{points} of {', '.join(metrics)})"
+
+
+def means(scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores of `Evaluator.at` without their standard errors."""
+    return {name: value for name, value in scores.items() if not name.endswith("_se")}

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.compute import accumulator, autocast, check_float64, find_device, lend
+from pathfinder.compute import accumulator, autocast, check_float64, check_precision, find_device, lend
 from pathfinder.data.sources import Source, as_source, explain_dtype_errors
 from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
@@ -76,7 +76,7 @@ def fit_minimum(
     _check_calls(monitor, checkpoint, progress)
     settings = Recipe.parse(recipe)
     source, where = as_source(data), find_device(device)
-    autocast(where, precision)  # fail early on an unknown name
+    check_precision(precision)
     functions, objective = _functions(loss, source, settings)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
@@ -154,7 +154,7 @@ def fit_curve(
     _check_calls(monitor, None, progress)
     settings = CurveRecipe.parse(recipe)
     source, where = as_source(data), find_device(device)
-    autocast(where, precision)  # fail early on an unknown name
+    check_precision(precision)
     functions, objective = _functions(loss, source, settings)
     if not curve.free():
         raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
