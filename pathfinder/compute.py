@@ -251,3 +251,29 @@ def own_draws(device: str | torch.device = "cpu") -> Generator[Callable[[int], N
             torch.cuda.set_rng_state(own, device)
         elif device.type == "mps":
             torch.mps.set_rng_state(own)
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Generator[None, None, None]:
+    """Evaluation mode: Dropout is off, BatchNorm uses its running statistics."""
+    with _restore_flags(module):
+        module.eval()
+        yield
+
+
+@contextmanager
+def training_mode(module: nn.Module) -> Generator[None, None, None]:
+    """Training mode: Dropout is on, BatchNorm uses the batch's statistics and updates its running ones."""
+    with _restore_flags(module):
+        module.train()
+        yield
+
+
+@contextmanager
+def _restore_flags(module: nn.Module) -> Generator[None, None, None]:
+    flags = [(layer, layer.training) for layer in module.modules()]
+    try:
+        yield
+    finally:
+        for layer, flag in flags:
+            layer.training = flag

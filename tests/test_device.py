@@ -48,8 +48,8 @@ from pathfinder.compute import (
     reproducible,
     with_index,
 )
+from pathfinder.data.batching import _sum_bytes
 from pathfinder.data.stream import Stream
-from pathfinder.data.trees import _sum_bytes
 from pathfinder.experiment.provenance import provenance
 from pathfinder.geometry.inner import length
 from pathfinder.geometry.planes import Ray

@@ -1,20 +1,17 @@
 """Sources of examples: the user's data, checked and turned into a Split or a Stream."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from pathfinder.data.batching import slices
+from pathfinder.data.batching import Tree, is_tree, leaves, slices, tensors_from
 from pathfinder.data.split import Split
 from pathfinder.data.stream import Stream
-from pathfinder.data.trees import Tree, is_tree, leaves, tensors_from
-from pathfinder.errors import PathfinderError, list_names, reason
+from pathfinder.errors import PathfinderError, list_names
 from pathfinder.settings import describe
 
 Source = Split | Stream
@@ -96,21 +93,6 @@ def _paired(data: Any, name: str) -> tuple[Tree, Tree] | None:
         return None  # two batches
     kinds = " and ".join(type(part).__name__ for part in data)
     raise PathfinderError(f"{name}: x and y must be tensors or NumPy arrays, got {kinds}; convert them to tensors.")
-
-
-@contextmanager
-def explain_dtype_errors(source: Source, dtype: torch.dtype) -> Generator[None, None, None]:
-    """Turn an error of a network on inputs of another precision than its weights into one line that says so."""
-    try:
-        yield
-    except RuntimeError as error:
-        other = [x for x in leaves(getattr(source, "x", ())) if x.is_floating_point() and x.dtype != dtype]
-        if not other or isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise PathfinderError(
-            f"the network fails on inputs of {other[0].dtype}, its weights are {dtype} ({reason(error)}); convert x "
-            f"with .to({dtype})."
-        ) from error
 
 
 def _checked(split: Split, name: str) -> Split:

@@ -1,9 +1,11 @@
 """Split: examples in memory, in a fixed order, and how a batch of them is prepared."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +13,8 @@ from torch import Tensor
 
 from pathfinder.compute import check_float64, with_index
 from pathfinder.data.augment import apply_moves, draw_moves
-from pathfinder.data.batching import slices
-from pathfinder.data.trees import Tree, count, leaves, map_leaves
-from pathfinder.errors import PathfinderError
+from pathfinder.data.batching import Tree, count, leaves, map_leaves, slices
+from pathfinder.errors import PathfinderError, reason
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -192,3 +193,18 @@ class Split:
             return x
         shape = (-1,) + (1,) * (x.ndim - 2)
         return x.float().div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))
+
+
+@contextmanager
+def explain_dtype_errors(source: Any, dtype: torch.dtype) -> Generator[None, None, None]:
+    """Turn an error of a network on inputs of another precision than its weights into one line that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        other = [x for x in leaves(getattr(source, "x", ())) if x.is_floating_point() and x.dtype != dtype]
+        if not other or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise PathfinderError(
+            f"the network fails on inputs of {other[0].dtype}, its weights are {dtype} ({reason(error)}); convert x "
+            f"with .to({dtype})."
+        ) from error

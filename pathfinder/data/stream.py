@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pathfinder.compute import check_float64, with_index
-from pathfinder.data.trees import Tree, checksum, count, leaves, map_leaves, tensors_from
+from pathfinder.data.batching import Tree, checksum, count, leaves, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError
 
 _REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."

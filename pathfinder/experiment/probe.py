@@ -6,11 +6,11 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pathfinder.compute import evaluation_mode
 from pathfinder.data.sources import Source
 from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, users_code
 from pathfinder.scoring.losses import as_logits, cross_entropy
-from pathfinder.weights.modes import evaluation_mode
 from pathfinder.weights.space import WeightSpace
 
 

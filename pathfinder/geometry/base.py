@@ -7,9 +7,11 @@ subclass with its coefficients C(t); nothing else in the package changes. No net
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from inspect import isabstract
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from pathfinder.compute import all_finite
 from pathfinder.errors import PathfinderError, reason, unknown
 from pathfinder.geometry.inner import gram
+from pathfinder.settings import describe, whole
 from pathfinder.storage import Checkpoint, load_tensors, save_tensors
 
 
@@ -33,6 +36,7 @@ def vector_of(given: Any, size: int, what: str) -> Float[Tensor, " weights"]:
 
 
 Kind = TypeVar("Kind", bound="Geometry")
+
 
 _KINDS: dict[str, type["Geometry"]] = {}  # every class by its kind: the name in lower case
 
@@ -240,3 +244,38 @@ def at_least(points: int, least: int) -> int:
 
 def _path(kind: type[Geometry]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def coordinates_of(geometry: Geometry, points: Any) -> Float[Tensor, "points *coordinates"]:
+    """Coordinates of a geometry in float64 on the CPU.
+
+    Args:
+        geometry: whose coordinates.
+        points: how many, evenly spaced; or the coordinates themselves, a tensor, array or list.
+
+    Raises:
+        PathfinderError: if they are neither a whole number nor finite real coordinates.
+    """
+    if isinstance(points, Integral | np.bool_ | float | str) or points is None:
+        return geometry.grid(whole(points, "points")).detach().cpu().double()
+    if not isinstance(points, Tensor):
+        points = _tensor_of(points)
+    if points.is_complex() or points.dtype == torch.bool:
+        raise PathfinderError(f"coordinates must be real numbers, got {points.dtype}.")
+    t = points.detach().cpu().double()
+    if t.numel() == 0 or t.ndim == 0 or t.shape[1:] != (() if len(geometry.axes) == 1 else (len(geometry.axes),)):
+        raise PathfinderError(f"coordinates must be {', '.join(geometry.axes)} for each point, got {tuple(t.shape)}.")
+    if not t.isfinite().all():
+        raise PathfinderError("coordinates must be finite, got NaN or infinity; leave these points out.")
+    return t
+
+
+def _tensor_of(points: Any) -> Tensor:
+    """Coordinates that are not a tensor, in float64: a list would lose digits in float32."""
+    try:
+        array = np.asarray(points)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PathfinderError(f"points must be a whole number, or coordinates, got {describe(points)}.") from error
+    if array.dtype.kind not in "iuf":
+        raise PathfinderError(f"points must be a whole number, or real coordinates, got {describe(points)}.")
+    return torch.from_numpy(array.astype(np.float64))

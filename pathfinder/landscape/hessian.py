@@ -12,15 +12,15 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-from pathfinder.compute import accumulator, find_device, plain_kernels, to_float64
-from pathfinder.data.sources import as_source, explain_dtype_errors
-from pathfinder.data.trees import count
+from pathfinder.compute import accumulator, evaluation_mode, find_device, plain_kernels, to_float64
+from pathfinder.data.batching import count
+from pathfinder.data.sources import as_source
+from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
 from pathfinder.landscape.spectrum import Extremes, NotFiniteError, Trace, check_lanczos, check_samples
 from pathfinder.scoring.losses import PerExample, cross_entropy, guard, per_example
 from pathfinder.settings import check_kind, whole
-from pathfinder.weights.modes import evaluation_mode
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 _BASIS = 20  # vectors that Lanczos keeps, scipy's default for two eigenvalues

@@ -4,23 +4,48 @@ They belong to the weights with which they were measured, so every point of a pa
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
-from pathfinder.data.sources import Source, as_source, explain_dtype_errors
-from pathfinder.data.trees import count
+from pathfinder.compute import evaluation_mode
+from pathfinder.data.batching import count
+from pathfinder.data.sources import Source, as_source
+from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError, PathfinderWarning, unknown
 from pathfinder.settings import describe, whole
-from pathfinder.weights.modes import estimation_mode
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
+from pathfinder.weights.tensors import has_running
+
+
+@contextmanager
+def estimation_mode(module: nn.Module) -> Generator[list[_NormBase], None, None]:
+    """Layers with running statistics in training mode, all others, such as Dropout, in evaluation mode.
+
+    Yields these layers, so that `momentum` can be set for each batch; it is restored as well.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, _NormBase) and has_running(layer)]
+    momenta = [layer.momentum for layer in layers]
+    with evaluation_mode(module):
+        for layer in layers:
+            layer.training = True
+        try:
+            yield layers
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
+
 
 BatchNormName = Literal["reestimate", "training", "augmented", "stored", "interpolate"]
+
+
 _NAMES = ("reestimate", "training", "stored", "interpolate")  # `augmented` is an older name of `training`
 
 

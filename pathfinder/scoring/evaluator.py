@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.compute import autocast, check_precision, find_device, on_device
-from pathfinder.data.sources import Source, explain_dtype_errors, splits_by_name
-from pathfinder.data.trees import count
+from pathfinder.compute import autocast, check_precision, evaluation_mode, find_device, on_device
+from pathfinder.data.batching import count
+from pathfinder.data.sources import Source, splits_by_name
+from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError
-from pathfinder.geometry.base import Geometry, vector_of
-from pathfinder.geometry.coordinates import coordinates_of
+from pathfinder.geometry.base import Geometry, coordinates_of, vector_of
 from pathfinder.geometry.curves import Curve
 from pathfinder.progress import Progress, silent
 from pathfinder.scoring.batch_norm import (
@@ -31,13 +31,12 @@ from pathfinder.scoring.batch_norm import (
     interpolate,
     policy_of,
     reestimate,
-)  # fmt: skip
+)
 from pathfinder.scoring.losses import PerExample, functions_by_name, per_example
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import check_kind, whole
 from pathfinder.storage.stage import NoStage, Stage, map_points
 from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate_moments
-from pathfinder.weights.modes import evaluation_mode
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from pathfinder.data.batching import count, has_tensors, map_leaves, tensors_from
 from pathfinder.data.sources import Source
-from pathfinder.data.trees import count, has_tensors, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
 from pathfinder.progress import Progress, silent

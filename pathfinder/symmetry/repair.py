@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from pathfinder.data.trees import count
+from pathfinder.data.batching import count
 from pathfinder.errors import PathfinderError
 from pathfinder.symmetry.structure import Structure
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pathfinder.data.trees import leaves
+from pathfinder.data.batching import leaves
 from pathfinder.symmetry.labels import FIXED, Labels, fixed_axes
 from pathfinder.symmetry.shape_rules import SHAPES, Rule
 

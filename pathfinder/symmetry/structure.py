@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pathfinder.compute import plain_kernels
-from pathfinder.data.batching import slices
-from pathfinder.data.trees import count, map_leaves
+from pathfinder.data.batching import count, map_leaves, slices
 from pathfinder.errors import PathfinderError, brief, list_names
 from pathfinder.symmetry.groups import Group
 from pathfinder.symmetry.labels import Labels

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pathfinder.data.trees import has_tensors, map_leaves, tensors_from
+from pathfinder.data.batching import has_tensors, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError, reason
 from pathfinder.symmetry.labels import Labels, fixed_axes
 from pathfinder.symmetry.rules import CONSTANT, RULES, tensors_in

@@ -11,9 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.compute import accumulator, autocast, check_float64, check_precision, find_device, lend
-from pathfinder.data.sources import Source, as_source, explain_dtype_errors
-from pathfinder.data.trees import count
+from pathfinder.compute import accumulator, autocast, check_float64, check_precision, find_device, lend, training_mode
+from pathfinder.data.batching import count
+from pathfinder.data.sources import Source, as_source
+from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
 from pathfinder.geometry.inner import length
@@ -23,7 +24,6 @@ from pathfinder.settings import check_callable, check_kind
 from pathfinder.storage.stage import NoStage, Stage
 from pathfinder.training.loop import Checkpoint, Monitor, TrainingLoop
 from pathfinder.training.recipe import CurveRecipe, CurveRecipeArguments, Recipe, RecipeArguments
-from pathfinder.weights.modes import training_mode
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import check_module
 

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pathfinder.compute import accumulator, all_finite, own_draws
-from pathfinder.data.batching import parts
+from pathfinder.data.batching import count, parts
 from pathfinder.data.sources import Source
-from pathfinder.data.trees import count
 from pathfinder.errors import PathfinderError
 from pathfinder.progress import Progress
 from pathfinder.storage.stage import Stage

@@ -5,10 +5,10 @@ from helpers import NETWORKS, Frozen, bowl_loss, data, network
 from torch import nn
 
 from pathfinder import PathfinderError, Ray, WeightSpace
+from pathfinder.compute import evaluation_mode
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.hessian import Hessian, hessian_extremes
 from pathfinder.scoring.losses import cross_entropy
-from pathfinder.weights.modes import evaluation_mode
 
 X, Y = data(40)
 
