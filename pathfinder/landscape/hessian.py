@@ -1,4 +1,4 @@
-"""The Hessian of the mean loss at a point, known by its products with vectors.
+"""The Hessian of the mean loss at a point, computed through its products with vectors.
 
 The loss is that of scoring: evaluation mode, no augmentation, mean over all examples, no weight decay. Running
 statistics of BatchNorm are constants.

@@ -89,10 +89,9 @@ def _channel_norm(labels: Labels, out: Any, x: Tensor, *tensors: Any) -> None:
     labels.assign(out[0], labels.axes(x))
 
 
-def _group_norm(
-    labels: Labels, out: Any, x: Tensor, weight: Any, bias: Any, n: int, c: int, pixels: int, groups: int, eps: float
-) -> None:
-    if 1 < groups < c:  # channels normalised together move together
+def _group_norm(labels: Labels, out: Any, x: Tensor, weight: Any, bias: Any, *rest: Any) -> None:
+    _, channels, _, groups, _ = rest  # examples, channels, pixels, groups, eps
+    if 1 < groups < channels:  # channels normalised together move together
         labels.join_blocks(labels.axes(x)[1], groups)
     _channel_norm(labels, out, x, weight, bias)
 
