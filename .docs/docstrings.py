@@ -1,4 +1,4 @@
-"""What mkdocstrings reads differently from our docstrings: a section `Example:` holds prompts, not prose."""
+"""What mkdocstrings reads differently from our docstrings: prompts in `Example:`, or in no section, are code."""
 
 import re
 
@@ -6,9 +6,11 @@ import griffe
 
 
 class Examples(griffe.Extension):
-    """Let `Example:` be the section that griffe calls `Examples:`, so that its prompts are shown as code."""
+    """Name the section as griffe does, `Examples:`, and put fences around prompts that are in no section."""
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
-        """Rename the section in the docstring of any object."""
+        """Change the docstring of any object."""
         if obj.docstring:
-            obj.docstring.value = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
+            text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
+            prompts = r"^>>> .*(?:\n(?!\s*$).*)*"
+            obj.docstring.value = re.sub(prompts, "```pycon\n\\g<0>\n```", text, flags=re.MULTILINE)

@@ -32,15 +32,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Let links of a page start at the site, and put the columns of all tables where they belong."""
     if page.file.src_uri in READMES:
-        return re.sub(r"\]\(\.\./\.docs/pages/", "](../", markdown)
+        return markdown.replace("](../.docs/pages/", "](../").replace("<details>", "<details markdown>")
     markdown = markdown.replace("](../../", "](")
     return markdown.replace(COLUMNS, _columns()) if COLUMNS in markdown else markdown
 
 
 def _columns() -> str:
     """What every table holds, as the code has it."""
-    try:
-        from pathfinder.tables.schema import as_markdown
-    except ModuleNotFoundError:  # until the tables have a schema
-        return ""
+    from pathfinder.tables.schema import as_markdown
+
     return as_markdown()

@@ -145,7 +145,7 @@ def on_device(module: Placed, device: torch.device) -> Placed:
 @contextmanager
 def plain_kernels(module: nn.Module) -> Generator[None, None, None]:
     """Compute attention and recurrent layers without fused kernels, which have no second derivatives."""
-    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.set_flags(None)[0]
+    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch.backends.mkldnn.enabled
     cudnn = torch.backends.cudnn.enabled  # cudnn.flags would also change the user's precision and determinism
     torch.backends.mha.set_fastpath_enabled(False)
     recurrent = any(isinstance(layer, nn.RNNBase) for layer in module.modules())

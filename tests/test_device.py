@@ -6,6 +6,7 @@ They are shown on a pretended accelerator, see accelerator.py; the tests of test
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 
@@ -30,6 +31,10 @@ from pathfinder import (
     build_model,
     fit_curve,
     fit_minimum,
+    hessian_extremes,
+    principal_directions,
+    random_directions,
+    summarize,
 )
 from pathfinder.cli.app import app
 from pathfinder.compute import (
@@ -50,6 +55,7 @@ from pathfinder.geometry.inner import length
 from pathfinder.geometry.planes import Ray
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.hessian import Hessian
+from pathfinder.scoring import Interpolate, Reestimate, Stored
 from pathfinder.symmetry.matching import match_activations, match_weights
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import Structure
@@ -62,14 +68,20 @@ RECIPE = {"epochs": 2, "batch_size": 16, "lr": 0.01}
 class Untouched:
     """What must be found again, in the same tensors, after a call: places, values, flags."""
 
-    def __init__(self, *handed: nn.Module) -> None:
-        self.before = [(module, Frozen.of(module), self._tensors(module)) for module in handed]
+    def __init__(self, *handed: nn.Module | torch.Tensor) -> None:
+        modules = [thing for thing in handed if isinstance(thing, nn.Module)]
+        self.before = [(module, Frozen.of(module), self._tensors(module)) for module in modules]
+        tensors = [thing for thing in handed if isinstance(thing, torch.Tensor)]
+        self.tensors = [(tensor, tensor.clone(), tensor.device, tensor.requires_grad) for tensor in tensors]
 
     def check(self) -> None:
         """Assert that nothing has changed and nothing has moved."""
         for module, frozen, tensors in self.before:
             frozen.check(module)
             assert self._tensors(module) == tensors
+        for tensor, values, device, requires_grad in self.tensors:
+            assert torch.equal(tensor, values) and tensor.grad is None
+            assert (tensor.device, tensor.requires_grad) == (device, requires_grad)
 
     @staticmethod
     def _tensors(module: nn.Module) -> dict[str, tuple[int, torch.device, bool]]:
@@ -117,6 +129,59 @@ def test_scoring_and_curvature_change_and_move_nothing(name, accelerator):
             assert found.dtype == torch.float64 and not found.is_meta
     untouched.check()
     assert torch.equal(a, theta) and not a.is_meta
+
+
+def _public_calls(module: nn.Module, other: nn.Module, data: Split) -> Iterator[tuple]:
+    """Make every public call but the fits; before each group, yield what it is given."""
+    space = WeightSpace(module)
+    a, b = space.vector(module), space.vector(other)
+    own = (space.statistics(module), space.statistics(other)) if space.has_statistics else None
+    yield module, other, a, b, data.x, data.y, *(own or ())
+    space.call(a, data.x), space.module(a, own and own[0]), space.state_dict(b), space.split(a), space.fixed()
+    bend = (a + b) / 2 + 0.1 * a
+    for geometry in (Line(a, b), PolyChain(a, b), Bezier(a, b, bend[None], fixed_ends=False), Ray(a, b)):
+        yield geometry, module, a, b, bend
+        geometry(torch.tensor([0.5])), geometry.norm(torch.tensor([0.5])), geometry.grid(3)
+        Evaluator(space, {"train": data}).score(geometry, torch.tensor([0.25]))
+        if isinstance(geometry, Curve):
+            geometry.length()
+            summarize({"path": Evaluator(space, {"train": data}).score(geometry, 3)})
+    plane = Plane.through(a, bend, b)
+    yield plane, module, a, b, bend
+    Plane.around(a, b, bend), plane.locate([bend])
+    Evaluator(space, {"train": data}).score(plane, 2)
+    evaluator = Evaluator(space, {"train": data, "streamed": [(data.x, data.y)]})
+    evaluator.at(a), evaluator.at(a, own and own[1])
+    if space.has_statistics:
+        evaluator.reestimate(b)
+        for policy in (Reestimate(data, 20), Stored(), Interpolate(*own)):
+            Evaluator(space, {"train": data}, batch_norm=policy).score(Line(a, b), 2)
+    yield module, other, a, b, data.x, *(own or ())
+    random_directions(space, a), principal_directions([a, b, bend])
+    Hessian(space, a, data, statistics=own and own[0]).trace(samples=2)
+    hessian_extremes(space, a, data, most=30)
+    yield module, other, a, b, data.x, *(own or ())
+    structure = Structure.of(module, data.x)
+    structure.prove(module, data.x)
+    match_weights(space, a, b, inputs=data.x, statistics=own and own[1], orders=1)
+    match_activations(space, a, b, data.x, statistics=own)
+    if not space.has_statistics:
+        Evaluator(space, {"train": data}, repair=Repair(module, structure)).score(Line(a, b), 2)
+
+
+@pytest.mark.parametrize("name", ["mlp", "batchnorm", "dropout", "groupnorm"])
+def test_public_calls_leave_all_that_they_are_given_as_it_was(name):
+    module, other = network(name), network(name, 1)
+    for layer in list(module.modules())[::2]:
+        layer.training = False
+    untouched = Untouched(module, other, X, Y)
+    before = None
+    for given in _public_calls(module, other, SPLIT):
+        if before is not None:
+            before.check()
+        before = Untouched(*given)
+    before.check()
+    untouched.check()
 
 
 def test_other_ways_of_scoring_run_there_too(accelerator):

@@ -282,7 +282,7 @@ REFUSED = {
     ),
     "a ray's scores": (
         lambda: summarize({"ray": evaluated().score(Ray(A, B), 3)}),
-        "a summary is of paths, but `ray` was scored along `x`, `norm`",
+        "only paths can be summarised, but `ray` has coordinates `x`, `norm`",
     ),
 }
 

@@ -50,7 +50,7 @@ def _grid(rows: pd.DataFrame, scale: Scale, source: Path) -> Any:
     try:
         import pyvista
     except ImportError as error:
-        raise PathfinderError("VTK files need pyvista; install pathfinder[vtk].") from error
+        raise PathfinderError("VTK files need pyvista; install pathfinder-landscapes[vtk].") from error
     if len(rows) != rows["x"].nunique() * rows["y"].nunique():
         raise PathfinderError(f"table {source} is damaged: a surface lacks points; run the experiment again.")
     rows = rows.sort_values(["y", "x"])  # VTK counts x fastest

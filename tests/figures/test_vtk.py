@@ -52,6 +52,6 @@ def test_mistakes_are_named(folder, monkeypatch):
         return found(name, *args)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(PathfinderError, match=r"need pyvista; install pathfinder\[vtk\]"):
+    with pytest.raises(PathfinderError, match=r"need pyvista; install pathfinder-landscapes\[vtk\]"):
         export_surfaces(folder)
     assert not (folder / "vtk").exists()

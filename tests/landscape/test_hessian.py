@@ -36,7 +36,7 @@ def rotated(values, seed=0):
 
 
 def dense(space, theta):
-    """The whole Hessian by autograd, as anybody would write it."""
+    """The whole Hessian by autograd."""
 
     def loss(theta):
         return cross_entropy(space.call(theta, X.to(theta.dtype)), Y).mean()
@@ -93,7 +93,7 @@ def test_every_network_agrees_with_its_dense_hessian(name):
     before.check(module)
 
 
-def test_too_few_products_are_said_and_give_no_number():
+def test_too_few_products_are_reported_and_give_no_number():
     found = quadratic(rotated(np.linspace(-1, 1, 400))).extremes(tolerance=1e-12, most=25)
     assert not found.converged and np.isnan([found.lowest, found.highest, found.ratio]).all()
     assert found.products <= 45
@@ -133,8 +133,8 @@ def test_a_table_finds_mistakes_before_its_first_product(wrong):
         curvature_table(space, ray, ray.grid(3), (X, Y), loss=loss, **wrong)
 
 
-def test_what_is_the_users_stays_as_it_was():
-    """The point, the vector and the data keep values, flags and device."""
+def test_the_users_objects_stay_as_they_were():
+    """The weights, the vector and the data keep their values, flags and device."""
     space = WeightSpace(network("batchnorm"))
     theta = space.vector(space.network).requires_grad_()
     vector, statistics = torch.randn(space.size, dtype=torch.float64), space.statistics(space.network)
