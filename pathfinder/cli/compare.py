@@ -33,7 +33,7 @@ def join_summaries(folders: list[Path], out: Path | None, force: bool = False) -
     """
     import pandas as pd
 
-    from pathfinder.storage import can_be_written, not_an_input, replaces
+    from pathfinder.storage import check_not_input, check_writable, replacement_error
     from pathfinder.tables.csv_files import read_table, write_table
     from pathfinder.tables.schema import SUMMARY
 
@@ -47,10 +47,10 @@ def join_summaries(folders: list[Path], out: Path | None, force: bool = False) -
         tables.append(table)
     joined = pd.concat(tables, ignore_index=True)
     if out is not None:
-        can_be_written(out)
-        not_an_input(out, [folder / "summary.csv" for folder in folders])
+        check_writable(out)
+        check_not_input(out, [folder / "summary.csv" for folder in folders])
         if out.exists() and not force and not _is_comparison(out):
-            raise replaces(out)
+            raise replacement_error(out)
         write_table(out, joined)
     return joined
 

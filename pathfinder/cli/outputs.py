@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pathfinder.errors import PathfinderError
-from pathfinder.storage import can_be_written, load_header, not_an_input, replaces
+from pathfinder.storage import check_not_input, check_writable, load_header, replacement_error
 
 
 def weights_file(path: Path, inputs: Sequence[Path] = ()) -> Path:
@@ -15,14 +15,14 @@ def weights_file(path: Path, inputs: Sequence[Path] = ()) -> Path:
         PathfinderError: if it is a folder, one of the inputs, does not end in .safetensors, or lies where nothing can
             be written.
     """
-    can_be_written(path)
+    check_writable(path)
     if path.is_dir():
         raise PathfinderError(
             f"--out must be a file, but {path} is a folder; name a file in it, such as a.safetensors."
         )
     if path.suffix != ".safetensors":
         raise PathfinderError(f"--out must end in .safetensors, got {path}; weights are written in that format.")
-    return not_an_input(path, inputs)
+    return check_not_input(path, inputs)
 
 
 def may_replace(path: Path, own: Mapping[str, Any], force: bool) -> None:
@@ -43,4 +43,4 @@ def may_replace(path: Path, own: Mapping[str, Any], force: bool) -> None:
     except PathfinderError:
         found = {}
     if any(found.get(key) != value for key, value in own.items()):
-        raise replaces(path)
+        raise replacement_error(path)

@@ -15,7 +15,7 @@ from pathfinder.models.settings import Model
 from pathfinder.progress import Report, defer_interrupts
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.scores import means
-from pathfinder.storage import StageFile, locked, remove_scratch
+from pathfinder.storage import StageFile, hold_lock, remove_scratch
 from pathfinder.storage.keys import code_of, key_of
 from pathfinder.training.fit import fit_minimum
 from pathfinder.training.loop import last_good
@@ -63,7 +63,7 @@ class TrainJob:
         key = self._key(network, splits)
         may_replace(out, {"key": key}, force)
         stage = StageFile(out.with_name(f".{out.name}.partial"), key)
-        with locked(out.with_name(f".{out.name}.lock"), f"{out} is being made"):
+        with hold_lock(out.with_name(f".{out.name}.lock"), f"{out} is being made"):
             for path in (out, stage.path):
                 remove_scratch(path)
             if fresh:

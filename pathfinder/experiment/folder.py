@@ -14,7 +14,7 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, list_names
 from pathfinder.experiment.provenance import provenance
 from pathfinder.progress import Progress, Report, defer_interrupts, quiet
-from pathfinder.storage import StageFile, is_scratch, locked, write_json
+from pathfinder.storage import StageFile, hold_lock, is_scratch, write_json
 from pathfinder.tables.results import Results
 
 _WORK, _LOCK = ".work", ".lock"
@@ -57,7 +57,7 @@ class Run:
 
     def __enter__(self) -> "Run":
         with ExitStack() as held:
-            held.enter_context(locked(self.path / _LOCK, f"{self.path} is in use"))
+            held.enter_context(hold_lock(self.path / _LOCK, f"{self.path} is in use"))
             for leftover in _leftovers(self.path):  # from a killed write
                 leftover.unlink(missing_ok=True)
             if self._fresh:

@@ -118,25 +118,25 @@ class Measurements:
             for asked in self.config.curvature:
                 if asked.along == settings.title:
                     t, key = found.grid(asked.points), self.key("surface", minimum.key, drawn)
-                    table = self._curvature(asked, name, space, found.geometry, t, key)
+                    table = self._measure_curvature(asked, name, space, found.geometry, t, key)
                     self.run.results.add_curvature(plan.name, name, asked.along, table)
 
     def score_between(self, pair: Pair) -> None:
         """Score the paths of a pair, some points once more, and their planes; measure the curvature along them."""
-        scored = {name: self._path(pair, name) for name in pair.paths}
+        scored = {name: self._score_path(pair, name) for name in pair.paths}
         epochs = {name: path.epochs for name, path in pair.paths.items()} if self.config.align else None
         self._compare_ends(pair, scored)
         self.run.results.add_paths(pair.plan.group, pair.plan.name, scored, epochs)
         if self.config.score.rescore:
             self._rescore(pair, scored)
         if self.config.planes is not None:
-            self._planes(pair, self.config.planes)
+            self._score_planes(pair, self.config.planes)
         for asked in self.config.curvature:
             if asked.along in pair.paths:
                 assert isinstance(asked.points, int)  # the config has checked it
                 path = pair.paths[asked.along]
                 t = path.curve.grid(asked.points)
-                table = self._curvature(asked, pair.plan.name, pair.space, path.curve, t, path.key)
+                table = self._measure_curvature(asked, pair.plan.name, pair.space, path.curve, t, path.key)
                 self.run.results.add_curvature(pair.plan.name, "", asked.along, table)
 
     def score_every_pair(self, group: str, minima: Sequence[Trained], settings: Align) -> None:
@@ -168,7 +168,7 @@ class Measurements:
                 row = {"a": first.name, "b": second.name, "method": method, **kept}
                 self.run.results.add("barriers", pd.DataFrame([row]), group=group)
 
-    def _path(self, pair: Pair, name: str) -> Scores:
+    def _score_path(self, pair: Pair, name: str) -> Scores:
         score, path = self.config.score, pair.paths[name]
         curve = path.curve
         t = curve.grid(score.points, *score.range) if isinstance(curve, Line) else curve.grid(score.points)
@@ -177,7 +177,7 @@ class Measurements:
         with self.run.stage(f"score {pair.plan.name}-{name}", key) as (stage, progress):
             return evaluator.score(curve, t, progress=progress, stage=stage)
 
-    def _planes(self, pair: Pair, settings: Planes) -> None:
+    def _score_planes(self, pair: Pair, settings: Planes) -> None:
         examples, plan = self.examples(settings), pair.plan
         for name in settings.curves or [name for name, curve in pair.curves.items() if len(curve.bends)]:
             path = pair.paths[name]
@@ -234,7 +234,7 @@ class Measurements:
                 found = full.score(path.curve, at, progress=progress, stage=stage)
             self.run.results.add_rescored(pair.plan.name, name, found)
 
-    def _curvature(
+    def _measure_curvature(
         self, asked: Curvature, name: str, space: WeightSpace, geometry: Geometry, t: Tensor, key: str
     ) -> pd.DataFrame:
         """The curvature at the points t of a path, or of a surface; `name` is that of the pair or the minimum."""

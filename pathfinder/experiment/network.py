@@ -80,7 +80,7 @@ def network_in(checkpoint: Checkpoint, data: Mapping[str, Any]) -> Network | Non
         return None
     name, arguments = model["name"], model["arguments"]
     if ":" in name and not name.startswith("torchvision:"):
-        raise _imported(path, "network", name, "--model", "model.name")
+        raise _import_error(path, "network", name, "--model", "model.name")
     if _number(arguments.get("depth")) > values:
         raise PathfinderError(f"{path} names a network of more layers than it has values; name its own with --model.")
     try:
@@ -132,11 +132,11 @@ def data_in(checkpoint: Checkpoint) -> dict[str, Any] | None:
     if not isinstance(data, dict) or not isinstance(data.get("name"), str):
         return None
     if ":" in data["name"] and not data["name"].startswith(("npz:", "folder:")):
-        raise _imported(checkpoint.path, "data", data["name"], "--data", "data.name")
+        raise _import_error(checkpoint.path, "data", data["name"], "--data", "data.name")
     return data
 
 
-def _imported(path: str | Path, what: str, name: str, option: str, key: str) -> PathfinderError:
+def _import_error(path: str | Path, what: str, name: str, option: str, key: str) -> PathfinderError:
     return PathfinderError(
         f"{path} names the {what} `{brief(name)}`, an import path, which would run code; if you trust it, pass "
         f"{option} {brief(name)} (in a config, set {key})."

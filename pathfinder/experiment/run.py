@@ -78,18 +78,18 @@ class Experiment:
     def run(self) -> pd.DataFrame:
         """Do what is missing, write tables and figures, and return the summary."""
         plans = self.config.plan()
-        ends = {plan.name: self._ends(plan) for plan in plans}  # find every mistake before anything is written
+        ends = {plan.name: self._check_ends(plan) for plan in plans}  # find every mistake before anything is written
         self._describe()
         with self.folder:
             for plan in plans:
-                self._pair(plan, *ends.pop(plan.name))
+                self._make_pair(plan, *ends.pop(plan.name))
                 self.results.write()
             if self.config.align and self.config.align.every_pair:
                 for group, minima in self._groups.items():
                     self.measure.score_every_pair(group, list(minima.values()), self.config.align)
         return self.results.table("summary")
 
-    def _ends(self, plan: Plan) -> tuple[End, End]:
+    def _check_ends(self, plan: Plan) -> tuple[End, End]:
         """Both ends of a pair, checked against the data and each other."""
         ends, modules = [], []
         for end in (plan.a, plan.b):
@@ -104,7 +104,7 @@ class Experiment:
             else:
                 ends.append(End(end, network, modules[-1], checkpoint.digest))
                 sizes = []
-            sizes += [self._together(counted) for counted in self.config.scored()]
+            sizes += [self._smallest_batch(counted) for counted in self.config.scored()]
             probe(modules[-1], self.data, network.name, sizes)
         space = WeightSpace(modules[0])
         both = plan.a.checkpoint and plan.b.checkpoint
@@ -116,7 +116,7 @@ class Experiment:
         if self.config.align:
             inputs = first_inputs(self.data["train"])
             self._structures[plan.name] = structure_of(space, inputs, self.config.align.structure)
-            if self.config.align.repair and not space.has_statistics and self._together(self.config.score) < 2:
+            if self.config.align.repair and not space.has_statistics and self._smallest_batch(self.config.score) < 2:
                 raise PathfinderError(
                     "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
                 )
@@ -137,36 +137,36 @@ class Experiment:
                     )
         return ends[0], ends[1]
 
-    def _together(self, counted: Scoring | Planes | Surface | Curvature) -> int:
+    def _smallest_batch(self, counted: Scoring | Planes | Surface | Curvature) -> int:
         """The smallest batch of training examples that re-estimates BatchNorm for this table."""
         examples = self.measure.examples(counted).batch_norm
         return smallest_pass(self.data["train"], self.config.score.batch_size, examples=examples)
 
-    def _pair(self, plan: Plan, end_a: End, end_b: End) -> None:
-        a, b = self._minimum(plan, "a", end_a), self._minimum(plan, "b", end_b)
+    def _make_pair(self, plan: Plan, end_a: End, end_b: End) -> None:
+        a, b = self._make_minimum(plan, "a", end_a), self._make_minimum(plan, "b", end_b)
         space = WeightSpace(a.module)
         thetas = space.vector(a.module), space.vector(b.module)
         if torch.equal(*thetas):
             raise PathfinderError(f"both minima of `{plan.name}` are the same; give a and b seeds of their own.")
         statistics = [space.statistics(a.module), space.statistics(b.module)]
         ends = Ends(space, end_a.network, thetas, statistics, [a.key, b.key])
-        paths = self._paths(plan, ends)
+        paths = self._make_paths(plan, ends)
         if self.config.align:
-            paths |= self._paths(plan, self._align(plan, self.config.align, ends, end_b.network), "aligned-")
+            paths |= self._make_paths(plan, self._align(plan, self.config.align, ends, end_b.network), "aligned-")
             if self.config.align.repair and self.config.score.line and not space.has_statistics:
                 line = paths["aligned-line"]
                 repair = Repair(space.network, self._structures[plan.name])
                 paths["aligned-line-repair"] = replace(line, key=key_of(line.key, "repair"), repair=repair)
         self.measure.score_between(Pair(plan, space, paths))
 
-    def _paths(self, plan: Plan, ends: Ends, prefix: str = "") -> dict[str, PairPath]:
+    def _make_paths(self, plan: Plan, ends: Ends, prefix: str = "") -> dict[str, PairPath]:
         """The line and the trained curves between two ends."""
         paths = {}
         if self.config.score.line:
             paths[f"{prefix}line"] = PairPath(Line(*ends.thetas), ends.statistics, key_of(*ends.keys))
         for settings in plan.curves:
             title = f"{prefix}{settings.title}"
-            curve, key = self._curve(plan, settings, ends, title)
+            curve, key = self._make_curve(plan, settings, ends, title)
             paths[title] = PairPath(curve, ends.statistics, key, settings.epochs)
         return paths
 
@@ -199,7 +199,7 @@ class Experiment:
             keys=[ends.keys[0], key],
         )
 
-    def _minimum(self, plan: Plan, side: str, end: End) -> Trained:
+    def _make_minimum(self, plan: Plan, side: str, end: End) -> Trained:
         """Train a minimum or take it from its checkpoint; score it and what is around it."""
         name, settings, network = f"{plan.name}-{side}", end.settings, end.network
         row: dict[str, Any] = {"pair": plan.name, "model": network.name, "checkpoint": settings.checkpoint or ""}
@@ -208,7 +208,7 @@ class Experiment:
         else:
             recipe, seed = settings.recipe, settings.init_seed
             key = self._fit_key("minimum", network.identity, recipe, seed, settings.checkpoint_every)
-            module, history = self._train(name, key, network, settings)
+            module, history = self._train_minimum(name, key, network, settings)
             minimum = Trained(name, module, key)
             self.results.add_training(plan.name, side, history)
             row |= {**recipe, "init_seed": seed}
@@ -219,7 +219,7 @@ class Experiment:
         self._groups.setdefault(plan.group, {}).setdefault(minimum.key, minimum)
         return minimum
 
-    def _train(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:
+    def _train_minimum(self, name: str, key: str, network: Network, end: Minimum) -> tuple[nn.Module, pd.DataFrame]:
         kept = self.folder.path / "trajectories" / name
         if key not in self._trained:
             module = network.build(end.init_seed)
@@ -252,7 +252,7 @@ class Experiment:
         network.save(path, module.state_dict(), recipe=end.recipe, key=key)
         return module, history
 
-    def _curve(self, plan: Plan, settings: CurveSettings, ends: Ends, title: str) -> tuple[Curve, str]:
+    def _make_curve(self, plan: Plan, settings: CurveSettings, ends: Ends, title: str) -> tuple[Curve, str]:
         name, space, network = f"{plan.name}-{title}", ends.space, ends.network
         recipe = settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
         key = self._fit_key("curve", ends.keys, settings.kind, settings.bends, settings.fixed_ends, recipe)

@@ -2,17 +2,17 @@
 
 from pathfinder.storage.checkpoints import Checkpoint, check_unpacked, load_weights, read_checkpoint
 from pathfinder.storage.files import (
-    can_be_written,
+    check_not_input,
+    check_writable,
     existing_file,
     is_scratch,
-    not_an_input,
     remove_scratch,
-    replaces,
+    replacement_error,
     write,
     write_json,
     write_text,
 )
-from pathfinder.storage.locks import locked
+from pathfinder.storage.locks import hold_lock
 from pathfinder.storage.stage import NoStage, Stage, StageFile
 from pathfinder.storage.tensors import load_header, load_tensors, save_tensors
 
@@ -21,18 +21,18 @@ __all__ = [
     "NoStage",
     "Stage",
     "StageFile",
-    "can_be_written",
+    "check_not_input",
     "check_unpacked",
+    "check_writable",
     "existing_file",
+    "hold_lock",
     "is_scratch",
     "load_header",
     "load_tensors",
     "load_weights",
-    "locked",
-    "not_an_input",
     "read_checkpoint",
     "remove_scratch",
-    "replaces",
+    "replacement_error",
     "save_tensors",
     "write",
     "write_json",

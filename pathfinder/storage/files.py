@@ -56,7 +56,7 @@ def _failure(error: BaseException) -> str:
     return reason(error)
 
 
-def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:
+def check_not_input(path: Path, inputs: Sequence[Path]) -> Path:
     """Return the path of an output after checking that it is not one of the inputs.
 
     Raises:
@@ -67,7 +67,7 @@ def not_an_input(path: Path, inputs: Sequence[Path]) -> Path:
     return path
 
 
-def can_be_written(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Check that a file can be written, before the work that fills it.
 
     Raises:
@@ -84,7 +84,7 @@ def can_be_written(path: Path) -> None:
         raise PathfinderError(f"cannot write {path}: {place} is not a folder you can write to; choose another --out.")
 
 
-def replaces(path: Path) -> PathfinderError:
+def replacement_error(path: Path) -> PathfinderError:
     """The error for an output file that exists and was written by something else."""
     return PathfinderError(
         f"{path} exists and was not written by this command with these settings; choose another file, or replace it "

@@ -17,7 +17,7 @@ except ImportError:
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Generator[None, None, None]:
+def hold_lock(path: Path, what: str) -> Generator[None, None, None]:
     """Hold a lock file, which says who holds it; the kernel frees the lock when its holder ends, even if it is killed.
 
     Args:

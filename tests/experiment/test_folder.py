@@ -12,7 +12,7 @@ import torch
 from pathfinder import PathfinderError
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.folder import Run
-from pathfinder.storage import StageFile, locked, write, write_text
+from pathfinder.storage import StageFile, hold_lock, write, write_text
 from pathfinder.storage.stage import map_points
 
 
@@ -79,7 +79,7 @@ def test_odd_seconds_in_a_record_are_left_out(seconds, run):
 
 
 def _hold(path, held):
-    with locked(path, "held"):
+    with hold_lock(path, "held"):
         held.set()
         time.sleep(60)
 
