@@ -13,8 +13,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from pathfinder.errors import PathfinderError, unknown
 
 PRECISIONS = ("fp32", "bf16")
-
-
 _NO_FLOAT64 = frozenset({"mps"})  # types of devices without float64
 
 

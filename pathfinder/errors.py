@@ -64,8 +64,6 @@ def list_names(names: Iterable[str], most: int = 4) -> str:
 
 
 _SHOWN = 16  # names in one message
-
-
 _LONGEST = 80  # letters of a name that are shown and compared
 
 

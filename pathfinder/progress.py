@@ -22,14 +22,8 @@ def silent(done: int, total: int) -> None:
 
 LINE = "Interrupted; rerun the same command to resume."
 WAIT = "Saving what is done; press Ctrl-C again to stop at once."
-
-
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is missing on Windows
-
-
 _requested: int | None = None  # the signal that is waiting
-
-
 _waiting = 0  # how many `defer_interrupts` are open
 
 

@@ -87,20 +87,10 @@ def describe(value: Any) -> str:
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-
-
 Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
-
-
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
-
-
 Parsed = TypeVar("Parsed", bound="Checked")
 
 
@@ -157,20 +147,10 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 LONGEST = 80  # letters of a name; file names join three and may have 255
-
-
 FARTHEST = 1e6  # coordinates beyond it would make weights overflow
-
-
 MOST = 1_000_000  # points of a path or a grid; more would take months, and tables larger than memory
-
-
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=LONGEST)]
-
-
 Along = Annotated[int, Field(ge=2, le=MOST)]  # points along an axis
-
-
 Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
 
 

@@ -14,8 +14,6 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError
 
 _BLOCK = 1 << 24  # bytes that are added up at a time
-
-
 Tree = Any  # a tensor, or a tuple or dict of tensors with one row per example
 
 

@@ -36,8 +36,6 @@ def vector_of(given: Any, size: int, what: str) -> Float[Tensor, " weights"]:
 
 
 Kind = TypeVar("Kind", bound="Geometry")
-
-
 _KINDS: dict[str, type["Geometry"]] = {}  # every class by its kind: the name in lower case
 
 

@@ -26,11 +26,7 @@ def length(tensors: Iterable[Tensor]) -> float:
 
 
 BLOCK = 2**18  # weights; 2 MiB of each vector in float64
-
-
 Vectors = Sequence[Float[Tensor, " weights"]]
-
-
 Made = Callable[[slice], list[Tensor]]  # makes a block of each of several vectors, in float64
 
 

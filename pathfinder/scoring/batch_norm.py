@@ -44,8 +44,6 @@ def estimation_mode(module: nn.Module) -> Generator[list[_NormBase], None, None]
 
 
 BatchNormName = Literal["reestimate", "training", "augmented", "stored", "interpolate"]
-
-
 _NAMES = ("reestimate", "training", "stored", "interpolate")  # `augmented` is an older name of `training`
 
 

@@ -33,8 +33,6 @@ def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
 
 
 PerExample = Callable[[Any, Any], Tensor]
-
-
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)  # False is class 0
 
 

@@ -20,14 +20,8 @@ from pathfinder.storage.stage import Stage
 from pathfinder.training.recipe import Recipe
 
 Monitor = Callable[[], Mapping[str, float]]
-
-
 Checkpoint = Callable[[int], None]
-
-
 Gradient = Callable[[Any, Any, Tensor, float], Tensor]  # (x, y, t, share): adds to gradients, returns sums
-
-
 _CHECK = 10  # steps between two checks of the losses, each of which waits for an accelerator
 
 
