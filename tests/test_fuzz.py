@@ -19,9 +19,10 @@ from safetensors.torch import save
 
 from pathfinder import Geometry, PathfinderError, build_model, load_data
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.config_file import load_config, setting
+from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.network import data_in, network_in
+from pathfinder.experiment.overrides import read_override
 from pathfinder.storage import StageFile, load_weights, read_checkpoint
 from pathfinder.tables.csv_files import read_table
 
@@ -286,7 +287,7 @@ def test_any_value_of_a_config_is_taken_or_refused_in_one_line(tmp_path):
 @given(text=st.text(alphabet="ab.=[]{}\"'0123456789e-+_ ,\n#", max_size=24))
 def test_any_text_of_a_setting_is_taken_or_refused(text):
     try:
-        key, _ = setting(text, "--set")
+        key, _ = read_override(text, "--set")
     except PathfinderError as error:
         assert len(str(error).splitlines()) == 1
     else:

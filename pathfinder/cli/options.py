@@ -231,9 +231,9 @@ _TAKEN = {"--model-arg": "network", "--data-arg": "dataset"}
 
 def read_settings(items: list[str] | None, option: str) -> dict[str, Any]:
     """What several `key=value` of an option set."""
-    from pathfinder.experiment.config_file import setting
+    from pathfinder.experiment.overrides import read_override
 
-    found = dict(setting(item, option) for item in items or [])
+    found = dict(read_override(item, option) for item in items or [])
     if option in _TAKEN and "name" in found:
         raise typer.BadParameter(f"{option} takes no name; name the {_TAKEN[option]} itself instead")
     return found

@@ -64,7 +64,7 @@ def load_folder(path: str, image_size: int | None) -> dict[str, Split]:
         why = getattr(error, "strerror", None) or reason(error)
         raise PathfinderError(f"data folder {brief(path)} cannot be read ({why}); check the spelling.") from error
     if "train" not in names:
-        raise PathfinderError(f"{path} must hold a folder train with a folder of images per class, and test beside it.")
+        raise PathfinderError(f"{path} must hold a folder `train`, and one `test`, with a folder of images per class.")
     if "val" in names:
         names["validation" if "test" in names else "test"] = names.pop("val")
     arrays, classes = {}, {}

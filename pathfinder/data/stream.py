@@ -22,7 +22,7 @@ class Stream:
     of each batch of the first pass, and raises an error if a later one differs.
 
     Args:
-        source: what is iterated over, anew on every pass.
+        source: what is iterated over, from the start on every pass.
         limit: how many examples are used; all if not given.
         device: where batches are moved.
 

@@ -28,7 +28,7 @@ class Curve(Geometry):
 
     Attributes:
         start: the weights at t = 0; a buffer if the ends are fixed, else a Parameter.
-        end: the weights at t = 1, likewise.
+        end: the weights at t = 1, also a buffer or a Parameter.
         bends: (bends, weights), a Parameter.
 
     Raises:

@@ -13,7 +13,7 @@ from pathfinder.landscape.hessian import Hessian
 from pathfinder.landscape.spectrum import Extremes, NotFiniteError, Trace, check_lanczos, check_samples
 from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample
-from pathfinder.storage.stage import NoStage, Stage, map_points
+from pathfinder.storage.resume import NoStage, Stage, map_points
 from pathfinder.weights.space import WeightSpace
 
 

@@ -35,7 +35,7 @@ from pathfinder.scoring.batch_norm import (
 from pathfinder.scoring.losses import PerExample, functions_by_name, per_example
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import check_kind, whole
-from pathfinder.storage.stage import NoStage, Stage, map_points
+from pathfinder.storage.resume import NoStage, Stage, map_points
 from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate_moments
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 

@@ -13,7 +13,7 @@ from pathfinder.storage.files import (
     write_text,
 )
 from pathfinder.storage.locks import hold_lock
-from pathfinder.storage.stage import NoStage, Stage, StageFile
+from pathfinder.storage.resume import NoStage, Stage, StageFile
 from pathfinder.storage.tensors import load_header, load_tensors, save_tensors
 
 __all__ = [

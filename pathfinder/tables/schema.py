@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pathfinder.tables.columns import (
+from pathfinder.tables.common_columns import (
     ACROSS,
     ARC_LENGTH,
     AWAY,

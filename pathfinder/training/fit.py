@@ -21,7 +21,7 @@ from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample, cross_entropy, functions_by_name, per_example
 from pathfinder.settings import check_callable, check_kind
-from pathfinder.storage.stage import NoStage, Stage
+from pathfinder.storage.resume import NoStage, Stage
 from pathfinder.training.loop import Checkpoint, Monitor, TrainingLoop
 from pathfinder.training.recipe import CurveRecipe, CurveRecipeArguments, Recipe, RecipeArguments
 from pathfinder.weights.space import WeightSpace

@@ -16,7 +16,7 @@ from pathfinder.data.batching import count, parts
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.progress import Progress
-from pathfinder.storage.stage import Stage
+from pathfinder.storage.resume import Stage
 from pathfinder.training.recipe import Recipe
 
 Monitor = Callable[[], Mapping[str, float]]

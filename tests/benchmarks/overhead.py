@@ -1,4 +1,4 @@
-"""What a curve and a score cost beside bare torch: `uv run python tests/benchmarks/overhead.py [--out FILE.csv]`.
+"""What a curve and a score cost next to bare torch: `uv run python tests/benchmarks/overhead.py [--out FILE.csv]`.
 
 Curve step: an epoch of `fit_curve` against the same batches in a hand-written SGD loop on the module itself. Score: one
 point of the `Evaluator` against the bare forward passes it consists of (re-estimation, then scores). The two sides take

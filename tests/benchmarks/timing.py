@@ -10,7 +10,7 @@ _KEEP_PAGES = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_":
 
 
 def with_kept_pages() -> None:
-    """Start the script anew with an allocator that keeps its pages: giving them back or not moves a step by a tenth."""
+    """Start the script again with an allocator that keeps its pages: freeing them can change a step by a tenth."""
     if not _KEEP_PAGES.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_KEEP_PAGES})
 

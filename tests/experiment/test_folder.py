@@ -13,7 +13,7 @@ from pathfinder import PathfinderError
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.folder import Run
 from pathfinder.storage import StageFile, hold_lock, write, write_text
-from pathfinder.storage.stage import map_points
+from pathfinder.storage.resume import map_points
 
 
 def tree(folder):
@@ -113,7 +113,7 @@ def test_a_lock_that_is_a_link_is_not_followed(run, tmp_path):
 
 
 def test_work_of_another_maker_is_used_if_it_is_a_finished_training(run, monkeypatch):
-    monkeypatch.setattr("pathfinder.storage.stage.maker", lambda: {"pathfinder": "other", "torch": "2", "threads": 1})
+    monkeypatch.setattr("pathfinder.storage.resume.maker", lambda: {"pathfinder": "other", "torch": "2", "threads": 1})
     with Run(run, "mine") as folder, folder.stage("piece one", "key") as (stage, _):
         assert stage.load() is None
     reused = pytest.warns(PathfinderWarning, match="`piece one` made by another version .* --fresh trains again")

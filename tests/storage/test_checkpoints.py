@@ -18,7 +18,7 @@ from torch import nn
 
 from pathfinder import Geometry, PathfinderError, WeightSpace, build_model, cli, load_data
 from pathfinder.errors import users_code
-from pathfinder.experiment.config_file import load_config, setting
+from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.network import Network
 from pathfinder.storage import load_header, load_tensors, load_weights, read_checkpoint
 from pathfinder.training.trajectory import trajectory_in
@@ -241,7 +241,7 @@ def test_numbers_and_brackets_beyond_reading_are_one_line(kind, tmp_path):
 
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 3000 + "]" * 3000, "{a=" * 3000 + "1" + "}" * 3000])
 def test_the_same_in_a_setting(value, tmp_path):
-    assert "--set seed has no value TOML can hold" in line_of(setting, f"seed={value}", "--set")
+    assert "--set seed has no value TOML can hold" in line_of(read_override, f"seed={value}", "--set")
     (tmp_path / "tiny.toml").write_text(TINY)
     with pytest.raises(PathfinderError, match="--set seed"):
         load_config(tmp_path / "tiny.toml", [f"seed={value}"])
@@ -395,7 +395,7 @@ def test_networks_that_cannot_be_scored_are_one_line(name, words, refused):
 def test_what_a_network_raises_in_training_alone_is_one_line_too(refused):
     options = ["--model-arg", "how='training'", "-o", "new.safetensors"]
     line = refused("train", "own_code:Net", "--data", "digits", *options, written=[".new.safetensors.partial"])
-    assert "your code stopped the command: KeyError: 'train' (own_code.py:25); mend it there" in line, line
+    assert "your code stopped the command: KeyError: 'train' (own_code.py:25); fix it there" in line, line
 
 
 @pytest.mark.parametrize("name", MADE)

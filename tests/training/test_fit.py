@@ -241,7 +241,7 @@ def test_micro_batches_make_the_same_step_up_to_rounding(optimizer):
     recipe = {"epochs": 3, "batch_size": 50, "lr": 0.01, "optimizer": optimizer}
     modules, start = [network("groupnorm") for _ in range(2)], network("groupnorm")
     for module in modules:
-        module[4].p = 0.0  # Dropout draws anew for each micro-batch
+        module[4].p = 0.0  # Dropout draws again for each micro-batch
     histories = [fit_minimum(m, (X, Y), micro_batch_size=s, **recipe) for m, s in zip(modules, (None, 16), strict=True)]
     for p, q, before in zip(*(m.parameters() for m in (*modules, start)), strict=True):
         assert torch.allclose(p, q, atol=1e-5) and not torch.allclose(p, before, atol=1e-4)
