@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pathfinder.errors import PathfinderError, brief, reason, unknown
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.overrides import flatten, override
+from pathfinder.experiment.overrides import flatten, override, read_override
 from pathfinder.storage import existing_file
 
 
