@@ -7,7 +7,7 @@ _CONNECT = ["connect", "a.safetensors", "b.safetensors", *_NEW]
 MISTAKES: dict[str, tuple[list[str], str, str]] = {
     "missing config": (["run", "no.toml"], "no.toml", "check the spelling"),
     "folder for a config": (["run", "folder"], "folder", "name a file"),
-    "broken toml": (["run", "broken.toml"], "broken.toml", "no valid TOML"),
+    "broken toml": (["run", "broken.toml"], "broken.toml", "not valid TOML"),
     "unknown key": (["run", "tiny.toml", "--set", "minimum.epoch=3"], "epoch", "did you mean `epochs`"),
     "unknown model": (["run", "tiny.toml", "--set", "model.name=convnett"], "convnett", "did you mean `convnet"),
     "unknown argument of a model": (["run", "tiny.toml", "--set", "model.width=3"], "width", "see its arguments"),
@@ -500,7 +500,7 @@ MISTAKES |= {
         "one of the inputs",
     ),
     "export: t that is no number": (["export", "a.safetensors", "--t", "nan", *_FILE], "nan", "0 to 1"),
-    "train: below a file": ([*_TRAIN[:-1], "tiny.toml/new.safetensors"], "tiny.toml", "no folder to write in"),
+    "train: below a file": ([*_TRAIN[:-1], "tiny.toml/new.safetensors"], "tiny.toml", "not a folder you can write to"),
     "train: over another file": ([*_TRAIN[:-1], "other.safetensors"], "other.safetensors", "--force"),
     "train: a name too long": ([*_TRAIN[:-1], "x" * 300 + ".safetensors"], "xxx", "choose another"),
     "train: fewer classes than the data": ([*_TRAIN, "--model-arg", "num_classes=9"], "got 9", "same classes"),

@@ -117,6 +117,10 @@ class Origin:
     model: Annotated[str | None, typer.Option(help="Network.", show_default="the one the weights record")] = None
     model_arg: ModelArgs = None
 
+    def __post_init__(self) -> None:
+        if self.model_arg and self.model is None:
+            raise typer.BadParameter("--model-arg needs --model; a network that a file names has its own arguments")
+
     @property
     def data_settings(self) -> dict[str, Any]:
         """The options of the dataset."""
@@ -125,10 +129,7 @@ class Origin:
     @property
     def model_settings(self) -> dict[str, Any]:
         """The arguments of the network."""
-        found = read_settings(self.model_arg, "--model-arg")
-        if found and self.model is None:
-            raise typer.BadParameter("--model-arg needs --model; a network that a file names has its own arguments")
-        return found
+        return read_settings(self.model_arg, "--model-arg")
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_used_is_named(images):
     (images / "train" / "dog" / "0.png").write_bytes(b"broken")
     with pytest.raises(PathfinderError, match="cannot be read as images"):
         load_data(f"folder:{images}", image_size=4)
-    with pytest.raises(PathfinderError, match="must hold a folder train"):
+    with pytest.raises(PathfinderError, match="must hold a folder `train`"):
         load_data(f"folder:{images / 'val'}")
     with pytest.raises(PathfinderError, match="image_size scales images in files, not data `digits`"):
         load_data("digits", image_size=4)
