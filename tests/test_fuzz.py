@@ -25,6 +25,7 @@ from pathfinder.experiment.network import data_in, network_in
 from pathfinder.experiment.overrides import read_override
 from pathfinder.storage import StageFile, load_weights, read_checkpoint
 from pathfinder.tables.csv_files import read_table
+from pathfinder.tables.schema import SUMMARY
 
 MLP = {"name": "mlp", "arguments": {"widths": [4], "num_classes": 10, "input_shape": [1, 8, 8]}}
 SAYS = {"model": MLP, "data": {"name": "npz:x.npz", "crop": 1}}
@@ -95,7 +96,7 @@ READERS = {
     "checkpoint": Reader("x.pt", torch_file, load_weights),
     "old checkpoint": Reader("x.pt", lambda: torch_file(_use_new_zipfile_serialization=False), load_weights),
     "arrays": Reader("x.npz", npz, lambda path: load_data(f"npz:{path}")),
-    "table": Reader("summary.csv", table, lambda path: read_table(path, ["pair", "path", "barrier"])),
+    "table": Reader("summary.csv", table, lambda path: read_table(path, SUMMARY, ["pair", "path", "barrier"])),
     "record": Reader("run.json", lambda: b'{"name": "tiny", "seconds": {"minimum a": 3.25}}', recorded),
     "stage": Reader("x.pt", stage, resumed),
 }
