@@ -28,7 +28,7 @@ def export(
     from pathfinder.scoring import Evaluator
 
     if not 0 <= t <= 1:
-        raise PathfinderError(f"t must be 0 to 1, got {t}.")
+        raise PathfinderError(f"t must be from 0 to 1, got {t}.")
     out, own = weights_file(out, [curve]), {"curve": curve.name, "t": t}
     may_replace(out, own, force)
     opened = open_curve(curve, origin)

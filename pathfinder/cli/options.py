@@ -89,7 +89,10 @@ Span = Annotated[
 ]
 Trajectory = Annotated[
     Path | None,
-    typer.Option(help="Folder of checkpoints kept during training; use their principal directions, not random ones."),
+    typer.Option(
+        help="Folder of checkpoints from `train --checkpoint-every` or a run; use their principal directions, not "
+        "random ones."
+    ),
 ]
 Clip = Annotated[float, typer.Option(help="Clip plotted losses at this value (nats).")]
 Linear = Annotated[bool, typer.Option("--linear", help="Linear loss axis instead of logarithmic.")]
@@ -112,9 +115,9 @@ class Origin:
     A file never names code to import: a network or dataset of the user's own must be given here.
     """
 
-    data: Annotated[str | None, typer.Option(help="Dataset.", show_default="the one the weights record")] = None
+    data: Annotated[str | None, typer.Option(help="Dataset.", show_default="the one named in the weights file")] = None
     data_arg: DataArgs = None
-    model: Annotated[str | None, typer.Option(help="Network.", show_default="the one the weights record")] = None
+    model: Annotated[str | None, typer.Option(help="Network.", show_default="the one named in the weights file")] = None
     model_arg: ModelArgs = None
 
     def __post_init__(self) -> None:
@@ -140,7 +143,8 @@ class ScoreOptions:
         BatchNorm,
         typer.Option(
             help="Running statistics of BatchNorm: re-estimated at every point from clean images or from images "
-            "augmented as in training, those stored in the weights, or a mix of the ends'."
+            "augmented as in training, those stored in the weights, or a mix of the ends'. `augmented` is an older "
+            "name of `training`."
         ),
     ] = BatchNorm.reestimate
     batch_norm_examples: Annotated[

@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_CAPTION = "A barrier is the largest of noisy means: too high where a path is flat. Its interval allows for that."
+_CAPTION = (
+    "A barrier is a maximum of noisy means, so it comes out too high on a flat path; its interval allows for that."
+)
 
 
 def show_summary(summary: pd.DataFrame) -> None:

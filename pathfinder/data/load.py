@@ -15,7 +15,7 @@ from pathfinder.errors import PathfinderError, list_names, unknown, users_code
 from pathfinder.settings import by_import_path, describe, whole
 
 DATASETS = {
-    "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes, embedded in scikit-learn",
+    "digits": "1,797 handwritten digits, 8 x 8 pixels, 10 classes; they come with scikit-learn",
     "cifar10": "60,000 photographs, 32 x 32 pixels, 10 classes; downloaded on first use",
     "cifar100": "the same size, 100 classes; downloaded on first use",
     "mnist": "70,000 handwritten digits, 28 x 28 pixels; downloaded on first use",
