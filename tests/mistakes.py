@@ -578,5 +578,6 @@ MISTAKES |= {
         "../x",
         "name of letters",
     ),
+    "score: no word": (["score", "-o", "new", "a.safetensors"], "line, curve, plane", "see --help"),
     "run: no such config": (["run", "digit"], "digit", "did you mean `digits`"),
 }

@@ -76,7 +76,7 @@ def _explain(error: BaseException) -> str | None:
     if isinstance(error, PathfinderError):
         return str(error)
     if callable(describe := getattr(error, "format_message", None)):  # typer's own
-        said = describe().replace("Value error, ", "").rstrip(".")
+        said = describe().replace("Value error, ", "").removeprefix("Invalid value: ").rstrip(".")
         return f"{said}. You typed: {' '.join(sys.argv[1:])}; see --help."
     if users_line(error) is not None:
         return f"your code stopped the command: {describe_error(error)}; fix it there."

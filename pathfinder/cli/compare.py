@@ -23,6 +23,8 @@ def compare(
     from pathfinder.cli.summary import show_summary
 
     show_summary(join_summaries(folders, out, force))
+    if out is not None:
+        typer.echo(f"table in {out}")
 
 
 def join_summaries(folders: list[Path], out: Path | None, force: bool = False) -> "pd.DataFrame":

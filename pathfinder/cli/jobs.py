@@ -154,5 +154,5 @@ def _refuse_interpolation(opened: Opened, settings: Scoring, what: str) -> None:
     Raises:
         PathfinderError: if that is asked.
     """
-    if opened.space.has_statistics and settings.batch_norm == "interpolate":
+    if settings.batch_norm == "interpolate":
         raise PathfinderError(f"--batch-norm interpolate has no meaning for {what}; re-estimate, or drop it.")

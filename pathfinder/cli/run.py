@@ -17,7 +17,9 @@ def run(
     config: Annotated[str, typer.Argument(help="A TOML file, or the name of a config; see `pathfinder list configs`.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")] = None,
     changes: Changes = None,
-    device: Annotated[str | None, typer.Option(help="Where to compute.", show_default="the config's")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.", show_default="the config's")
+    ] = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Arithmetic of the networks.", show_default="the config's")
     ] = None,

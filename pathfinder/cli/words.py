@@ -4,7 +4,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from pathfinder.errors import unknown
+from pathfinder.errors import PathfinderError, unknown
 
 _ORDER = ("run", "train", "connect", "align", "score", "curvature", "export", "plot", "compare", "vtk", "list")
 
@@ -17,9 +17,11 @@ class Words(TyperGroup):
         return sorted(self.commands, key=lambda word: _ORDER.index(word) if word in _ORDER else 0)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move the word to the front; `pathfinder score -o DIR line A B` is explain_dtype_errors too."""
+        """Move the word to the front; `pathfinder score -o DIR line A B` works as well."""
         if args and args[0].startswith("-"):
             words = [i for i, arg in enumerate(args) if arg in self.commands and _is_word(args, i)]
+            if not words and ctx.parent is not None and "--help" not in args:
+                raise PathfinderError(f"`{self.name}` needs one of {', '.join(self.commands)}; see --help.")
             args = [args[words[0]], *args[: words[0]], *args[words[0] + 1 :]] if words else args
         return super().parse_args(ctx, args or ["--help"])
 
