@@ -233,15 +233,6 @@ class PolyChain(Curve):
     [[0.5, 0.5], [1.0, 1.0]]
     """
 
-    def __init__(
-        self,
-        a: Float[Tensor, " weights"],
-        b: Float[Tensor, " weights"],
-        bends: int | Float[Tensor, "bends weights"] = 1,
-        fixed_ends: bool = True,
-    ) -> None:
-        super().__init__(a, b, bends, fixed_ends)
-
     def coefficients(self, t: Float[Tensor, " points"]) -> Float[Tensor, "points anchors"]:
         """C_i(t) = max(0, 1 - |t (n - 1) - i|)."""
         last = len(self.bends) + 1
@@ -276,15 +267,6 @@ class Bezier(Curve):
     >>> curve(torch.tensor([0.0, 0.5, 1.0])).tolist()
     [[0.0, 0.0], [1.0, 0.5], [2.0, 0.0]]
     """
-
-    def __init__(
-        self,
-        a: Float[Tensor, " weights"],
-        b: Float[Tensor, " weights"],
-        bends: int | Float[Tensor, "bends weights"] = 1,
-        fixed_ends: bool = True,
-    ) -> None:
-        super().__init__(a, b, bends, fixed_ends)
 
     def coefficients(self, t: Float[Tensor, " points"]) -> Float[Tensor, "points anchors"]:
         """C_i(t) = binom(n - 1, i) t^i (1 - t)^(n - 1 - i); powers by multiplication, exact at 0 and 1."""

@@ -201,13 +201,13 @@ def hessian_extremes(
     theta: Float[Tensor, " weights"],
     data: Any,
     *,
+    tolerance: float = 1e-3,
+    most: int = 400,
+    seed: int = 0,
     loss: PerExample | None = None,
     statistics: Tensor | None = None,
     batch_size: int = 256,
     device: str = "cpu",
-    tolerance: float = 1e-3,
-    most: int = 400,
-    seed: int = 0,
 ) -> Extremes:
     """The smallest and the largest eigenvalue of the Hessian of the mean loss at theta.
 
