@@ -36,7 +36,7 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
     """
     is_path = isinstance(target, PathTarget)
     if not is_path:
-        _refuse_interpolation(opened, settings, f"a {word}")
+        _refuse_interpolation(settings, f"a {word}")
     evaluator = Evaluator(
         opened.space,
         opened.data,
@@ -78,7 +78,7 @@ def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file:
         file: the weights of the minimum.
         trajectory: a folder of checkpoints of its training.
     """
-    settings = job.settings(examples=job.examples)
+    settings = job.settings()
     opened = open_minima([file], job)
     score(word, job, settings, out, opened, LandscapeTarget.of(opened, surface, trajectory))
 
@@ -95,7 +95,7 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
         target: where to measure.
     """
     scoring = job.settings()
-    _refuse_interpolation(opened, scoring, "curvature")
+    _refuse_interpolation(scoring, "curvature")
     evaluator = Evaluator(
         opened.space,
         opened.data,
@@ -148,7 +148,7 @@ def _describe(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | 
     return {**files, **settings.model_dump(), "options": asdict(job)}
 
 
-def _refuse_interpolation(opened: Opened, settings: Scoring, what: str) -> None:
+def _refuse_interpolation(settings: Scoring, what: str) -> None:
     """Refuse to interpolate statistics of BatchNorm where there is no path.
 
     Raises:

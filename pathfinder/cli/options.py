@@ -180,6 +180,10 @@ class ScoreJob(ScoreOptions, Origin):
     name: Name = None
     fresh: Fresh = False
 
+    def settings(self, **more: Any) -> "Scoring":
+        """These options as the settings of `[score]`, the number of examples among them."""
+        return super().settings(examples=self.examples, **more)
+
 
 @dataclass(frozen=True)
 class CurvatureJob(ScoreOptions, Origin):

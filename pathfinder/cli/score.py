@@ -49,7 +49,7 @@ def line(
     from pathfinder.cli.targets import PathTarget
     from pathfinder.geometry import Line
 
-    settings = job.settings(points=points, range=(low, high), examples=job.examples)
+    settings = job.settings(points=points, range=(low, high))
     minima = open_minima([a, b], job)
     straight = Line(minima.thetas[0], minima.thetas[1])
     score("line", job, settings, out, minima, PathTarget(straight, straight.grid(points, low, high)))
@@ -64,7 +64,7 @@ def curve(*, file: CurveFile, out: Out, points: PathPoints = 61, job: ScoreJob) 
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import PathTarget
 
-    settings = job.settings(points=points, examples=job.examples)
+    settings = job.settings(points=points)
     opened = open_curve(file, job)
     score("curve", job, settings, out, opened, PathTarget(opened.path, opened.path.grid(points)))
 
@@ -92,7 +92,7 @@ def plane(
     if len(files) not in (1, 3):
         raise PathfinderError(f"a plane needs 1 or 3 files, got {len(files)}.")
     Planes.parse({"points": points, "margin": margin})
-    settings = job.settings(examples=job.examples)
+    settings = job.settings()
     opened = open_curve(files[0], job) if len(files) == 1 else open_minima(files, job)
     score("plane", job, settings, out, opened, PlaneTarget.of(opened.path, points, margin))
 

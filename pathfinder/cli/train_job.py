@@ -20,7 +20,7 @@ from pathfinder.storage.keys import code_of, key_of
 from pathfinder.training.fit import fit_minimum
 from pathfinder.training.loop import last_good
 from pathfinder.training.recipe import Recipe
-from pathfinder.training.trajectory import trajectory, trajectory_folder
+from pathfinder.training.trajectory import trajectory_folder
 from pathfinder.weights.space import WeightSpace
 
 
@@ -81,20 +81,12 @@ class TrainJob:
         folder, good = (
             self.out.with_name(f"{self.out.stem}{end}") for end in ("-trajectory", ".last-good.safetensors")
         )
-        checkpoint = None
-        if self.checkpoint_every:
-            checkpoint = trajectory(
-                folder,
-                lambda path, epoch: network.save(path, module.state_dict(), epoch=epoch),
-                self.checkpoint_every,
-                self.recipe.epochs,
-            )
         with defer_interrupts(), last_good(good, lambda path: network.save(path, module.state_dict())):
             fit_minimum(
                 module,
                 splits["train"],
                 monitor=None if watcher is None else lambda: _scores(watcher, module),
-                checkpoint=checkpoint,
+                checkpoint=network.keep_trajectory(module, folder, self.checkpoint_every, self.recipe.epochs),
                 device=self.device,
                 precision=self.precision,
                 progress=report(f"train {network.name}"),

@@ -1,6 +1,6 @@
 """Networks by name with their arguments and data, as configs give them and as files of weights record them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pathfinder.models.build import build_model, check_description
 from pathfinder.models.settings import Model
 from pathfinder.storage import Checkpoint, save_tensors
 from pathfinder.storage.keys import code_of
+from pathfinder.training.trajectory import trajectory
 from pathfinder.weights.tensors import load_state, tensors_of
 
 
@@ -56,6 +57,14 @@ class Network:
         if checkpoint is not None:
             load_state(module, checkpoint.state)
         return module
+
+    def keep_trajectory(
+        self, module: nn.Module, folder: Path, every: int | None, epochs: int
+    ) -> Callable[[int], None] | None:
+        """What keeps the weights of a training in a folder, every so many epochs; None where none are kept."""
+        if every is None:
+            return None
+        return trajectory(folder, lambda path, epoch: self.save(path, module.state_dict(), epoch=epoch), every, epochs)
 
     def save(self, path: str | Path, tensors: dict[str, Tensor], **metadata: Any) -> None:
         """Write weights, with this network and further metadata."""

@@ -36,7 +36,7 @@ from pathfinder.symmetry.structure import ProvedStructure
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.training.loop import last_good
 from pathfinder.training.settings import CurveSettings, Minimum
-from pathfinder.training.trajectory import remove_trajectory, trajectory, trajectory_folder
+from pathfinder.training.trajectory import remove_trajectory, trajectory_folder
 from pathfinder.weights.histogram import weight_histogram
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import check_same_network
@@ -231,14 +231,7 @@ class Experiment:
                     remove_trajectory(kept)
                 elif not trajectory_folder(kept).is_dir():
                     stage.path.unlink(missing_ok=True)  # a finished training would not write its checkpoints again
-                keep = None
-                if end.checkpoint_every:
-                    keep = trajectory(
-                        kept,
-                        lambda path, epoch: network.save(path, module.state_dict(), epoch=epoch),
-                        end.checkpoint_every,
-                        end.epochs,
-                    )
+                keep = network.keep_trajectory(module, kept, end.checkpoint_every, end.epochs)
                 history = fit_minimum(
                     module, self.data["train"], monitor=self.measure.monitor_minimum(module), progress=progress,
                     stage=stage, checkpoint=keep, device=self.config.device,
