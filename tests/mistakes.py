@@ -263,11 +263,6 @@ MISTAKES |= {
         "raise minimum.epochs",
     ),
     "fewer classes than the data": (["run", "tiny.toml", "--set", "model.num_classes=9"], "got 9", "same classes"),
-    "BatchNorm of inputs that are never moved": (
-        ["run", "tiny.toml", "--set", "score.batch_norm=augmented"],
-        "crop or flip",
-        "use clean inputs",
-    ),
     "unknown statistics": (
         ["run", "tiny.toml", "--set", "score.batch_norm=reestimated"],
         "reestimated",

@@ -12,6 +12,7 @@ from pathfinder.cli.options import (
     Out,
     PathPoints,
     Precision,
+    PrecisionCheck,
     PrecisionOption,
     Recipe,
     ScoreOptions,
@@ -41,6 +42,7 @@ def connect(
     examples: Examples = None,
     scoring: ScoreOptions,
     precision: PrecisionOption = Precision.fp32,
+    precision_check: PrecisionCheck = True,
     fresh: Fresh = False,
 ) -> None:
     """Train curves between two minima, score them and the straight line, and compare."""
@@ -66,6 +68,7 @@ def connect(
         "seed": scoring.seed,
         "device": scoring.device,
         "precision": precision.value,
+        "precision_check": precision_check,
         "data": data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True),
         "model": network,
         "pairs": [{"name": name or name_files([a, b]), "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],

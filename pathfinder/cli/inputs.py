@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pathfinder.cli.options import Origin
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
-from pathfinder.experiment.curve_files import load_curve_state
+from pathfinder.experiment.curve_files import end_statistics, load_curve_state
 from pathfinder.experiment.network import Network, data_of, network_of
 from pathfinder.experiment.probe import probe
 from pathfinder.geometry.base import Geometry
@@ -83,10 +83,11 @@ class CurveInput(Inputs):
 
     Attributes:
         path: the curve.
+        statistics: the running statistics of BatchNorm at its ends; None if the file has none.
     """
 
     path: Curve
-    statistics: None = None
+    statistics: list[Float[Tensor, " statistics"]] | None
 
 
 def name_files(files: Sequence[Path]) -> str:
@@ -125,7 +126,8 @@ def open_curve(file: Path, origin: Origin) -> CurveInput:
     if not isinstance(curve, Curve):
         raise PathfinderError(f"{file} holds a {curve.kind()}, not a curve; give a file from the `curves` folder.")
     load_curve_state(module, curve, checkpoint)
-    return CurveInput([file], [checkpoint.digest], *common, WeightSpace(module), curve)
+    space = WeightSpace(module)
+    return CurveInput([file], [checkpoint.digest], *common, space, curve, end_statistics(checkpoint, space))
 
 
 def _open(first: Checkpoint, origin: Origin) -> tuple[tuple[str, dict[str, Source], Network], nn.Module]:

@@ -1,7 +1,9 @@
 """The work of `score` and `curvature`: points of a target, scored or measured into the tables of a run."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -9,12 +11,16 @@ from pathfinder.cli.inputs import CurveInput, Minima, open_minima
 from pathfinder.cli.options import CurvatureJob, ScoreJob
 from pathfinder.cli.progress import Reporter
 from pathfinder.cli.summary import show_summary
-from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, Target
+from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, PointTarget, Target
 from pathfinder.data.sources import digests
 from pathfinder.errors import PathfinderError
+from pathfinder.experiment.checks import Checks
+from pathfinder.experiment.evaluators import Examples
 from pathfinder.experiment.folder import Run
+from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.scoring.checks import compare
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Scoring
 from pathfinder.storage.keys import key_of
@@ -36,19 +42,25 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
     """
     is_path = isinstance(target, PathTarget)
     if not is_path:
-        _refuse_interpolation(settings, f"a {word}")
-    evaluator = Evaluator(
-        opened.space,
-        opened.data,
-        batch_norm=settings.batch_norm,
-        statistics=opened.statistics,
-        examples=settings.examples,
-        seed=job.seed,
-        device=job.device,
-        precision=job.precision.value,
-        batch_size=settings.batch_size,
-        batch_norm_examples=settings.batch_norm_examples,
-    )
+        _refuse_mixing(settings, target, f"a {word}")
+
+    def make(precision: str = job.precision.value, few: bool = False) -> Evaluator:
+        counts = Examples(settings.examples, settings.batch_norm_examples)
+        counts = counts.few() if few else counts
+        return Evaluator(
+            opened.space,
+            opened.data,
+            batch_norm=settings.batch_norm,
+            statistics=opened.statistics if is_path else None,
+            examples=counts.scored,
+            seed=job.seed,
+            device=job.device,
+            precision=precision,
+            batch_size=settings.batch_size,
+            batch_norm_examples=counts.batch_norm,
+        )
+
+    evaluator = make()
     with Reporter() as report:
         run = _run(f"score-{word}", out, opened, report, job.fresh)
         run.describe(
@@ -60,13 +72,22 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
         )
         how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
         key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
+        name = job.name or opened.name
+        checks = Checks(run, job.precision.value, job.precision_check)
         with run:
+            few = partial(make, few=True)
+            checks.before(name, key, few, target.geometry)
+            if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
+                _check_ends(checks, evaluator, opened, target.geometry, name)
             with run.stage(word, key) as (stage, progress):
                 scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
-            target.tabulate(run.results, job.name or opened.name, scores)
+            if isinstance(target.geometry, Curve):
+                checks.worst(name, key, few, target.geometry, scores)
+            target.tabulate(run.results, name, scores)
     if is_path:
         show_summary(run.results.table("summary"))
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
+    checks.raise_failures()
 
 
 def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file: Path, trajectory: Path | None) -> None:
@@ -78,7 +99,7 @@ def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file:
         file: the weights of the minimum.
         trajectory: a folder of checkpoints of its training.
     """
-    settings = job.settings()
+    settings = job.settings(around=True)
     opened = open_minima([file], job)
     score(word, job, settings, out, opened, LandscapeTarget.of(opened, surface, trajectory))
 
@@ -94,8 +115,8 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
         opened: the files.
         target: where to measure.
     """
-    scoring = job.settings()
-    _refuse_interpolation(scoring, "curvature")
+    scoring = job.settings(around=not isinstance(target, PathTarget))
+    _refuse_mixing(scoring, target, "curvature")
     evaluator = Evaluator(
         opened.space,
         opened.data,
@@ -106,7 +127,9 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
         device=job.device,
     )
     data = opened.data["train"].subset(settings.examples, job.seed)
-    counts = {"examples": len(data), "batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
+    counts: dict[str, Any] = {"examples": len(data)}
+    counts |= {"batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
+    counts |= {"batch_norm": evaluator.statistics_from}
     along = target.geometry.kind() if word == "path" else word
     with Reporter() as report:
         run = _run(f"curvature-{word}", out, opened, report, job.fresh)
@@ -148,11 +171,24 @@ def _describe(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | 
     return {**files, **settings.model_dump(), "options": asdict(job)}
 
 
-def _refuse_interpolation(settings: Scoring, what: str) -> None:
-    """Refuse to interpolate statistics of BatchNorm where there is no path.
+def _refuse_mixing(settings: Scoring, target: Target, what: str) -> None:
+    """Refuse to mix the statistics of BatchNorm of two ends where a point is no point of a path between them.
 
     Raises:
-        PathfinderError: if that is asked.
+        PathfinderError: if that is wanted.
     """
-    if settings.batch_norm == "interpolate":
-        raise PathfinderError(f"--batch-norm interpolate has no meaning for {what}; re-estimate, or drop it.")
+    around = isinstance(target, LandscapeTarget | PointTarget)
+    if settings.batch_norm == "interpolate" or (settings.batch_norm == "stored" and not around):
+        raise PathfinderError(
+            f"--batch-norm {settings.batch_norm} has no meaning for {what}: its points have no statistics of their "
+            "own; drop it to re-estimate them."
+        )
+
+
+def _check_ends(checks: Checks, evaluator: Evaluator, opened: Opened, curve: Curve, name: str) -> None:
+    """Compare the scores of both ends with stored and with re-estimated statistics."""
+    assert opened.statistics is not None
+    how = evaluator.statistics_from
+    for side, theta, own in zip("ab", (curve.start, curve.end), opened.statistics, strict=True):
+        differences = compare(evaluator.values(theta, own), evaluator.values(theta))
+        checks.statistics(f"{name}-{side}", differences, how, opened.data["train"])

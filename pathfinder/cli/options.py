@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class BatchNorm(StrEnum):
     """Where the running statistics of BatchNorm come from."""
 
-    reestimate = "reestimate"
     training = "training"
+    reestimate = "reestimate"
     stored = "stored"
     interpolate = "interpolate"
     augmented = "augmented"  # the former name of `training`
@@ -72,6 +72,9 @@ DataArgs = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of the network; bf16 is autocast.")]
+PrecisionCheck = Annotated[
+    bool, typer.Option(help="With bf16, compare it with fp32 on 1,000 examples and stop where they disagree.")
+]
 Seed = Annotated[int, typer.Option(callback=_check_seed, help="Random seed, 0 or more.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
 File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights (.safetensors).")]
@@ -140,13 +143,14 @@ class ScoreOptions:
     """How points are scored."""
 
     batch_norm: Annotated[
-        BatchNorm,
+        BatchNorm | None,
         typer.Option(
-            help="Running statistics of BatchNorm: re-estimated at every point from clean images or from images "
-            "augmented as in training, those stored in the weights, or a mix of the ends'. `augmented` is an older "
-            "name of `training`."
+            help="Running statistics of BatchNorm: re-estimated at every point from images cropped and flipped as in "
+            "training or from clean ones (reestimate), those stored in the weights, or a mix of the ends'. `augmented` "
+            "is an older name of `training`.",
+            show_default="training along paths and planes, stored around one minimum",
         ),
-    ] = BatchNorm.reestimate
+    ] = None
     batch_norm_examples: Annotated[
         int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
     ] = None
@@ -154,20 +158,22 @@ class ScoreOptions:
     seed: Seed = 0
     device: Device = "cpu"
 
-    def settings(self, **more: Any) -> "Scoring":
+    def settings(self, around: bool = False, **more: Any) -> "Scoring":
         """These options as the settings of `[score]`.
 
         Args:
+            around: whether points around one minimum are scored, which by default keep its stored statistics.
             more: its other fields.
         """
         from pathfinder.scoring.settings import Scoring
 
-        if self.batch_norm_examples is not None and self.batch_norm in (BatchNorm.stored, BatchNorm.interpolate):
+        chosen = self.batch_norm or (BatchNorm.stored if around else BatchNorm.training)
+        if self.batch_norm_examples is not None and chosen in (BatchNorm.stored, BatchNorm.interpolate):
             raise typer.BadParameter(
-                f"--batch-norm-examples re-estimates BatchNorm, which --batch-norm {self.batch_norm.value} does not; "
-                "drop one of them"
+                f"--batch-norm-examples re-estimates BatchNorm, which --batch-norm {chosen.value} does not; drop one "
+                "of them"
             )
-        own = {"batch_norm": self.batch_norm.value, "batch_size": self.batch_size}
+        own = {"batch_norm": chosen.value, "batch_size": self.batch_size}
         return Scoring.parse({**own, "batch_norm_examples": self.batch_norm_examples, **more})
 
 
@@ -177,12 +183,13 @@ class ScoreJob(ScoreOptions, Origin):
 
     examples: Examples = None
     precision: PrecisionOption = Precision.fp32
+    precision_check: PrecisionCheck = True
     name: Name = None
     fresh: Fresh = False
 
-    def settings(self, **more: Any) -> "Scoring":
+    def settings(self, around: bool = False, **more: Any) -> "Scoring":
         """These options as the settings of `[score]`, the number of examples among them."""
-        return super().settings(examples=self.examples, **more)
+        return super().settings(around, examples=self.examples, **more)
 
 
 @dataclass(frozen=True)

@@ -53,5 +53,6 @@ def run_experiment(
 
     with Reporter() as report:
         summary = Experiment(config, folder, report, fresh, checkpoints).run()
-    show_summary(summary)
+    if summary is not None:
+        show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")

@@ -126,14 +126,10 @@ class Split:
         return replace(self, crop=crop, flip=flip)
 
     def augment_once(self, seed: int) -> "Split":
-        """The split with images that are cropped and flipped once, at random by `seed`, as `epoch` does.
-
-        Raises:
-            PathfinderError: if neither crop nor flip is set.
-        """
+        """The split with images that are cropped and flipped once, at random by `seed`, as `epoch` does."""
         moves = draw_moves(np.random.default_rng(seed), len(self), self.crop, self.flip)
         if moves is None:
-            raise PathfinderError("augmented inputs need a split with crop or flip; set one, or use clean inputs.")
+            return self
         x = apply_moves(self.x, moves.to(self.x.device), self.crop).contiguous()
         return replace(self, x=x, crop=0, flip=False)
 

@@ -1,21 +1,21 @@
 """The config of an experiment: data, pairs of minima, curves between them, and what is scored."""
 
 import re
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pathfinder.data.settings import Data
 from pathfinder.errors import brief
-from pathfinder.experiment.plan import Plan, kept_weights
+from pathfinder.experiment.plan import ALIGNED, Plan, kept_weights
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.settings import LONGEST, Checked, Name, Seed, check_points
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum
-
-Table = TypeVar("Table", bound=Checked)
 
 
 class Pairs(Checked):
@@ -38,6 +38,21 @@ class Pairs(Checked):
     curves: list[CurveSettings] | None = None
 
 
+class SingleMinimum(Minimum):
+    """A minimum without a pair, for what is around it: its surfaces and their curvature.
+
+    Attributes:
+        name: in tables; the model's or that of the checkpoint's file if not given.
+    """
+
+    name: Name | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in tables."""
+        return self.name or _title(self) or Path(self.checkpoint or "minimum").stem
+
+
 class Config(Checked):
     """A whole experiment. `[minimum]` and `[curve]` hold what all minima and all curves share."""
 
@@ -45,9 +60,11 @@ class Config(Checked):
     seed: Seed = 0
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
+    precision_check: bool = True
     data: Data
     model: Model | None = None
     minimum: Minimum = Minimum()
+    minima: tuple[SingleMinimum, ...] = ()
     pairs: tuple[Pairs, ...] = (Pairs(),)
     curve: CurveSettings = CurveSettings()
     curves: tuple[CurveSettings, ...] = ()
@@ -63,12 +80,25 @@ class Config(Checked):
         """`false` switches a table off, `true` uses it with its defaults."""
         return {False: None, True: {}}[value] if isinstance(value, bool) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _pair_unless_single(cls, values: Any) -> Any:
+        """A config with `[[minima]]` has no pairs but those it names."""
+        single = isinstance(values, Mapping) and values.get("minima") and "pairs" not in values
+        return {**values, "pairs": ()} if single else values
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
-        if not self.pairs:
+        if not self.pairs and not self.minima:
             raise ValueError("pairs is empty; give it an entry, or leave it out for one pair")
-        plans = self.plan()
+        plans, singles = self.plan(), self.singles()
+        for one in singles:
+            _check_name(one.title, "minimum", "minima")
+            self._check_surfaces(one.title, {"a": one, "b": one})
+        if singles and not self.surfaces:
+            raise ValueError("nothing is to be scored around [[minima]]; add an entry of [[surfaces]]")
         _check_distinct([plan.name for plan in plans], "pairs", "pairs")
+        _check_distinct([*(plan.name for plan in plans), *(one.title for one in singles)], "minima or pairs", "minima")
         _check_distinct([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
         _check_distinct([surface.title for surface in self.surfaces], "surfaces", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
@@ -88,35 +118,42 @@ class Config(Checked):
                 raise ValueError(
                     f"a curve is called `{min(minimum)}`, as a minimum of its pair is; give it another name"
                 )
-            both = ["", "aligned-"] if self.align else [""]
+            both = ["", ALIGNED] if self.align else [""]
             _check_distinct([*(f"{how}{t}" for t in [*titles, "line"] for how in both), "ends"], "paths", "curves")
             _check_distinct(
                 [*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces"
             )
-            self._can_draw(plan)
+            self._check_surfaces(plan.name, {"a": plan.a, "b": plan.b})
+            self._check_planes(plan)
+            self._check_curvature(plan.paths(self.score.line, self.align is not None))
+        if not plans:
+            self._check_curvature([])
         if twice := _repetition([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
             raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
         return self
 
-    def _can_draw(self, plan: "Plan") -> None:
-        """Check that the pair has the checkpoints, bends and paths that surfaces, planes and curvature need."""
+    def _check_surfaces(self, name: str, ends: Mapping[str, Minimum]) -> None:
+        """Check that minima keep the checkpoints that surfaces need."""
         for surface in self.surfaces:
-            kept = [kept_weights(plan, side) for side in surface.minima if surface.directions == "trajectory"]
+            kept = [kept_weights(ends[side]) for side in surface.minima if surface.directions == "trajectory"]
             if 0 in kept:
                 raise ValueError(
-                    f"surface `{surface.title}` needs checkpoints of the training of `{plan.name}`; set "
+                    f"surface `{surface.title}` needs checkpoints of the training of `{name}`; set "
                     "minimum.checkpoint_every"
                 )
             if kept and min(kept) <= surface.axes:
                 raise ValueError(
                     f"surface `{surface.title}` needs {surface.axes + 1} checkpoints or more of the training of "
-                    f"`{plan.name}`, which keeps {min(kept)}; raise minimum.epochs or lower minimum.checkpoint_every"
+                    f"`{name}`, which keeps {min(kept)}; raise minimum.epochs or lower minimum.checkpoint_every"
                 )
+
+    def _check_planes(self, plan: "Plan") -> None:
+        """Check that the curves of a pair have the bends that planes need."""
         titles, straight = (
             plan.paths(self.score.line, self.align is not None),
             [curve.title for curve in plan.curves if curve.bends == 0] + ["line"],
         )
-        bent = [title for title in titles if title.removeprefix("aligned-") not in straight]
+        bent = [title for title in titles if title.removeprefix(ALIGNED) not in straight]
         if self.planes:
             if any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
                 raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
@@ -129,9 +166,10 @@ class Config(Checked):
                     )
             if not bent:
                 raise ValueError("a plane needs a bend, but no curve has one; add a curve with bends or drop [planes]")
-        axes = dict.fromkeys(plan.paths(self.score.line, self.align is not None), 1) | {
-            surface.title: surface.axes for surface in self.surfaces
-        }
+
+    def _check_curvature(self, paths: Sequence[str]) -> None:
+        """Check that the paths and surfaces exist along which curvature is measured."""
+        axes = dict.fromkeys(paths, 1) | {surface.title: surface.axes for surface in self.surfaces}
         _check_distinct([one.along for one in self.curvature], "entries of curvature", "curvature", "along")
         for one in self.curvature:
             if one.along not in axes:
@@ -143,6 +181,16 @@ class Config(Checked):
     def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
         """All tables of the config that set how many examples are scored."""
         return [self.score, *filter(None, [self.planes]), *self.surfaces, *self.curvature]
+
+    def singles(self) -> list[SingleMinimum]:
+        """Every minimum without a pair, with its recipe filled in: defaults, then `[minimum]`, then its own."""
+        found = []
+        for own in self.minima:
+            one = _merge(SingleMinimum(model=self.model, seed=self.seed), self.minimum, own)
+            if one.model is None and one.checkpoint is None:
+                raise ValueError("a minimum needs a network; give [model] or its entry a name, or it a checkpoint")
+            found.append(one.model_copy(update={"init_seed": one.seed if one.init_seed is None else one.init_seed}))
+        return found
 
     def plan(self) -> list["Plan"]:
         """Every pair with its recipes filled in: defaults, then those of the group, then those of the end."""
@@ -174,9 +222,14 @@ class Config(Checked):
             ends[1] = ends[1].model_copy(update={"init_seed": ends[0].init_seed})
         curves = [_merge(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]
         seeded = [c.model_copy(update={"seed": c.seed + self.seed + replicate}) for c in curves]
-        name = group.name or (ends[0].model.name if ends[0].model else "pair").replace(":", "-")
+        name = group.name or _title(ends[0]) or "pair"
         full = f"{name}-{replicate + 1}" if group.replicates > 1 else name
         return Plan(name, full, ends[0], ends[1], seeded)
+
+
+def _title(end: Minimum) -> str:
+    """The name of its network, as files may be called; empty if that is not known."""
+    return end.model.name.replace(":", "-") if end.model else ""
 
 
 def _check_name(name: str, what: str, table: str) -> None:
@@ -188,8 +241,8 @@ def _check_name(name: str, what: str, table: str) -> None:
         )
 
 
-def _merge(*parts: Table) -> Table:
-    """One table with all that the parts set; later parts win."""
+def _merge(*parts: Any) -> Any:
+    """One table, of the kind of the first, with all that the parts set; later parts win."""
     values = {key: getattr(part, key) for part in parts for key in part.model_fields_set}
     return type(parts[0])(**values)
 

@@ -4,8 +4,8 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +16,7 @@ from pathfinder.experiment.provenance import provenance
 from pathfinder.progress import Progress, Report, defer_interrupts, quiet
 from pathfinder.storage import StageFile, hold_lock, is_scratch, write_json
 from pathfinder.tables.results import Results
+from pathfinder.training.loop import last_good
 
 _WORK, _LOCK = ".work", ".lock"
 _OWN = (_WORK, "minima", "curves", "trajectories", "figures", "vtk")  # the folders that runs write into
@@ -48,12 +49,24 @@ class Run:
         self._seconds = _seconds_in(_record(self.path, name))
         self._makers: dict[str, dict[str, Any]] = {}
         self._reused: list[str] = []
+        self._checks: dict[str, dict[str, Any]] = {}
         self._held = ExitStack()
         self.describe("cpu", {})
 
     def describe(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
         """Set what the record says: the device, the splits, and further entries such as `config`."""
         self._device, self._data, self._entries = device, data, entries
+
+    def record_check(self, kind: str, name: str, passed: bool, compared: list[dict[str, Any]]) -> None:
+        """Set what the record says of a check.
+
+        Args:
+            kind: of the check, `batch_norm` or the precision.
+            name: of what was checked.
+            passed: whether both ways of scoring agree.
+            compared: the metrics in both ways.
+        """
+        self._checks.setdefault(kind, {})[name] = {"passed": passed, "compared": compared}
 
     def __enter__(self) -> "Run":
         with ExitStack() as held:
@@ -117,6 +130,10 @@ class Run:
         if stage.reused:
             self._reused.append(name)
 
+    def last_good(self, name: str, save: Callable[[Path], None]) -> AbstractContextManager:
+        """Where training diverges, its last good weights are saved to NAME.last-good.safetensors."""
+        return last_good(self.path / f"{name}.last-good.safetensors", save)
+
     def _write_record(self) -> None:
         """Write run.json: the settings, what the run was made with, and how long each stage took."""
         described = {name: {"examples": len(split), "fingerprint": split.digest} for name, split in self._data.items()}
@@ -125,6 +142,7 @@ class Run:
             **self._entries,
             **provenance(self._device),
             "data": described,
+            **({"checks": self._checks} if self._checks else {}),
             "seconds": self._seconds,
             "made_by": self._made_by(),
         }

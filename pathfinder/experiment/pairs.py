@@ -14,11 +14,11 @@ from pathfinder.weights.space import WeightSpace
 
 @dataclass(frozen=True)
 class End:
-    """An end of a pair before its training; the module and the digest of a checkpoint where it comes from one."""
+    """A minimum before its training, with its initial weights; or from a checkpoint, with the digest of that."""
 
     settings: Minimum
     network: Network
-    module: nn.Module | None = None
+    module: nn.Module
     digest: str | None = None
 
 

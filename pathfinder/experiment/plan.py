@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pathfinder.training.settings import CurveSettings, Minimum
 
+ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -19,12 +21,11 @@ class Plan:
     def paths(self, line: bool, aligned: bool) -> list[str]:
         """The names of all scored paths: the line if it is scored, the curves, and all again with b aligned."""
         names = [*(["line"] if line else []), *(curve.title for curve in self.curves)]
-        return names + [f"aligned-{name}" for name in names if aligned]
+        return names + [f"{ALIGNED}{name}" for name in names if aligned]
 
 
-def kept_weights(plan: Plan, side: str) -> int:
-    """How many checkpoints the training of an end keeps: the first, one every few epochs, and the last."""
-    end = getattr(plan, side)
+def kept_weights(end: Minimum) -> int:
+    """How many checkpoints the training of a minimum keeps: the first, one every few epochs, and the last."""
     if end.checkpoint is not None or end.checkpoint_every is None:
         return 0
     return 1 + math.ceil(end.epochs / end.checkpoint_every)

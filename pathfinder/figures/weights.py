@@ -53,7 +53,8 @@ def _weight_figure(groups: list[str], tables: _Tables) -> Figure:
         if shown["line"]:
             lines += loss_and_error(axes["line"], own.lines, "t", limits)
         for name, bins in by_name(own.weights, "name"):
-            side, inner = name[-1], bins.iloc[1:-1]  # the first and last bin hold the few largest weights
+            side = next((side for side in MINIMA if name.endswith(f"-{side}")), "a")  # one minimum alone has no side
+            inner = bins.iloc[1:-1]  # the first and last bin hold the few largest weights
             edges = [*inner["low"], inner["high"].iloc[-1]]
             axes["weights"].stairs(inner["density"], edges, color=MINIMA[side], label=labels[side], linewidth=1.4)
         axes["weights"].set(xlabel="weight", yscale="log")

@@ -26,6 +26,9 @@ class Surface(Checked):
         points: along each axis; one number, or one for each axis.
         span: distance from the minimum to both sides, or two ends, or two ends for each axis; by default 1, and for a
             trajectory what contains it.
+        batch_norm: BatchNorm's statistics at every point: those `stored` with the minimum, as Li et al. (2018), or
+            re-estimated, `training` or `reestimate`, as for the Evaluator.
+        splits: the splits that are scored; all if not given.
         examples: scored of each split; by default as along the paths.
         batch_norm_examples: used to re-estimate BatchNorm; by default as along the paths.
     """
@@ -40,6 +43,8 @@ class Surface(Checked):
     minima: Annotated[tuple[Literal["a", "b"], ...], Field(min_length=1)] = ("a",)
     points: Along | tuple[Along, Along] = 51
     span: Positive | tuple[float, float] | tuple[tuple[float, float], tuple[float, float]] | None = None
+    batch_norm: Literal["stored", "training", "reestimate"] = "stored"
+    splits: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     examples: Count | None = None
     batch_norm_examples: Count | None = None
 
@@ -52,6 +57,12 @@ class Surface(Checked):
         for low, high in self.spans or []:
             if not -math.inf < low < high < math.inf:
                 raise ValueError(f"a span must rise from its first end to its second, got {low} and {high}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_splits(self) -> "Surface":
+        if self.splits is not None and "train" not in self.splits:
+            raise ValueError(f"splits must include train, which figures show, got {list(self.splits)}")
         return self
 
     @model_validator(mode="after")
@@ -83,6 +94,8 @@ class Curvature(Checked):
     Attributes:
         along: `line` or the name of a curve; or the name of a surface, whose directions and span are used.
         points: along the path, or along each axis of the surface; one number, or one for each axis.
+        batch_norm: BatchNorm's statistics at every point: `stored`, `training` or `reestimate`; by default as along the
+            path, where those of the ends are not mixed, or as over the surface.
         examples: of the training split, over which the loss is averaged; by default as along the paths.
         batch_norm_examples: used to re-estimate BatchNorm; by default as along the paths.
         batch_size: examples per pass of a Hessian-vector product.
@@ -93,6 +106,7 @@ class Curvature(Checked):
 
     along: Name = "line"
     points: Along | tuple[Along, Along] = 11
+    batch_norm: Literal["stored", "training", "reestimate"] | None = None
     examples: Count | None = None
     batch_norm_examples: Count | None = None
     batch_size: Count = 128

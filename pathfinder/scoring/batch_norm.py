@@ -1,10 +1,12 @@
 """BatchNorm's running statistics at a point of weight space: re-estimated there, as stored, or interpolated.
 
-They belong to the weights with which they were measured, so every point of a path needs its own.
+They belong to the weights with which they were measured, so every point of a path needs its own. Along paths they are
+re-estimated from inputs as training prepared them (Garipov et al. 2018); around one minimum, commands and experiments
+keep those that are stored with it (Li et al. 2018).
 """
 
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +17,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from pathfinder.compute import evaluation_mode
-from pathfinder.data.batching import count
+from pathfinder.compute import evaluation_mode, own_draws
+from pathfinder.data.batching import Tree, count
 from pathfinder.data.sources import Source, as_source
 from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError, PathfinderWarning, unknown
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Curve
 from pathfinder.settings import describe, whole
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 from pathfinder.weights.tensors import has_running
@@ -43,8 +47,13 @@ def estimation_mode(module: nn.Module) -> Generator[list[_NormBase], None, None]
                 layer.momentum = momentum
 
 
-BatchNormName = Literal["reestimate", "training", "augmented", "stored", "interpolate"]
-_NAMES = ("reestimate", "training", "stored", "interpolate")  # `augmented` is an older name of `training`
+BatchNormName = Literal["training", "reestimate", "stored", "interpolate", "augmented"]
+_NAMES = ("training", "reestimate", "stored", "interpolate")  # `augmented` is an older name of `training`
+
+
+def modern_name(name: BatchNormName) -> BatchNormName:
+    """The name, or `training` for its older name `augmented`."""
+    return "training" if name == "augmented" else name
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +63,9 @@ class Reestimate:
     Args:
         data: the inputs: a Split, a pair (x, y), or an iterable of batches; the split `train` if not given.
         examples: how many of them, a fixed subset drawn by the evaluator's seed; all if not given.
-        augmented: whether images are cropped and flipped, once, as in training: what the weights of a network trained
-            on such images expect. The short name `training` says the same.
+        augmented: whether inputs are prepared as in training, which is what the weights expect: images of a split with
+            `crop` or `flip` are cropped and flipped once, drawn by the evaluator's seed; others are taken as they are.
+            The short name `training` stands for this.
 
     >>> Reestimate(examples=1000, augmented=True)
     Reestimate(examples=1000, augmented=True)
@@ -71,6 +81,11 @@ class Reestimate:
         if not isinstance(self.augmented, bool):
             raise PathfinderError(f"augmented must be True or False, got {self.augmented!r}.")
 
+    @property
+    def name(self) -> str:
+        """Its short name, as tables write it."""
+        return "training" if self.augmented else "reestimate"
+
     def __repr__(self) -> str:
         given = {"data": "..." if self.data is not None else None, "examples": self.examples}
         fields = [f"{name}={value}" for name, value in given.items() if value is not None]
@@ -81,9 +96,13 @@ class Reestimate:
 class Stored:
     """Keep the running statistics that are stored in the module: right at its own weights, and near them.
 
+    They are those of one network, so the two ends of a path cannot both be scored with them; see `Interpolate`.
+
     >>> Stored()
     Stored()
     """
+
+    name = "stored"
 
 
 class Interpolate:
@@ -95,6 +114,8 @@ class Interpolate:
     >>> Interpolate(torch.zeros(8), torch.ones(8))
     Interpolate(2 points)
     """
+
+    name = "interpolate"
 
     def __init__(self, *statistics: Tensor) -> None:
         self.statistics = statistics
@@ -114,7 +135,7 @@ def policy_of(
     Args:
         given: a policy, or its short name.
         space: the space in which it is used.
-        statistics: for `interpolate`.
+        statistics: for `interpolate`; and for `stored` along a path, whose ends keep their own: that is the same.
         data: inputs, for `reestimate` and `training`, and for repair whatever the name.
         examples: how many of these inputs are used.
 
@@ -132,8 +153,8 @@ def policy_of(
         inputs = Reestimate(data, examples, augmented=given in ("training", "augmented"))
         if not isinstance(statistics, list | tuple | None):
             raise PathfinderError(f"statistics must be a list, [those at a, those at b], got {describe(statistics)}.")
-        mixed = Interpolate(*(statistics or ()))
-        policy = mixed if given == "interpolate" else Stored() if given == "stored" else inputs
+        mixed = given == "interpolate" or (given == "stored" and statistics)
+        policy = Interpolate(*(statistics or ())) if mixed else Stored() if given == "stored" else inputs
     else:
         raise unknown("batch_norm", given, _NAMES)
     if isinstance(policy, Interpolate):
@@ -146,17 +167,31 @@ def policy_of(
     return policy, inputs
 
 
+def check_ends(policy: Policy, space: WeightSpace, geometry: Geometry) -> None:
+    """Refuse to score both ends of a path with the stored statistics of one network.
+
+    Raises:
+        PathfinderError: if that would happen.
+    """
+    if isinstance(policy, Stored) and space.has_statistics and isinstance(geometry, Curve):
+        raise PathfinderError(
+            "stored BatchNorm statistics are those of one network, but a path has two ends; pass those of both, "
+            "statistics=[space.statistics(a), space.statistics(b)], to mix them with C(t), or re-estimate them with "
+            "batch_norm='training'."
+        )
+
+
 class NormInputs:
     """The inputs on which running statistics, or the moments of hidden units, are measured.
 
     Args:
         wanted: which inputs, and how many.
         splits: where `train` is found if `wanted` has no data.
-        seed: draws the subset, and the crops and flips.
+        seed: draws the subset, the crops and flips, and what a loader draws with torch's generator on each pass.
         device: where the inputs are needed.
 
     Raises:
-        PathfinderError: if there is no split `train`, or the inputs cannot be augmented.
+        PathfinderError: if there is no split `train`.
     """
 
     def __init__(self, wanted: Reestimate, splits: Mapping[str, Source], seed: int, device: torch.device) -> None:
@@ -166,18 +201,28 @@ class NormInputs:
                 f"re-estimating BatchNorm needs the split `train`, got {', '.join(splits)}; pass batch_norm_data=."
             )
         self.augmented, self.random = wanted.augmented, bool(found.crop or found.flip)
-        self._source, self._seed, self._device = found.subset(wanted.examples, seed + 1), seed, device
-        if self.augmented:
-            self._source.subset(1, 0).augment_once(0)  # fail early if the inputs cannot be augmented
+        self._chosen, self._seed, self._device = found.subset(wanted.examples, seed + 1), seed, device
 
     def __len__(self) -> int:
-        return len(self._source)
+        with self._drawn():
+            return len(self._chosen)
 
     @cached_property
     def source(self) -> Source:
         """The inputs on the device; cropped and flipped only when they are first used."""
-        source = self._source.augment_once(self._seed + 1) if self.augmented else self._source
+        source = self._chosen.augment_once(self._seed + 1) if self.augmented else self._chosen
         return source.to(self._device)
+
+    def batches(self, size: int) -> Iterator[tuple[Tree, Tree]]:
+        """The batches, the same on every pass even where a loader draws its crops with torch's generator."""
+        with self._drawn():
+            yield from self.source.batches(size)
+
+    @contextmanager
+    def _drawn(self) -> Generator[None, None, None]:
+        with own_draws(self._device) as draw:
+            draw(self._seed + 1)
+            yield
 
     def warn_if_clean(self) -> None:
         """Warn where training augments its images and these are clean."""
@@ -217,7 +262,7 @@ def reestimate(
     points = [{**space.split(theta), **own} for theta, own in zip(thetas, fixed, strict=True)]
     seen = 0
     with torch.no_grad(), explain_dtype_errors(source, space.dtype), estimation_mode(space.network) as layers:
-        for x, _ in source.batches(batch_size):
+        for x, _ in inputs.batches(batch_size):
             seen += count(x)
             for layer in layers:
                 layer.momentum = count(x) / seen  # 1 for the first batch, which so replaces what was stored

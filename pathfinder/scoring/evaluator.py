@@ -28,6 +28,7 @@ from pathfinder.scoring.batch_norm import (
     NormInputs,
     Policy,
     Reestimate,
+    check_ends,
     interpolate,
     policy_of,
     reestimate,
@@ -53,17 +54,18 @@ class Evaluator:
         metrics: further callables of the same form by name; the percentage of errors (`error`) if not given and the
             task has classes.
         batch_norm: how BatchNorm's running statistics are found at a point: `Reestimate(...)`, `Stored()` or
-            `Interpolate(a, b)` of `pathfinder.scoring`, or a short name. `reestimate` measures them at every point
-            from clean training inputs, weighted by examples, Dropout off; `training` does so from inputs cropped and
-            flipped as in training, which the weights of a network trained so expect (as Garipov et al. 2018 do);
-            `stored` keeps those of the module; `interpolate` mixes those in `statistics`.
-        statistics: for `interpolate`: the running statistics of the ends, or of every anchor, mixed with C(t).
-        batch_norm_data: inputs for `reestimate` and `training`; the split `train` if not given.
+            `Interpolate(a, b)` of `pathfinder.scoring`, or a short name. `training` measures them at every point from
+            training inputs as training prepared them, cropped and flipped once (Garipov et al. 2018); `reestimate`
+            from clean ones; `stored` keeps those of the module, as Li et al. (2018) do around a minimum;
+            `interpolate` mixes those in `statistics`.
+        statistics: for `interpolate`, and for `stored` along a path: the running statistics of the ends, or of every
+            anchor, mixed with C(t).
+        batch_norm_data: inputs for `training` and `reestimate`; the split `train` if not given.
         repair: for networks without BatchNorm: sets the moments of hidden units between the ends of a path, measured on
             the same inputs (Jordan et al. 2023); see `pathfinder.symmetry.repair.Repair`.
         batch_size: examples per forward pass; the re-estimated statistics depend on it, see `reestimate`.
         examples: how many examples of each split are scored, a fixed subset by seed; all if not given.
-        batch_norm_examples: how many examples `reestimate` and `training` use, a fixed subset by seed; all if not
+        batch_norm_examples: how many examples `training` and `reestimate` use, a fixed subset by seed; all if not
             given.
         seed: draws the subsets.
         device: where to compute: `cpu`, `cuda`, `mps`.
@@ -90,7 +92,7 @@ class Evaluator:
         *,
         loss: PerExample | None = None,
         metrics: Mapping[str, PerExample] | None = None,
-        batch_norm: Policy | BatchNormName = "reestimate",
+        batch_norm: Policy | BatchNormName = "training",
         statistics: Sequence[Tensor] | None = None,
         batch_norm_data: Any = None,
         repair: Repair | None = None,
@@ -140,6 +142,7 @@ class Evaluator:
             raise PathfinderError(
                 f"the {geometry.kind()} must have {self.space.size} weights, got {weights}; it is of another network."
             )
+        check_ends(self.batch_norm, self.space, geometry)
         t = coordinates_of(geometry, points)
         keep = isinstance(geometry, Curve)
         here = on_device(geometry, self.device)
@@ -148,11 +151,11 @@ class Evaluator:
         def work(few: Tensor) -> Iterator[tuple[dict[str, float], dict[tuple[str, str], Tensor]]]:
             for values in self._values(here, few, ends):
                 losses = {key: torch.from_numpy(value) for key, value in values.items()} if keep else {}
-                yield self._row(values), losses
+                yield self.row(values), losses
 
         scored = map_points(work, t, chunk=self.chunk, progress=progress, stage=stage or NoStage())
         table = pd.concat([self._coordinates(geometry, t), pd.DataFrame([row for row, _ in scored])], axis=1)
-        table = table.assign(**self.counts())
+        table = table.assign(**self.counts(), batch_norm=self.statistics_from)
         if not keep:
             return Scores(table, kind=geometry.kind())
         stacked = {key: np.stack([losses[key].numpy() for _, losses in scored]) for key in scored[0][1]}
@@ -165,12 +168,20 @@ class Evaluator:
             theta: the weights.
             statistics: running statistics of BatchNorm; found as `batch_norm` says if not given.
         """
+        return self.row(self.values(theta, statistics))
+
+    def values(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> Values:
+        """The value of each example, (examples,) by metric and split, at one point.
+
+        Args:
+            theta, statistics: as for `at`.
+        """
         theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
         if statistics is not None:
             check_statistics(statistics, self.space.statistics_size)
         fixed = self._fixed_at([theta], None)[0] if statistics is None else self.space.fixed(statistics, self.device)
         with torch.no_grad():
-            return self._row(self._pass([{**self.space.split(theta), **fixed}])[0])
+            return self._pass([{**self.space.split(theta), **fixed}])[0]
 
     def reestimate(self, theta: Float[Tensor, " weights"]) -> Float[Tensor, " statistics"]:
         """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); see `batch_norm.reestimate`.
@@ -183,7 +194,7 @@ class Evaluator:
         """
         if not self.reestimates:
             raise PathfinderError(
-                "only a module with BatchNorm, scored with batch_norm='reestimate' or 'training', is re-estimated."
+                "only a module with BatchNorm, scored with batch_norm='training' or 'reestimate', is re-estimated."
             )
         theta = vector_of(theta, self.space.size, "theta").detach().to(self.device)
         return self.space.statistics_in(self._fixed_at([theta], None)[0])
@@ -192,6 +203,11 @@ class Evaluator:
     def reestimates(self) -> bool:
         """Whether running statistics of BatchNorm are re-estimated at every point."""
         return self.space.has_statistics and isinstance(self.batch_norm, Reestimate)
+
+    @property
+    def statistics_from(self) -> str:
+        """How running statistics are found, a column of every table: a short name, or `none` without BatchNorm."""
+        return self.batch_norm.name if self.space.has_statistics else "none"
 
     def counts(self) -> dict[str, int]:
         """How many examples of each split are scored, and how many re-estimate BatchNorm: columns of every table."""
@@ -236,7 +252,7 @@ class Evaluator:
         """The network at theta as a function of its inputs, and the inputs on which its units are measured."""
         assert self._inputs is not None
         tensors = {**self.space.split(theta), **self.space.fixed(None, self.device)}
-        return partial(self._output, tensors), (x for x, _ in self._inputs.source.batches(self.batch_size))
+        return partial(self._output, tensors), (x for x, _ in self._inputs.batches(self.batch_size))
 
     def _values(self, geometry: Geometry, t: Tensor, ends: tuple[Moments, Moments] | None) -> list[Values]:
         """The values of each example at a few points, in one pass over the data."""
@@ -283,7 +299,8 @@ class Evaluator:
         with autocast(self.device, self.precision):
             return self.space.apply(tensors, x)
 
-    def _row(self, values: Values) -> dict[str, float]:
+    def row(self, values: Values) -> dict[str, float]:
+        """The mean of each metric on each split and its standard error: the columns of tables."""
         row = {f"{split}_{metric}": float(v.mean(dtype=np.float64)) for (metric, split), v in values.items()}
         for (metric, split), v in values.items():
             spread = float(v.std(ddof=1, dtype=np.float64)) if len(v) > 1 else 0.0

@@ -1,10 +1,10 @@
 """Settings of `[score]` and `[planes]` in a config."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pathfinder.scoring.batch_norm import BatchNormName
+from pathfinder.scoring.batch_norm import BatchNormName, modern_name
 from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, check_points
 
 
@@ -15,8 +15,9 @@ class Scoring(Checked):
         points: values of t per path, both ends included.
         line: whether to score the straight line.
         range: the first and last t of the line; curves run from 0 to 1.
-        batch_norm: `reestimate`, `training`, `stored` or `interpolate`, as for the Evaluator; `augmented` is an older
-            name of `training`.
+        batch_norm: BatchNorm's statistics along paths and planes: `training`, `reestimate`, `stored` or `interpolate`,
+            as for the Evaluator; `stored` mixes those of both ends, as `interpolate` does.
+        precision: of scores, `fp32` or `bf16`; that of the file if not given.
         batch_size: examples per forward pass; re-estimated statistics depend on it.
         examples: how many of each split are scored; all if not given.
         batch_norm_examples: how many re-estimate BatchNorm; all if not given.
@@ -26,11 +27,18 @@ class Scoring(Checked):
     points: Along = 61
     line: bool = True
     range: tuple[Coordinate, Coordinate] = (0.0, 1.0)
-    batch_norm: BatchNormName = "reestimate"
+    batch_norm: BatchNormName = "training"
+    precision: Literal["fp32", "bf16"] | None = None
     batch_size: Count = 512
     examples: Count | None = None
     batch_norm_examples: Count | None = None
     rescore: bool = False
+
+    @field_validator("batch_norm")
+    @classmethod
+    def _rename(cls, name: BatchNormName) -> BatchNormName:
+        """`augmented` is an older name of `training`."""
+        return modern_name(name)
 
 
 class Planes(Checked):

@@ -22,8 +22,14 @@ ARC_LENGTH = Column("arc_length", "number", "length of the path from minimum a t
 NORM = Column("norm", "number", "Euclidean norm of all weights")
 EXAMPLES = Column("examples", "whole", "how many examples were scored")
 BATCH_NORM = Column("batch_norm_examples", "whole", "how many examples re-estimated BatchNorm; 0 if none did")
+STATISTICS_FROM = Column(
+    "batch_norm",
+    "name",
+    "how BatchNorm's statistics were found: `training`, `reestimate`, `stored` or `interpolate`; `none` without any",
+    optional=True,
+)
 MEANS, STANDARD_ERRORS, COUNTS = (ScoreColumns((statistic,)) for statistic in ("mean", "se", "examples"))
-SCORES = (NORM, MEANS, STANDARD_ERRORS, COUNTS, BATCH_NORM)
+SCORES = (NORM, MEANS, STANDARD_ERRORS, COUNTS, BATCH_NORM, STATISTICS_FROM)
 
 _setting = partial(Column, empty=True, optional=True)  # a minimum that was read from a file has none
 

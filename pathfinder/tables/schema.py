@@ -20,6 +20,7 @@ from pathfinder.tables.common_columns import (
     RECIPE,
     SCORES,
     SPLIT,
+    STATISTICS_FROM,
     SURFACE,
     UP,
     T,
@@ -33,14 +34,16 @@ _EITHER = "nats or %"
 
 MINIMA = Table(
     "minima",
-    "A row for each minimum: how it was trained and, with the BatchNorm statistics of its training, its scores on all "
-    "examples.",
+    "A row for each minimum: how it was trained and its scores on all examples, with the BatchNorm statistics that are "
+    "stored with it and, if paths end in it, with those re-estimated as along the paths.",
     (
         *(MINIMUM, PAIR),
         Column("model", "text", "its network"),
         Column("checkpoint", "text", "the file it was read from; empty if it was trained in this run", empty=True),
         *RECIPE,
         *(MEANS, NORM, COUNTS, BATCH_NORM),
+        ScoreColumns(("reestimated",)),
+        replace(STATISTICS_FROM, meaning="how BatchNorm's statistics were re-estimated; `stored` if they were not"),
         Column("aligned", "text", "how its units were matched to those of a", empty=True, optional=True),
     ),
     key=("name",),
@@ -130,6 +133,7 @@ SUMMARY = Table(
         *QUANTITIES,
         EXAMPLES,
         BATCH_NORM,
+        STATISTICS_FROM,
         Column("epochs", "whole", "epochs the path was trained for; 0 for a line", optional=True),
     ),
     key=("pair", "path", "split", "metric"),
@@ -235,6 +239,7 @@ CURVATURE = Table(
         Column("trace_se", "number", "standard error of the trace", "nats", empty=True, optional=True),
         Column("examples", "whole", "how many training examples the loss is the mean of"),
         BATCH_NORM,
+        STATISTICS_FROM,
     ),
     key=("pair", "name", "along", "t", "x", "y"),
     needed=("pair", "name", "along", "ratio", "converged"),
@@ -271,7 +276,7 @@ BARRIERS = Table(
         Column("method", "name", "how b was aligned to a, `weights` or `activations`; `none` if it was not"),
         Column("distance", "number", "distance between a and b"),
         ScoreColumns(("barrier", "barrier_low", "barrier_high")),
-        *(COUNTS, BATCH_NORM),
+        *(COUNTS, BATCH_NORM, STATISTICS_FROM),
     ),
     key=("group", "a", "b", "method"),
     needed=("group", "a", "b", "method", "train_loss_barrier"),

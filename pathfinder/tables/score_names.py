@@ -8,6 +8,7 @@ METRICS = {"loss": "nats", "error": "%"}  # and their units
 STATISTICS = {
     "mean": "mean over the examples",
     "se": "standard error of the mean over the examples",
+    "reestimated": "mean over the examples with BatchNorm re-estimated as along the paths",
     "barrier": "barrier of the line, as in summary.csv",
     "barrier_low": "lower end of the barrier's 95 % interval",
     "barrier_high": "upper end of the barrier's 95 % interval",

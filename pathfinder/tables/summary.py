@@ -101,8 +101,10 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
                     else np.nan
                 }
                 | {"examples": values.shape[1], "batch_norm_examples": int(table["batch_norm_examples"].iloc[0])}
+                | ({"batch_norm": table["batch_norm"].iloc[0]} if "batch_norm" in table else {})
             )
-    return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples"])
+    how = ["batch_norm"] if any("batch_norm" in row for row in rows) else []
+    return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples", *how])
 
 
 def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray) -> dict[str, float]:

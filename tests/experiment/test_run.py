@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,14 @@ from pathfinder import (
     random_directions,
 )
 from pathfinder.errors import PathfinderWarning
+from pathfinder.experiment import checks
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
 from pathfinder.storage import load_weights
 from pathfinder.tables.csv_files import read_table
 
+# tiny runs train too briefly for the running averages of BatchNorm
+pytestmark = pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning")
 TABLES = ["minima", "weights", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
 
 
@@ -85,7 +89,7 @@ def test_the_largest_points_are_rescored_on_all_examples(tiny, tmp_path):
     changes = ["score.rescore=true", "minimum.epochs=1", "curve.epochs=1", "planes.points=2"]
     Experiment(load_config(tiny, changes), tmp_path / "run").run()
     found = read_table(tmp_path / "run" / "rescored.csv")
-    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored"]), tmp_path / "run").run()
+    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored", "planes=false"]), tmp_path / "run").run()
     assert not found["test_loss"].equals(read_table(tmp_path / "run" / "rescored.csv")["test_loss"])
     Experiment(load_config(tiny, changes), tmp_path / "run").run()
     assert found.equals(read_table(tmp_path / "run" / "rescored.csv"))
@@ -395,19 +399,89 @@ def test_divergence_keeps_the_last_good_weights(tiny, tmp_path):
     assert not list((tmp_path / "run").rglob("*.csv"))
 
 
-def test_batchnorm_that_is_not_as_it_was_trained_is_said(tiny, tmp_path):
+def test_ends_are_scored_with_stored_and_with_re_estimated_statistics(tiny, tmp_path):
     changes = ["data.crop=2", "minimum.epochs=6", "curve.epochs=1", "planes.points=2", "score.points=2"]
-    changes += ["score.examples=1437", "score.batch_norm_examples=1437"]
+    changes += ["score.examples=1437", "score.batch_norm_examples=1437", "score.batch_norm=reestimate"]
+    out = tmp_path / "run"
     with pytest.warns(PathfinderWarning) as said:
-        Experiment(load_config(tiny, changes), tmp_path / "run").run()
+        Experiment(load_config(tiny, changes), out).run()
     texts = {str(one.message) for one in said}
     assert any("re-estimated from clean images, but training crops or flips" in text for text in texts)
-    measured = [text for text in texts if "with the statistics it was trained with" in text]
-    minima = read_table(tmp_path / "run" / "minima.csv").set_index("name")["train_loss"]
-    paths = read_table(tmp_path / "run" / "paths.csv").query("path == 'line'").set_index("t")["train_loss"]
+    minima = read_table(out / "minima.csv").set_index("name")
+    paths = read_table(out / "paths.csv").query("path == 'line'").set_index("t")
+    recorded = json.loads((out / "run.json").read_text())["checks"]["batch_norm"]
+    assert (minima["batch_norm"] == "reestimate").all() and (paths["batch_norm"] == "reestimate").all()
+    far = False
     for side, t in (("a", 0), ("b", 1)):
-        text = f"convnet-bn-{side} with re-estimated BatchNorm has train loss {paths[t]:.4g}, but "
-        far = abs(paths[t] - minima[f"convnet-bn-{side}"]) > 0.1
-        assert not far or any(one.startswith(f"{text}{minima[f'convnet-bn-{side}']:.4g} ") for one in measured)
-    assert measured
-    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored"]), tmp_path / "run").run()
+        row = minima.loc[f"convnet-bn-{side}"]
+        assert row["test_loss_reestimated"] == pytest.approx(paths.loc[t, "test_loss"], rel=1e-9)
+        space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
+        kept = load_weights(out / "minima" / f"convnet-bn-{side}.safetensors")
+        module = space.module(space.vector(kept), space.statistics(kept))
+        x, y = load_data("digits")["test"]
+        with torch.no_grad():
+            wrong = 100 * float((module.eval()(x).argmax(1) != y).double().mean())
+        assert row["test_error"] == pytest.approx(wrong)
+        off = abs(row["train_error_reestimated"] - row["train_error"]) > 0.5 or (
+            abs(row["train_loss_reestimated"] / row["train_loss"] - 1) > 0.05
+        )
+        text = f"convnet-bn-{side} with BatchNorm re-estimated from clean inputs has a "
+        assert off == any(text in one and "crop 2, flip false" in one for one in texts)
+        assert recorded[f"convnet-bn-{side}"]["passed"] == (not off)
+        far = far or off
+    assert far
+    again = [*changes, "score.batch_norm=stored", "planes=false"]
+    Experiment(load_config(tiny, again), out).run()
+    found = read_table(out / "paths.csv").query("path == 'line'").set_index("t")["test_error"]
+    assert [found[0], found[1]] == pytest.approx(minima["test_error"].tolist())
+
+
+def test_bfloat16_that_changes_the_scores_stops_the_run(tiny, tmp_path, monkeypatch):
+    changes = ["score.precision=bf16", "minimum.epochs=1", "curve.epochs=1", "planes=false", "score.points=3"]
+    out, limits = tmp_path / "run", replace(checks.PRECISION, error=0.0, loss=0.0)
+    Experiment(load_config(tiny, changes), out).run()
+    record = json.loads((out / "run.json").read_text())["checks"]["bf16"]
+    assert {"convnet-bn-a", "convnet-bn-b", "convnet-bn-line-a", "convnet-bn-line-b"} < set(record)
+    assert any(name.startswith("convnet-bn-bezier at t = ") for name in record)
+    assert all(entry["passed"] for entry in record.values())
+
+    monkeypatch.setattr(checks, "PRECISION", limits)
+    with pytest.raises(PathfinderError, match=r"convnet-bn-a in bfloat16 has a .* instead of .* score.precision"):
+        Experiment(load_config(tiny, changes), tmp_path / "strict").run()
+    assert not list((tmp_path / "strict").glob("*.csv"))
+    Experiment(load_config(tiny, [*changes, "precision_check=false"]), tmp_path / "trusting").run()
+
+    for earlier in ("minimum", "before"):
+        monkeypatch.setattr(checks.Checks, earlier, lambda *given: None)
+    with pytest.raises(PathfinderError, match=r"convnet-bn-\w+ at t = .* in bfloat16"):
+        Experiment(load_config(tiny, changes), tmp_path / "inside").run()
+    assert (tmp_path / "inside" / "summary.csv").exists()
+    record = json.loads((tmp_path / "inside" / "run.json").read_text())["checks"]["bf16"]
+    assert not all(entry["passed"] for entry in record.values())
+
+
+def test_single_minima_are_scored_around_without_a_pair(tiny, tmp_path):
+    changes = [
+        "minima=[{}, {name='other', seed=1, model={name='convnet-bn', widths=[4]}}]",
+        "planes=false",
+        "curves=[]",
+    ]
+    changes += ["surfaces=[{points=2, name='s'}, {points=3, axes=1, splits=['train'], batch_norm='training'}]"]
+    changes += ["curvature=[{along='s', points=2, examples=50, most=5}]"]
+    out = tmp_path / "run"
+    assert Experiment(load_config(tiny, changes), out).run() is None
+    minima = read_table(out / "minima.csv")
+    assert minima["name"].tolist() == ["convnet-bn", "other"] and (minima["batch_norm"] == "stored").all()
+    surfaces = read_table(out / "surfaces.csv").groupby("surface")["batch_norm"].unique()
+    assert surfaces["s"].tolist() == ["stored"] and surfaces["filter-1d"].tolist() == ["training"]
+    assert read_table(out / "curvature.csv")["batch_norm"].tolist() == ["stored"] * 8
+    assert not (out / "paths.csv").exists() and (out / "figures" / "contours-s.png").exists()
+    for wrong, words in (
+        (["minima=[{}, {}]"], "two minima or pairs are called `convnet-bn`"),
+        (["minima=[{}]", "surfaces=[]"], "nothing is to be scored around"),
+        (["surfaces=[{splits=['test']}]"], "splits must include train"),
+    ):
+        with pytest.raises(PathfinderError, match=words):
+            load_config(tiny, [*changes, *wrong])
+    with pytest.raises(PathfinderError, match="names the split validation, but there are train, test"):
+        Experiment(load_config(tiny, [*changes, "surfaces=[{splits=['train', 'validation']}]", "curvature=[]"]), out)

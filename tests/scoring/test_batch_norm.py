@@ -2,7 +2,18 @@ import pytest
 import torch
 from helpers import data, network
 
-from pathfinder import Bezier, Evaluator, Line, PathfinderError, Split, WeightSpace, build_model
+from pathfinder import (
+    Bezier,
+    Evaluator,
+    Line,
+    PathfinderError,
+    Plane,
+    PolyChain,
+    Ray,
+    Split,
+    WeightSpace,
+    build_model,
+)
 from pathfinder.scoring import Interpolate, Reestimate, Stored
 from pathfinder.scoring.settings import Scoring
 
@@ -20,10 +31,14 @@ def test_an_object_scores_as_its_short_name_with_the_same_arguments():
     low, high = space.statistics(space.network), 2 * space.statistics(space.network)
     other = data(30, seed=2)
     for policy, named in (
-        (Reestimate(), {}),
-        (Reestimate(other, examples=20), {"batch_norm_data": other, "batch_norm_examples": 20}),
-        (Stored(), {"batch_norm": "stored"}),
+        (Reestimate(augmented=True), {}),
+        (Reestimate(), {"batch_norm": "reestimate"}),
+        (
+            Reestimate(other, examples=20),
+            {"batch_norm": "reestimate", "batch_norm_data": other, "batch_norm_examples": 20},
+        ),
         (Interpolate(low, high), {"batch_norm": "interpolate", "statistics": [low, high]}),
+        (Interpolate(low, high), {"batch_norm": "stored", "statistics": [low, high]}),
     ):
         found = Evaluator(space, DATA, batch_norm=policy).score(Bezier(a, b), 3).table
         assert found.equals(Evaluator(space, DATA, **named).score(Bezier(a, b), 3).table)
@@ -38,7 +53,7 @@ def test_training_and_its_older_name_are_one():
     found = [Evaluator(space, {"train": split}, batch_norm=name).at(space.vector(module)) for name in names]
     assert found[0] == found[1] == found[2]
     for name in names[:2]:
-        assert Scoring.parse({"batch_norm": name}).batch_norm == name
+        assert Scoring.parse({"batch_norm": name}).batch_norm == "training"
 
 
 def test_statistics_of_every_anchor_are_mixed_with_the_coefficients():
@@ -58,14 +73,65 @@ def test_statistics_of_every_anchor_are_mixed_with_the_coefficients():
         ({"batch_norm": Interpolate(torch.ones(8))}, "needs statistics="),
         ({"batch_norm": Interpolate(*[torch.ones(8)] * 5)}, "of the 2 ends or of all 2 anchors, got 5"),
         ({"batch_norm": Interpolate(*[torch.ones(3)] * 2)}, r"shape \(8,\), got shape \(3,\)"),
-        ({"batch_norm": 3}, "unknown batch_norm `3`; choose from: reestimate, training, stored, interpolate"),
+        ({"batch_norm": 3}, "unknown batch_norm `3`; choose from: training, reestimate, stored, interpolate"),
         ({"batch_norm": "train"}, "did you mean `training`"),
+        ({"batch_norm": "stored"}, r"a path has two ends; pass .* statistics=\[space.statistics\(a\)"),
     ],
 )
 def test_mistakes_are_named(options, words, without_shapes):
     space, a, b = ends()
     with pytest.raises(PathfinderError, match=words):
         Evaluator(space, DATA, **options).score(Line(a, b), 2)
+
+
+def test_the_score_at_a_minimum_with_its_stored_statistics_is_that_of_plain_torch():
+    space, a, b = ends()
+    module = space.network.eval()
+    with torch.no_grad():
+        for split, (x, y) in DATA.items():
+            wanted = float(torch.nn.functional.cross_entropy(module(x), y))
+            own, other = space.statistics(module), 2 * space.statistics(module)
+            mixed = Evaluator(space, DATA, batch_norm="stored", statistics=[own, other])
+            stored = Evaluator(space, DATA, batch_norm="stored")
+            u, v = torch.randn(2, space.size, generator=torch.Generator().manual_seed(1))
+            found = [
+                *(mixed.score(curve, [0.0]).table for curve in (Line(a, b), Bezier(a, b), PolyChain(a, b))),
+                stored.score(Ray(a, u), [0.0]).table,
+                stored.score(Plane.around(a, u, v), [[0.0, 0.0]]).table,
+            ]
+            assert [table[f"{split}_loss"][0] for table in found] == pytest.approx([wanted] * 5, abs=1e-6)
+            assert [table["batch_norm"][0] for table in found] == ["interpolate"] * 3 + ["stored"] * 2
+            at_b = mixed.score(Line(a, b), [1.0]).table[f"{split}_loss"][0]
+            module_b = space.module(b, other).eval()
+            assert at_b == pytest.approx(float(torch.nn.functional.cross_entropy(module_b(x), y)), abs=1e-6)
+
+
+def test_inputs_that_training_does_not_move_are_taken_as_they_are():
+    space, a, _ = ends()
+    found = [Evaluator(space, DATA, batch_norm=name).at(a) for name in ("training", "reestimate")]
+    assert found[0] == found[1]
+
+
+class Shuffled(torch.utils.data.Dataset):
+    """Images that are shifted at random, as a loader of training images shifts them."""
+
+    def __len__(self):
+        return 64
+
+    def __getitem__(self, index):
+        x, y = data(64)
+        return x[index] + 0.5 * torch.randn(()), y[index]
+
+
+def test_a_loader_that_draws_its_own_crops_gives_the_same_statistics_at_every_point():
+    space, a, b = ends()
+    loader = torch.utils.data.DataLoader(Shuffled(), batch_size=16, shuffle=True)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    evaluator = Evaluator(space, {"test": DATA["test"]}, batch_norm_data=loader)
+    first, _, again = evaluator.score(Line(a, b), [0.0, 0.5, 0.0]).table["test_loss"]
+    assert first == again and torch.equal(torch.get_rng_state(), before)
+    assert evaluator.counts()["batch_norm_examples"] == 64
 
 
 def test_wrong_fields_are_named(without_shapes):

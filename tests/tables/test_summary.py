@@ -50,6 +50,7 @@ def test_every_number_of_a_line_over_a_bowl():
         "max": 6.0, "mean": values.mean(), "integral": (values[1:] + values[:-1]).mean() / 2, "argmax": 1.0,
         "barrier": 0.0, "barrier_low": 0.0, "barrier_high": 0.0, "barrier_mean": 6.0 - 4.0, "midpoint": 2.0 - 4.0,
         "length": 4.0, "length_ratio": 1.0, "examples": 4, "batch_norm_examples": 0,
+        "batch_norm": "none",
     }  # fmt: skip
     assert list(summary.columns) == list(wanted)
     for name, value in wanted.items():

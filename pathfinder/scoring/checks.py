@@ -1,0 +1,97 @@
+"""Two ways of scoring the same weights, compared example by example: do they agree as far as they should?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Values = Mapping[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
+_LOWEST = 0.01  # nats; the relative difference of smaller losses says nothing
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far two ways of scoring may differ.
+
+    Attributes:
+        error: of an error, in points.
+        loss: of a loss above 0.01, relative.
+        sigmas: a difference within so many standard errors counts as none.
+    """
+
+    error: float
+    loss: float
+    sigmas: float = 0.0
+
+
+STATISTICS = Limits(error=0.5, loss=0.05, sigmas=2.0)  # stored against re-estimated statistics of BatchNorm
+PRECISION = Limits(error=1.0, loss=0.02)  # bfloat16 against float32
+CHECKED = 1000  # examples of each split that are scored in both precisions
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric on a split, scored in two ways.
+
+    Attributes:
+        metric, split: which.
+        expected: its mean, scored as it should be.
+        found: its mean, scored in the other way.
+        standard_error: of the difference, paired by example.
+    """
+
+    metric: str
+    split: str
+    expected: float
+    found: float
+    standard_error: float
+
+    def exceeds(self, limits: Limits) -> bool:
+        """Whether the difference is larger than it may be; NaN always is."""
+        off = abs(self.found - self.expected)
+        if off <= limits.sigmas * self.standard_error:
+            return False
+        if self.metric == "error":
+            return not off <= limits.error
+        return self.metric == "loss" and not (off <= limits.loss * self.expected or self.expected <= _LOWEST)
+
+    def __str__(self) -> str:
+        unit, digits = (" %", ".1f") if self.metric == "error" else ("", ".3g")
+        return f"{self.split} {self.metric} {self.found:{digits}}{unit} instead of {self.expected:{digits}}{unit}"
+
+    def record(self) -> dict[str, Any]:
+        """The entries of run.json."""
+        return {
+            "metric": f"{self.split}_{self.metric}",
+            "expected": self.expected,
+            "found": self.found,
+            "standard_error": self.standard_error,
+        }
+
+
+def compare(expected: Values, found: Values) -> list[Difference]:
+    """The difference of every metric on every split, of the same examples scored in two ways.
+
+    Args:
+        expected: (examples,) by metric and split, scored as it should be.
+        found: the same examples, scored in the other way.
+
+    >>> loss = ("loss", "train")
+    >>> [difference] = compare({loss: np.array([1.0, 2.0])}, {loss: np.array([1.5, 2.7])})
+    >>> str(difference), difference.exceeds(PRECISION)
+    ('train loss 2.1 instead of 1.5', True)
+    """
+    return [_compare(metric, split, expected[metric, split], values) for (metric, split), values in found.items()]
+
+
+def _compare(metric: str, split: str, expected: np.ndarray, found: np.ndarray) -> Difference:
+    first, second = expected.astype(np.float64), found.astype(np.float64)
+    spread = (second - first).std(ddof=1) if len(first) > 1 else 0.0
+    return Difference(metric, split, float(first.mean()), float(second.mean()), float(spread / len(first) ** 0.5))
+
+
+def largest(differences: Sequence[Difference], limits: Limits) -> Difference | None:
+    """The first error that differs by more than it may, else the first such loss, else None."""
+    beyond = [one for one in differences if one.exceeds(limits)]
+    return min(beyond, key=lambda one: one.metric != "error", default=None)
