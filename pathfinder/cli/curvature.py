@@ -93,4 +93,5 @@ def _settings(job: CurvatureJob, points: int | tuple[int, ...] = 2) -> "Curvatur
     from pathfinder.landscape.settings import Curvature
 
     keys = ("examples", "tolerance", "most", "samples", "batch_norm_examples", "batch_size")
-    return Curvature.parse({**{key: getattr(job, key) for key in keys}, "points": points})
+    given = {key: getattr(job, key) for key in keys}
+    return Curvature.parse({**given, "parameters": job.parameters.value, "points": points})

@@ -135,7 +135,8 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
         run = _run(f"curvature-{word}", out, opened, report, job.fresh)
         config = _describe(job, opened, settings)
         run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
-        how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
+        measured = settings.model_dump(exclude={"points", "parameters"})
+        how = (scoring.model_dump(), measured, job.seed, job.device, *settings.restriction)
         key = key_of(opened.identity, digests(opened.data), how, len(data), target.settings, target.t.tolist())
         with run:
             with run.stage(f"curvature {word}", key) as (stage, progress):
@@ -153,6 +154,7 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
                     stage=stage,
                     batch_size=settings.batch_size,
                     device=job.device,
+                    parameters=settings.parameters,
                 )
             name = "" if word == "path" else MINIMUM
             run.results.add_curvature(job.name or opened.name, name, along, table.assign(**counts))

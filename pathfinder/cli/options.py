@@ -41,6 +41,13 @@ class Normalization(StrEnum):
     none = "none"
 
 
+class Parameters(StrEnum):
+    """With respect to which parameters the loss is differentiated."""
+
+    all = "all"
+    matrices = "matrices"
+
+
 class Matching(StrEnum):
     """What is compared to match hidden units."""
 
@@ -202,6 +209,13 @@ class CurvatureJob(ScoreOptions, Origin):
     tolerance: Annotated[float, typer.Option(help="Relative residual of both eigenvalues.")] = 1e-2
     most: Annotated[int, typer.Option(help="Maximum Hessian-vector products per point for the eigenvalues.")] = 400
     samples: Annotated[int, typer.Option(help="Random vectors for the trace; 0 for none.")] = 16
+    parameters: Annotated[
+        Parameters,
+        typer.Option(
+            help="What the Hessian is of: all parameters, or tensors of two axes or more alone, without biases and "
+            "norm parameters."
+        ),
+    ] = Parameters.all
     name: Name = None
     fresh: Fresh = False
 

@@ -249,11 +249,12 @@ class Measurements:
         evaluator = self.evaluators.make(space, batch_norm=how, examples=examples)
         data = self.data["train"].subset(examples.scored, seed)
         settings = asked.model_dump(include={"tolerance", "most", "samples", "batch_size"})
-        own = self.evaluators.scoring_key("curvature", key, t.tolist(), examples, settings, how)
+        own = self.evaluators.scoring_key("curvature", key, t.tolist(), examples, settings, how, *asked.restriction)
         with self.run.stage(f"curvature {name}-{asked.along}", own) as (stage, progress):
             table = curvature_table(
                 space, geometry, t, data, progress=progress, stage=stage, device=self.config.device, seed=seed,
-                statistics=evaluator.reestimate if evaluator.reestimates else None, **settings,
+                statistics=evaluator.reestimate if evaluator.reestimates else None, parameters=asked.parameters,
+                **settings,
             )  # fmt: skip
         return table.assign(
             examples=len(data),

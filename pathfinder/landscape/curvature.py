@@ -10,7 +10,15 @@ from torch import Tensor
 
 from pathfinder.geometry.base import Geometry
 from pathfinder.landscape.hessian import Hessian
-from pathfinder.landscape.spectrum import Extremes, NotFiniteError, Trace, check_lanczos, check_samples
+from pathfinder.landscape.spectrum import (
+    Extremes,
+    NotFiniteError,
+    Parameters,
+    Trace,
+    check_lanczos,
+    check_parameters,
+    check_samples,
+)
 from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample
 from pathfinder.storage.resume import NoStage, Stage, map_points
@@ -24,7 +32,7 @@ class CurvatureArguments(TypedDict, total=False):
         tolerance: relative residual of both eigenvalues, 0.01 if not given.
         most: maximum Hessian-vector products for the eigenvalues of a point, 400 if not given.
         samples: random vectors for the trace; 0, if not given, leaves it out.
-        loss, batch_size, device: as for `Hessian`.
+        loss, batch_size, device, parameters: as for `Hessian`.
     """
 
     tolerance: float
@@ -33,6 +41,7 @@ class CurvatureArguments(TypedDict, total=False):
     loss: PerExample | None
     batch_size: int
     device: str
+    parameters: Parameters
 
 
 def curvature_table(
@@ -62,14 +71,15 @@ def curvature_table(
 
     Returns:
         A row per point: its coordinates, lambda_min, lambda_max, ratio, residual_min, residual_max, products,
-        converged, and with samples trace and trace_se.
+        converged, with samples trace and trace_se, and parameters.
 
     Raises:
         PathfinderError: if a setting is wrong, or the Hessian of the only point holds NaN or infinity.
     """
     tolerance, most = settings.get("tolerance", 1e-2), settings.get("most", 400)
-    samples = settings.get("samples", 0)
+    samples, parameters = settings.get("samples", 0), settings.get("parameters", "all")
     check_lanczos(tolerance, most)
+    check_parameters(parameters)
     if samples:
         check_samples(samples)
 
@@ -84,6 +94,7 @@ def curvature_table(
             statistics=own,
             batch_size=settings.get("batch_size", 256),
             device=settings.get("device", "cpu"),
+            parameters=parameters,
         )
         try:
             found = hessian.extremes(tolerance, most, seed)
@@ -100,4 +111,4 @@ def curvature_table(
 
     rows = map_points(row, t, progress=progress, stage=stage or NoStage())
     coordinates = pd.DataFrame(t.view(len(t), -1).numpy(), columns=list(geometry.axes))
-    return pd.concat([coordinates, pd.DataFrame(rows)], axis=1)
+    return pd.concat([coordinates, pd.DataFrame(rows)], axis=1).assign(parameters=parameters)

@@ -18,7 +18,15 @@ from pathfinder.data.sources import as_source
 from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
-from pathfinder.landscape.spectrum import Extremes, NotFiniteError, Trace, check_lanczos, check_samples
+from pathfinder.landscape.spectrum import (
+    Extremes,
+    NotFiniteError,
+    Parameters,
+    Trace,
+    check_lanczos,
+    check_parameters,
+    check_samples,
+)
 from pathfinder.scoring.losses import PerExample, cross_entropy, guard, per_example
 from pathfinder.settings import check_kind, whole
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
@@ -40,6 +48,8 @@ class Hessian:
             not given.
         batch_size: examples per pass.
         device: where to compute, such as "cuda".
+        parameters: `all`, or `matrices` for tensors of two axes or more alone, as Li et al. (2018) do: biases and norm
+            parameters are constants. Vectors, products and eigenvectors then have those weights only, in their order.
 
     Attributes:
         products: the number of products computed so far.
@@ -69,6 +79,7 @@ class Hessian:
         statistics: Tensor | None = None,
         batch_size: int = 256,
         device: str = "cpu",
+        parameters: Parameters = "all",
     ) -> None:
         check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
         self.space, self.batch_size = space, whole(batch_size, "batch_size", 1)
@@ -80,10 +91,13 @@ class Hessian:
             check_statistics(statistics, space.statistics_size)
         self.data = as_source(data).to(self.device)
         self.products = 0
+        check_parameters(parameters)
+        self._chosen = None if parameters == "all" else self._matrices()
+        self._length = space.size if self._chosen is None else int(self._chosen.sum())
         self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device)
 
     def __len__(self) -> int:
-        return self.space.size
+        return self._length
 
     def product(self, vector: Float[Tensor, " weights"]) -> Float[Tensor, " weights"]:
         """H v, by one pass over the data: the gradient of the gradient's component along v (Pearlmutter 1994).
@@ -95,12 +109,12 @@ class Hessian:
             The product in float64.
 
         Raises:
-            PathfinderError: if v has another length than the weights.
+            PathfinderError: if v has another length than the Hessian.
         """
-        if not isinstance(vector, Tensor) or vector.shape != self.theta.shape:
+        if not isinstance(vector, Tensor) or vector.shape != (len(self),):
             shape = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
             raise PathfinderError(f"a vector must be a tensor of shape ({len(self)},), got {shape}.")
-        vector = vector.to(self.theta)
+        vector = self._embed(vector.to(self.theta))
 
         def slope(theta: Tensor, fixed: Fixed, x: Any, y: Any) -> Tensor:
             return torch.dot(torch.func.grad(self._total_loss)(theta, fixed, x, y), vector)
@@ -112,7 +126,7 @@ class Hessian:
                 total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
                 examples += count(x)
         self.products += 1
-        return to_float64(total).div_(examples)
+        return to_float64(total if self._chosen is None else total[self._chosen]).div_(examples)
 
     def extremes(self, tolerance: float = 1e-3, most: int = 400, seed: int = 0) -> Extremes:
         """The smallest and the largest eigenvalue, from one implicitly restarted Lanczos run.
@@ -165,6 +179,23 @@ class Hessian:
             values.append(float(vector @ self._apply(vector)))
         return Trace(float(np.mean(values)), float(np.std(values, ddof=1) / samples**0.5), samples)
 
+    def _matrices(self) -> Tensor:
+        """Which weights are those of tensors with two axes or more: (weights,), true or false."""
+        parts = self.space.parts(self.theta).values()
+        chosen = torch.cat([torch.full((part.numel(),), part.ndim > 1) for part in parts]).to(self.device)
+        if not chosen.any():
+            name = type(self.space.network).__name__
+            raise PathfinderError(f"{name} has no weights of two axes or more; use parameters='all'.")
+        return chosen
+
+    def _embed(self, vector: Tensor) -> Tensor:
+        """The vector over all weights, zero where the Hessian does not reach."""
+        if self._chosen is None:
+            return vector
+        whole_vector = torch.zeros_like(self.theta)
+        whole_vector[self._chosen] = vector
+        return whole_vector
+
     def _total_loss(self, theta: Tensor, fixed: Fixed, x: Any, y: Any) -> Tensor:
         return per_example(self.loss(self.space.call(theta, x, fixed), y), count(x)).sum()
 
@@ -208,6 +239,7 @@ def hessian_extremes(
     statistics: Tensor | None = None,
     batch_size: int = 256,
     device: str = "cpu",
+    parameters: Parameters = "all",
 ) -> Extremes:
     """The smallest and the largest eigenvalue of the Hessian of the mean loss at theta.
 
@@ -222,6 +254,7 @@ def hessian_extremes(
         tolerance: largest residual relative to its own eigenvalue.
         most: maximum number of Hessian-vector products, as for `Hessian.extremes`.
         seed: draws the starting vector.
+        parameters: `all`, or `matrices`, as for `Hessian`.
 
     Returns:
         Both eigenvalues with their residuals, and |lambda_min / lambda_max| as `ratio` (Li et al. 2018, section 6).
@@ -238,5 +271,14 @@ def hessian_extremes(
         >>> found.lowest < found.highest
         True
     """
-    hessian = Hessian(space, theta, data, loss=loss, statistics=statistics, batch_size=batch_size, device=device)
+    hessian = Hessian(
+        space,
+        theta,
+        data,
+        loss=loss,
+        statistics=statistics,
+        batch_size=batch_size,
+        device=device,
+        parameters=parameters,
+    )
     return hessian.extremes(tolerance, most, seed)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pathfinder.landscape.spectrum import LEAST_PRODUCTS
+from pathfinder.landscape.spectrum import LEAST_PRODUCTS, Parameters
 from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, check_points
 
 
@@ -102,6 +102,7 @@ class Curvature(Checked):
         tolerance: relative residual of both eigenvalues.
         most: maximum Hessian-vector products for the eigenvalues of a point.
         samples: random vectors for the trace of a point; 0 leaves it out.
+        parameters: `all`, or `matrices`: the Hessian with respect to tensors of two axes or more alone.
     """
 
     along: Name = "line"
@@ -113,9 +114,15 @@ class Curvature(Checked):
     tolerance: Positive = 1e-2
     most: Annotated[int, Field(ge=LEAST_PRODUCTS, le=MOST)] = 400
     samples: Annotated[int, Field(ge=0, le=MOST)] = 0
+    parameters: Parameters = "all"
 
     @model_validator(mode="after")
     def _check_samples(self) -> "Curvature":
         if self.samples == 1:
             raise ValueError("curvature.samples must be 0, or 2 and more: one has no standard error")
         return self
+
+    @property
+    def restriction(self) -> tuple[str, ...]:
+        """What a key of kept work says of the parameters: nothing of all, so that work of earlier versions counts."""
+        return () if self.parameters == "all" else (self.parameters,)

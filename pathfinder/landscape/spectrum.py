@@ -2,9 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, unknown
 from pathfinder.settings import number, whole
+
+Parameters = Literal["all", "matrices"]  # that a Hessian differentiates; `matrices` have two axes or more
 
 LEAST_PRODUCTS = 5  # needed to start a Lanczos run for two eigenvalues
 
@@ -15,6 +18,12 @@ def check_lanczos(tolerance: float, most: int) -> None:
         raise PathfinderError(f"tolerance must be above 0 and finite, got {tolerance}.")
     if whole(most, "most") < LEAST_PRODUCTS:
         raise PathfinderError(f"the extremes need {LEAST_PRODUCTS} products or more, got {most}.")
+
+
+def check_parameters(parameters: str) -> None:
+    """Raise a PathfinderError if this names no choice of parameters."""
+    if parameters not in get_args(Parameters):
+        raise unknown("parameters", parameters, get_args(Parameters))
 
 
 def check_samples(samples: int) -> None:

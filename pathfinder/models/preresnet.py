@@ -1,11 +1,13 @@
 """Pre-activation and wide residual networks for small images, of any depth and width."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from pathfinder.models.layers import channels_last, he_normal
+from pathfinder.models.names import Staged
 
 
 class PreBlock(nn.Module):
@@ -36,9 +38,9 @@ class PreBlock(nn.Module):
             self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=bias)
             self.bn3, self.conv3 = None, None
         self.dropout = nn.Dropout(dropout)
-        self.shortcut: nn.Module | None = nn.Sequential() if shortcut else None
+        self.shortcut, self.downsample = shortcut, None
         if shortcut and (stride != 1 or before != after):
-            self.shortcut = nn.Conv2d(before, after, 1, stride, bias=bias)
+            self.downsample = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=bias))
 
     def forward(self, x: Tensor) -> Tensor:
         """(examples, after, height / stride, width / stride)."""
@@ -47,11 +49,16 @@ class PreBlock(nn.Module):
             out = self.conv2(self.dropout(out))
         else:
             out = self.conv3(self.dropout(relu(self.bn3(self.conv2(out)))))
-        return out if self.shortcut is None else out + self.shortcut(x)
+        if not self.shortcut:
+            return out
+        return out + (x if self.downsample is None else self.downsample(x))
 
 
-class PreResNet(nn.Module):
+class PreResNet(Staged):
     """Three stages of pre-activation blocks (He et al. 2016b; wide: Zagoruyko and Komodakis 2016).
+
+    Tensors have the names of the pre-activation code of Garipov et al. (2018). Files of their wide networks do not fit:
+    those halve the image in the second convolution of a block, these in the first, as Zagoruyko and Komodakis do.
 
     Args:
         depth: layers with weights: 9 n + 2 with bottlenecks, 6 n + 4 without.
@@ -66,6 +73,8 @@ class PreResNet(nn.Module):
     Raises:
         ValueError: if no whole number of blocks has this depth, or the width is below 1.
     """
+
+    _renamed: ClassVar[dict[str, str]] = {r"\.shortcut\.(weight|bias)$": r".downsample.0.\1", "^linear\\.": "fc."}
 
     def __init__(
         self,
@@ -86,18 +95,18 @@ class PreResNet(nn.Module):
             raise ValueError(f"width must be 1 or more, got {width}")
         channels = 16
         self.conv1 = nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=bias)
-        blocks: list[PreBlock] = []
+        blocks: list[nn.Module] = []
         for stage in range(3):
             for i in range((depth - rest) // layers):
                 planes, stride = 16 * width * 2**stage, 2 if stage > 0 and i == 0 else 1
                 blocks.append(PreBlock(channels, planes, stride, bottleneck, bias, dropout, shortcut))
                 channels = planes * (4 if bottleneck else 1)
-        self.blocks = nn.Sequential(*blocks)
+        self.set_stages(blocks)
         self.bn = nn.BatchNorm2d(channels)
-        self.linear = nn.Linear(channels, num_classes)
+        self.fc = nn.Linear(channels, num_classes)
         he_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (examples, num_classes)."""
-        x = self.blocks(self.conv1(channels_last(x)))
-        return self.linear(relu(self.bn(x)).mean((2, 3)))
+        x = self.layer3(self.layer2(self.layer1(self.conv1(channels_last(x)))))
+        return self.fc(relu(self.bn(x)).mean((2, 3)))

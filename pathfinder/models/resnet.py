@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from pathfinder.models.layers import channels_last, he_normal
+from pathfinder.models.names import Staged
 
 
 class Block(nn.Module):
@@ -34,10 +35,11 @@ class Block(nn.Module):
         return relu(out if self.shortcut is None else out + self.shortcut(x))
 
 
-class ResNet(nn.Module):
+class ResNet(Staged):
     """Three stages of blocks with 16, 32 and 64 times `width` channels (He et al. 2016, section 4.2).
 
-    Without shortcuts, and wider at depth 56, these are the networks of Li et al. (2018, sections 5.2 and 5.3).
+    Without shortcuts, and wider at depth 56, these are the networks of Li et al. (2018, sections 5.2 and 5.3); tensors
+    have the names of their code, so that their files load.
 
     Args:
         depth: layers with weights, 6 n + 2 for n blocks in a stage.
@@ -66,17 +68,17 @@ class ResNet(nn.Module):
         channels = round(16 * width)
         self.conv1 = nn.Conv2d(input_shape[0], channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        blocks: list[Block] = []
+        blocks: list[nn.Module] = []
         for stage in range(3):
             for i in range((depth - 2) // 6):
                 after, stride = round(16 * width) * 2**stage, 2 if stage > 0 and i == 0 else 1
                 blocks.append(Block(channels, after, stride, shortcut))
                 channels = after
-        self.blocks = nn.Sequential(*blocks)
+        self.set_stages(blocks)
         self.linear = nn.Linear(channels, num_classes)
         he_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (examples, num_classes)."""
         x = relu(self.bn1(self.conv1(channels_last(x))))
-        return self.linear(self.blocks(x).mean((2, 3)))
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))

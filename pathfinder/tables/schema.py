@@ -237,6 +237,12 @@ CURVATURE = Table(
         Column("converged", "truth", "whether both residuals are within the tolerance"),
         Column("trace", "number", "trace, estimated with random vectors", "nats", empty=True, optional=True),
         Column("trace_se", "number", "standard error of the trace", "nats", empty=True, optional=True),
+        Column(
+            "parameters",
+            "name",
+            "of what it is: `all`, or `matrices`, tensors of two axes or more",
+            optional=True,
+        ),
         Column("examples", "whole", "how many training examples the loss is the mean of"),
         BATCH_NORM,
         STATISTICS_FROM,

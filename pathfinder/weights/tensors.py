@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.weight_norm import WeightNorm
 
 from pathfinder.errors import PathfinderError, brief, list_names
+from pathfinder.models.names import current_names
 
 NetworkState = nn.Module | Mapping[str, Tensor]
 
@@ -63,10 +64,13 @@ def check_same_network(module: nn.Module, other: nn.Module) -> None:
 def match_tensors(module: nn.Module, source: NetworkState) -> dict[str, Tensor]:
     """The source's tensors by the module's names; tensors that a state dict may lack are the module's own.
 
+    Names that earlier versions gave to the tensors of pathfinder's own networks are those of today.
+
     Raises:
         PathfinderError: if they are another network's; the error names the first tensors that differ.
     """
     given = tensors_of(source, every_name=True) if isinstance(source, nn.Module) else _state(source)
+    given = current_names(module, given)
     aliases, saved, counters = aliases_of(module), set(module.state_dict()), running_of(module)[1]
     found: dict[str, Tensor] = {}
     missing, misshapen, untied = [], [], []

@@ -126,6 +126,11 @@ def test_curvature_at_a_point_along_a_path_and_over_a_surface(command, minima, t
     code, out, err = command("curvature", "point", a, "-o", tmp_path / "point", *few)
     assert code == 0 and "lambda_max" in out, err
     point = read_table(tmp_path / "point" / "curvature.csv")
+    assert point["parameters"].tolist() == ["all"]
+    code, _, err = command("curvature", "point", a, "-o", tmp_path / "matrices", *few, "--parameters", "matrices")
+    matrices = read_table(tmp_path / "matrices" / "curvature.csv")
+    assert code == 0 and matrices["parameters"].tolist() == ["matrices"], err
+    assert 0 < matrices["lambda_max"].iloc[0] < point["lambda_max"].iloc[0]  # a block has no larger eigenvalue
     assert len(point) == 1 and point["converged"].all() and point["lambda_max"].iloc[0] > point["lambda_min"].iloc[0]
     code, _, err = command("connect", a, b, "-o", tmp_path / "joined", "--set", "epochs=1", "--points", 3)
     curve = tmp_path / "joined" / "curves" / "a-b-bezier.safetensors"

@@ -10,9 +10,9 @@ import pytest
 from pathfinder.cli import configs
 from pathfinder.cli.app import app
 from pathfinder.cli.inputs import name_files
-from pathfinder.cli.options import BatchNorm, Matching, Normalization, Precision, read_points, read_span
+from pathfinder.cli.options import BatchNorm, Matching, Normalization, Parameters, Precision, read_points, read_span
 from pathfinder.experiment.config import Config
-from pathfinder.landscape.settings import Surface
+from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import Scoring
 from pathfinder.symmetry.settings import Align
 
@@ -21,6 +21,7 @@ from pathfinder.symmetry.settings import Align
     ("words", "field"),
     [
         (BatchNorm, Scoring.model_fields["batch_norm"]),
+        (Parameters, Curvature.model_fields["parameters"]),
         (Normalization, Surface.model_fields["normalize"]),
         (Precision, Config.model_fields["precision"]),
         (Matching, Align.model_fields["method"]),

@@ -181,6 +181,7 @@ minima = ["b"]
 along = "around"
 points = [2, 2]
 examples = 50
+parameters = "matrices"
 """
 
 
@@ -202,9 +203,12 @@ def test_curvature_along_a_curve_and_over_a_surface_is_that_of_each_point(tiny, 
         theta = b + row["x"] * u + row["y"] * v if row["along"] == "around" else b
         if row["along"] == "around" or row["t"] == 1:
             statistics = evaluator.reestimate(theta)
+            chosen = "matrices" if row["along"] == "around" else "all"
             found = hessian_extremes(
-                space, theta, data["train"].subset(50, 0), statistics=statistics, tolerance=1e-2, batch_size=128
-            )
+                space, theta, data["train"].subset(50, 0), statistics=statistics, tolerance=1e-2, batch_size=128,
+                parameters=chosen,
+            )  # fmt: skip
+            assert row["parameters"] == chosen
             assert row["converged"] == found.converged
             assert row["lambda_max"] == pytest.approx(found.highest, rel=1e-2)
     record = json.loads((tmp_path / "run" / "run.json").read_text())

@@ -93,6 +93,35 @@ def test_every_network_agrees_with_its_dense_hessian(name):
     before.check(module)
 
 
+@pytest.mark.parametrize("name", ["mlp", "tied", "batchnorm", "groupnorm"])
+def test_the_hessian_of_matrices_alone_is_a_block_of_the_dense_one(name):
+    module = network(name).double()
+    space = WeightSpace(module)
+    theta, before = space.vector(module), Frozen.of(module)
+    rows = np.concatenate([np.full(parameter.numel(), parameter.ndim >= 2) for parameter in module.parameters()])
+    block = dense(space, theta)[np.ix_(rows, rows)]
+    hessian = Hessian(space, theta, (X.double(), Y), batch_size=16, parameters="matrices")
+    assert len(hessian) == len(block) < space.size
+    vector = torch.randn(len(block), dtype=torch.float64)
+    assert np.allclose(hessian.product(vector), block @ vector.numpy(), atol=1e-10)
+    values = np.linalg.eigvalsh(block)
+    found = hessian_extremes(
+        space, theta, (X.double(), Y), parameters="matrices", tolerance=1e-6, most=2000, batch_size=40
+    )
+    assert [found.lowest, found.highest] == pytest.approx([values[0], values[-1]], rel=1e-4)
+    trace = hessian.trace(200)
+    assert abs(trace.value - np.trace(block)) < 4 * trace.standard_error
+    table = curvature_table(
+        space, Ray(theta, theta), torch.zeros(1, dtype=torch.float64), (X.double(), Y), parameters="matrices",
+        tolerance=1e-6, most=2000,
+    )  # fmt: skip
+    assert table["lambda_max"].iloc[0] == pytest.approx(values[-1], rel=1e-4)
+    assert table["parameters"].tolist() == ["matrices"]
+    with pytest.raises(PathfinderError, match=rf"must be a tensor of shape \({len(block)},\), got"):
+        hessian.product(torch.ones(space.size))
+    before.check(module)
+
+
 def test_too_few_products_are_reported_and_give_no_number():
     found = quadratic(rotated(np.linspace(-1, 1, 400))).extremes(tolerance=1e-12, most=25)
     assert not found.converged and np.isnan([found.lowest, found.highest, found.ratio]).all()
@@ -150,7 +179,7 @@ def test_the_users_objects_stay_as_they_were():
     module.check(space.network)
 
 
-def test_mistakes_are_named():
+def test_mistakes_are_named(without_shapes):
     with pytest.raises(PathfinderError, match="the extremes need 5 products or more, got 4"):
         quadratic(np.eye(30)).extremes(most=4)
     for tolerance in (0.0, -1.0, float("nan"), float("inf")):
@@ -158,5 +187,9 @@ def test_mistakes_are_named():
             quadratic(np.eye(30)).extremes(tolerance=tolerance)
     with pytest.raises(PathfinderError, match="the trace needs 2 samples or more, got 1"):
         quadratic(np.eye(3)).trace(1)
+    with pytest.raises(PathfinderError, match="unknown parameters `matrix`; did you mean `matrices`"):
+        Hessian(WeightSpace(network("mlp")), torch.zeros(83), (X, Y), parameters="matrix")
+    with pytest.raises(PathfinderError, match="Quadratic has no weights of two axes or more; use parameters='all'"):
+        hessian_extremes(WeightSpace(Quadratic(np.eye(3))), torch.ones(3), (X, Y), parameters="matrices")
     with pytest.raises(PathfinderError, match="the Hessian holds NaN or infinity"):
         quadratic(np.full((30, 30), np.nan)).extremes()

@@ -72,11 +72,11 @@ def test_any_depth_and_width_scores_images_and_can_be_trained(name, arguments, s
 
 @pytest.mark.parametrize(("given", "shortcut"), [("False", False), ("no", False), (False, False), ("true", True)])
 def test_arguments_as_text_mean_what_they_say(given, shortcut):
-    assert (build_model("resnet", depth=8, shortcut=given).blocks[0].shortcut is not None) is shortcut
+    assert (build_model("resnet", depth=8, shortcut=given).layer1[0].shortcut is not None) is shortcut
 
 
 def test_a_shortcut_adds_the_input_and_is_all_that_differs():
-    with_, without = (build_model(name, seed=0).blocks[0] for name in ("resnet20", "resnet20-noshort"))
+    with_, without = (build_model(name, seed=0).layer1[0] for name in ("resnet20", "resnet20-noshort"))
     without.load_state_dict(with_.state_dict())
     torch.nn.init.zeros_(with_.bn2.weight)
     torch.nn.init.zeros_(without.bn2.weight)

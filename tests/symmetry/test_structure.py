@@ -75,8 +75,8 @@ def test_groups_are_those_that_reading_the_network_gives():
     stream = next(group for group in structure.groups if group.name == "conv1.weight")
     assert {place.tensor for place in stream.places} >= {
         "bn1.running_var",
-        "blocks.2.conv2.weight",
-        "blocks.3.conv1.weight",
+        "layer1.2.conv2.weight",
+        "layer2.0.conv1.weight",
     }
     module, x = disturbed_model("convnet")
     last = Structure.of(module, x).groups[-1]
