@@ -127,7 +127,7 @@ def _kind(field: dict[str, Any], classes: dict[str, Any]) -> str | None:
 
 
 def _plural(kind: str | None) -> str:
-    return {"text": "texts", "a table": "tables", None: "values"}.get(kind, str(kind))
+    return {"text": "texts", "number": "numbers", "a table": "tables", None: "values"}.get(kind, str(kind))
 
 
 def _bounds(field: dict[str, Any]) -> str:

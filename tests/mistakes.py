@@ -138,6 +138,13 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
         ["run", "tiny.toml", "--set", "data.name=npz:flat.npz", "--set", "data.crop=2"], "(64,)", "need images",
     ),
     "train: unknown setting of the data": ([*_TRAIN, "--data-arg", "crops=2"], "crops", "did you mean `crop`"),
+    "train: a mean of pixels up to 255": (
+        [*_TRAIN, "--data-arg", "mean=125.3,123,113.9", "--data-arg", "std=0.25"], "got 125.3,123,113.9", "divide it",
+    ),
+    "train: a mean alone": ([*_TRAIN, "--data-arg", "mean=none"], "no std", "`none` for both"),
+    "train: a mean for what is no image": (
+        [*_TRAIN, "--data-arg", "mean=0.5", "--data-arg", "std=0.5"], "`digits` holds float32", "drop both",
+    ),
     "train: too many for validation": ([*_TRAIN, "--data-arg", "validation=5000"], "5000", "must leave some of 1437"),
     "train: a depth there is not": (["train", "resnet", *_TRAIN[2:], "--model-arg", "depth=21"], "21", "6 n + 2"),
     "train: no such checkpoints": ([*_TRAIN, "--checkpoint-every", "0"], "0", "1 epoch or more"),

@@ -244,6 +244,11 @@ REFUSED = {
         lambda: load_data("digits", validation=0.1),
         "must be a whole number, got 0.1",
     ),
+    "a mean that is a dict": (
+        lambda: load_data("digits", mean={"red": 0.5}, std=0.5),
+        "mean must be a number, got dict",
+    ),
+    "a mean without a deviation": (lambda: load_data("digits", mean=0.5), "mean and std go together, got mean numbers"),
     "data's seed of text": (lambda: load_data("digits", seed="0"), "the seed of the data must be a whole number"),
     # alignment and directions
     "modules to match": (lambda: match_weights(SPACE, network("mlp"), B, inputs=X), "a must be a tensor of weights"),

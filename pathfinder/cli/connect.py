@@ -49,7 +49,7 @@ def connect(
     from pathfinder.cli.inputs import name_files
     from pathfinder.cli.run import run_experiment
     from pathfinder.experiment.config import Config
-    from pathfinder.experiment.network import data_of
+    from pathfinder.experiment.network import check_normalization, data_of
     from pathfinder.storage import read_checkpoint
     from pathfinder.storage.keys import key_of
 
@@ -61,6 +61,9 @@ def connect(
             raise typer.BadParameter(f"--set {key} changes nothing here; use {option}.")
     settings = scoring.settings(points=points, examples=examples)
     checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
+    data = data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True)
+    if "mean" not in origin.data_settings:
+        check_normalization(data, checkpoints[str(b)])
     ends = key_of(*(checkpoints[str(file)].digest for file in (a, b)))
     network = None if origin.model is None else {"name": origin.model, **origin.model_settings}
     raw: dict[str, Any] = {
@@ -69,7 +72,7 @@ def connect(
         "device": scoring.device,
         "precision": precision.value,
         "precision_check": precision_check,
-        "data": data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True),
+        "data": data,
         "model": network,
         "pairs": [{"name": name or name_files([a, b]), "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
         "curve": recipe,

@@ -15,7 +15,7 @@ from pathfinder.cli.options import Origin
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.curve_files import end_statistics, load_curve_state
-from pathfinder.experiment.network import Network, data_of, network_of
+from pathfinder.experiment.network import Network, check_normalization, data_of, network_of
 from pathfinder.experiment.probe import probe
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line, PolyChain
@@ -108,6 +108,8 @@ def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
     space = WeightSpace(module)
     digests, thetas, ends = [], [], []
     for checkpoint in chain([first], map(read_checkpoint, files[1:])):  # one at a time in memory
+        if "mean" not in origin.data_settings:
+            check_normalization(common[2].data, checkpoint)
         digests.append(checkpoint.digest)
         thetas.append(space.vector(checkpoint.state))
         ends.append(space.statistics(checkpoint.state))

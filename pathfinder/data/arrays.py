@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pathfinder.data.normalization import moments
 from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, list_names, reason
 from pathfinder.storage import check_unpacked, existing_file
@@ -85,7 +86,7 @@ def from_arrays(arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], image_size:
         tensors = {name: (_resized(x, image_size), y) for name, (x, y) in tensors.items()}
     x, y = tensors["train"]
     classes = int(y.max()) + 1 if y.ndim == 1 and y.dtype == torch.int64 and len(y) else None
-    mean, std = _moments(x) if x.dtype == torch.uint8 and len(x) else (None, None)
+    mean, std = moments(x) if x.dtype == torch.uint8 and len(x) else (None, None)
     return {name: Split(*pair, classes, mean, std) for name, pair in tensors.items()}
 
 
@@ -118,17 +119,3 @@ def _targets(y: np.ndarray) -> Tensor:
     """Integers as class labels, other targets as float32."""
     whole = np.issubdtype(y.dtype, np.integer)
     return torch.from_numpy(np.ascontiguousarray(y, dtype=np.int64 if whole else np.float32))
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of uint8 values scaled to [0, 1], from exact counts of each value.
-
-    They are per channel for images, and single numbers for inputs of fewer axes. Where all values are equal, the
-    deviation is set to 1.
-    """
-    channels = x.transpose(0, 1).flatten(1) if x.ndim == 4 else x.reshape(1, -1)
-    counts = torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in channels]).double()
-    values = torch.arange(256, dtype=torch.float64) / 255
-    mean = counts @ values / counts.sum(1)
-    variance = counts @ values**2 / counts.sum(1) - mean**2
-    return mean.float(), torch.where(variance > 1e-12, variance, 1.0).sqrt().float()

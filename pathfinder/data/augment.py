@@ -30,6 +30,8 @@ def apply_moves(
 ) -> Shaped[Tensor, "batch channels height width"]:
     """Pad each image with `crop` zeros on every side, cut out its window, and mirror it where its row says so.
 
+    Zeros are black in images of `uint8`, which are normalised after the crop, as torchvision's `RandomCrop(size,
+    padding=crop)` does in front of `ToTensor` and `Normalize`; in inputs that are floats already they are just zeros.
     One gather does this for all images, and leaves the channels last in memory, which makes convolutions fast.
     """
     height, width = x.shape[2:]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pathfinder.data.arrays import load_digits, load_npz
 from pathfinder.data.images import PUBLISHED, load_folder, load_published
+from pathfinder.data.normalization import Given, check_both, normalized, read_moment
 from pathfinder.data.sources import Source, as_source
 from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, list_names, unknown, users_code
@@ -34,6 +35,8 @@ def load_data(
     validation: int | None = None,
     examples: int | None = None,
     image_size: int | None = None,
+    mean: Given = None,
+    std: Given = None,
     seed: int = 0,
 ) -> dict[str, Source]:
     """Load a data set by name: its splits `train` and `test`, and `validation` if requested.
@@ -48,6 +51,10 @@ def load_data(
             by the mean and deviation of all training examples.
         examples: how many of the other training examples are kept, drawn by seed.
         image_size: the side to which images in files are scaled; their middle is then cropped to a square.
+        mean: what is subtracted from images of `uint8` after scaling to [0, 1]: one number, or one per channel; with
+            `std`. `none` for both leaves them in [0, 1]; `data`, the default, takes the moments of the training data.
+            Other inputs, `digits` too, are used as they are, and numbers are refused.
+        std: the deviation by which images are then divided.
         seed: draws the validation split and the examples.
 
     Returns:
@@ -72,7 +79,10 @@ def load_data(
             whole(value, what, 0)
     if image_size is not None:
         whole(image_size, "image_size", 1)
+    mean, std = read_moment(mean, "mean"), read_moment(std, "std")
+    check_both(mean, std)
     splits = {key: as_source(split, key) for key, split in _named(name, image_size).items()}
+    splits = {key: normalized(split, mean, std, f"the split {key} of `{name}`") for key, split in splits.items()}
     wanted = {"crop": crop, "flip": flip, "validation": validation, "examples": examples}
     if not any(wanted.values()):
         return splits

@@ -27,7 +27,8 @@ class Split:
         classes: the number of classes of the labels; None for a task without classes.
         mean: the mean per channel of `uint8` images scaled to [0, 1], subtracted from each batch.
         std: their standard deviation per channel, by which each batch is then divided.
-        crop: pixels by which `epoch` pads images with zeros and crops them at random.
+        crop: pixels by which `epoch` pads images with zeros, which is black before normalisation, and crops them at
+            random.
         flip: whether `epoch` mirrors images at random.
 
     >>> split = Split(torch.zeros(100, 3, 8, 8), torch.arange(100) % 10, classes=10)

@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
-from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.folder import Run
 from pathfinder.geometry.base import Geometry
@@ -136,14 +136,7 @@ def _explain(name: str, off: Difference, how: str, train: Source) -> str:
     advice = "" if how == "training" else "batch_norm = training, or "
     return (
         f"{name} with BatchNorm re-estimated from {source} has a {off} with its stored statistics: it was trained on "
-        f"other inputs than these (crop {train.crop}, flip {str(train.flip).lower()}, normalised by "
-        f"{_normalization(train)}), or so briefly that its running averages lag behind its weights; set {advice}crop, "
+        f"other inputs than these (crop {train.crop}, flip {str(train.flip).lower()}, normalisation "
+        f"{describe_normalization(train)}), or so briefly that its running averages lag behind its weights; set {advice}crop, "
         "flip, mean and std of the data as in its training."
     )
-
-
-def _normalization(train: Source) -> str:
-    if not isinstance(train, Split) or train.mean is None or train.std is None:
-        return "nothing"
-    mean, std = (", ".join(f"{value:.3g}" for value in part.tolist()) for part in (train.mean, train.std))
-    return f"mean {mean} and deviation {std}"

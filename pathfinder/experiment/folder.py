@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pathfinder.data.normalization import normalization_of
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, list_names
 from pathfinder.experiment.provenance import provenance
@@ -136,7 +137,10 @@ class Run:
 
     def _write_record(self) -> None:
         """Write run.json: the settings, what the run was made with, and how long each stage took."""
-        described = {name: {"examples": len(split), "fingerprint": split.digest} for name, split in self._data.items()}
+        described = {
+            name: {"examples": len(split), "fingerprint": split.digest, "normalization": normalization_of(split)}
+            for name, split in self._data.items()
+        }
         record = {
             "name": self._name,
             **self._entries,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from pathfinder.data.normalization import describe_moments, recorded_moments
 from pathfinder.data.settings import Data
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, brief, list_names
@@ -155,15 +156,36 @@ def _import_error(path: str | Path, what: str, name: str, option: str, key: str)
 def data_of(name: str | None, settings: Mapping[str, Any], checkpoint: Checkpoint) -> Data:
     """The data to use with a checkpoint: by the given name, or as the file records it, with these settings changed.
 
+    The mean and the deviation that the file records belong to its network, and are kept for other data.
+
     Raises:
         PathfinderError: if there is no name in either, or the file names an import path.
     """
     if name:
-        return Data.parse({"name": name, **settings})
+        recorded = checkpoint.metadata.get("data")
+        kept = recorded if isinstance(recorded, dict) else {}
+        return Data.parse({"name": name, **{key: kept[key] for key in ("mean", "std") if key in kept}, **settings})
     found = data_in(checkpoint)
     if found is None:
         raise PathfinderError(f"{checkpoint.path} records no data; name it with --data.")
     return Data.parse({**found, **settings})
+
+
+def check_normalization(data: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+    """Check that a checkpoint records the mean and the deviation of the data that it is used with, or no data.
+
+    Raises:
+        PathfinderError: if it records others.
+    """
+    recorded = checkpoint.metadata.get("data")
+    if not isinstance(recorded, dict):
+        return
+    own, used = recorded_moments(recorded), recorded_moments(data)
+    if own != used:
+        raise PathfinderError(
+            f"{checkpoint.path} was trained with {describe_moments(*own)}, but {describe_moments(*used)} would be "
+            "used; say which, with --data-arg mean=... --data-arg std=... (in a config, data.mean and data.std)."
+        )
 
 
 def network_for(model: Model, data: Data, train: Source) -> Network:
@@ -180,6 +202,8 @@ def network_of(model: Model | None, checkpoint: Checkpoint | None, data: Data, t
         PathfinderError: if neither names one, the checkpoint names an import path, or the data has inputs of another
             shape.
     """
+    if checkpoint is not None and data.mean is None:  # otherwise the user or this checkpoint has chosen
+        check_normalization(data.model_dump(), checkpoint)
     if model is not None:
         return network_for(model, data, train)
     if checkpoint is None:
