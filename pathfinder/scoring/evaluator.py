@@ -115,6 +115,7 @@ class Evaluator:
         self._functions = functions_by_name(
             loss, metrics, next(iter(sources.values())).classes, may_leave_out(sources.values())
         )
+        self._warned: set[tuple[str, str]] = set()  # metrics that are NaN for some examples
         self._repair, self._inputs = repair, self._norm_inputs(repair, inputs, sources)
 
     def score(
@@ -286,7 +287,7 @@ class Evaluator:
             return self.space.apply(tensors, x)
 
     def _row(self, values: Values) -> dict[str, float]:
-        return row_of(values)
+        return row_of(values, self._warned)
 
     def _coordinates(self, geometry: Geometry, t: Tensor) -> pd.DataFrame:
         columns = dict(zip(geometry.axes, t.view(len(t), -1).T.numpy(), strict=True))

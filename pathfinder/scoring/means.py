@@ -120,12 +120,17 @@ def fill_counts(table: pd.DataFrame, splits: Mapping[str, Sized]) -> pd.DataFram
     return table
 
 
-def row_of(values: Values) -> dict[str, float]:
+def row_of(values: Values, warned: set[Key] | None = None) -> dict[str, float]:
     """The mean of each metric on each split, then their standard errors, by the names of their columns.
 
     Examples of which a metric is NaN are left out of its mean, with a warning, and the column `SPLIT_METRIC_examples`
     counts the others. A loss that is NaN stays NaN.
+
+    Args:
+        values: of each example.
+        warned: the metrics and splits of which the user was warned before; these are added.
     """
+    warned = set() if warned is None else warned
     found = {}
     for key, v in values.items():
         weights = values.weights.get(key)
@@ -140,6 +145,9 @@ def row_of(values: Values) -> dict[str, float]:
         if missing:
             examples = len(values[metric, split])
             row[f"{split}_{metric}_examples"] = 0 if missing == examples else one.examples
+            if (metric, split) in warned:
+                continue
+            warned.add((metric, split))
             warnings.warn(
                 f"metric `{metric}` is NaN for {missing} of {examples} examples of split {split}; its mean is over the "
                 f"others, which the column {split}_{metric}_examples counts.",

@@ -15,7 +15,7 @@ def check_broadcast(function: Callable[..., Any], found: Any, output: Any, targe
     """Check that the values of a loss or metric have a shape that does not depend on the number of examples.
 
     Outputs (N, 1) and targets (N,) give values (N, N). So do N tokens per example, which are fine: therefore values
-    with an axis as long as the batch are computed a second time, from one example less.
+    with an axis as long as the batch are computed a second time, of one example more.
 
     Args:
         function: the loss or metric.
@@ -24,25 +24,25 @@ def check_broadcast(function: Callable[..., Any], found: Any, output: Any, targe
         what: what errors call it.
 
     Returns:
-        Whether there were examples enough to tell.
+        Whether there were examples from which to tell.
 
     Raises:
         PathfinderError: if another axis than the first has the length of the batch, whatever that is.
     """
     values = found.values if isinstance(found, Weighted) else found
-    if not isinstance(values, Tensor) or values.ndim < 1 or len(values) < 2:
+    if not isinstance(values, Tensor) or values.ndim < 1 or len(values) < 1:
         return False
     if len(values) not in values.shape[1:]:
         return True
     examples = len(values)
     try:
         with torch.no_grad():
-            fewer = function(_without_last(output, examples), _without_last(target, examples))
+            more = function(_with_one_more(output, examples), _with_one_more(target, examples))
     except Exception:  # two tensors that fit only by chance; of other outputs nothing is known
         broadcast = isinstance(output, Tensor) and isinstance(target, Tensor)
     else:
-        fewer = fewer.values if isinstance(fewer, Weighted) else fewer
-        broadcast = not isinstance(fewer, Tensor) or fewer.shape[1:] != values.shape[1:]
+        more = more.values if isinstance(more, Weighted) else more
+        broadcast = not isinstance(more, Tensor) or more.shape[1:] != values.shape[1:]
     if broadcast:
         raise PathfinderError(
             f"{what} broadcasts outputs of shape {_shapes(output)} against targets of shape {_shapes(target)} to "
@@ -51,18 +51,20 @@ def check_broadcast(function: Callable[..., Any], found: Any, output: Any, targe
     return True
 
 
-def _without_last(tree: Any, examples: int) -> Any:
-    """Outputs or targets without the last example, in a container of the same type."""
+def _with_one_more(tree: Any, examples: int) -> Any:
+    """Outputs or targets with the last example twice, in a container of the same type."""
     if isinstance(tree, Tensor):
-        return tree[:-1] if tree.ndim and len(tree) == examples else tree
+        return torch.cat([tree, tree[-1:]]) if tree.ndim and len(tree) == examples else tree
     if isinstance(tree, Mapping):
-        parts = {key: _without_last(part, examples) for key, part in tree.items()}
+        parts = {key: _with_one_more(part, examples) for key, part in tree.items()}
         return parts if type(tree) is dict else type(tree)(**parts)
     if isinstance(tree, tuple | list):
-        parts = [_without_last(part, examples) for part in tree]
+        parts = [_with_one_more(part, examples) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     if is_dataclass(tree) and not isinstance(tree, type):
-        return replace(tree, **{f.name: _without_last(getattr(tree, f.name), examples) for f in fields(tree) if f.init})
+        return replace(
+            tree, **{f.name: _with_one_more(getattr(tree, f.name), examples) for f in fields(tree) if f.init}
+        )
     return tree
 
 
