@@ -15,6 +15,7 @@ from pathfinder.errors import PathfinderError, list_names
 from pathfinder.settings import describe
 
 Source = Split | Stream
+IGNORED = -100  # the label of an example or token that is left out, as in torch
 
 
 def smallest_pass(source: Source, size: int, micro: int | None = None, examples: int | None = None) -> int:
@@ -55,7 +56,7 @@ def as_source(data: Any, name: str = "data") -> Source:
     if pair is not None:
         x, y = pair
         labels = isinstance(y, Tensor) and y.ndim == 1 and not (y.is_floating_point() or y.is_complex()) and len(y) > 0
-        data = Split(x, y, classes=int(y.max()) + 1 if labels else None)
+        data = Split(x, y, classes=max(int(y.max()) + 1, 1) if labels else None)
     if not isinstance(data, Split):
         return Stream(data)
     return _checked(data, name)
@@ -116,7 +117,7 @@ def _checked(split: Split, name: str) -> Split:
                 row = int((~leaf.isfinite()).reshape(len(leaf), -1).any(1).nonzero()[0])
                 raise PathfinderError(f"{name}: {axis} holds NaN or infinity, first in example {row}; clean the data.")
     if split.classes is not None and isinstance(split.y, Tensor):
-        wrong = ((split.y < 0) | (split.y >= split.classes)).nonzero()
+        wrong = ((split.y < 0) & (split.y != IGNORED) | (split.y >= split.classes)).nonzero()
         if len(wrong):
             first = int(wrong[0][0])
             label = int(split.y[first])

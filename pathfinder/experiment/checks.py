@@ -17,8 +17,9 @@ from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.folder import Run
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve
-from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, Values, compare, largest
+from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, compare, largest
 from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.means import Values
 from pathfinder.scoring.scores import Scores
 from pathfinder.tables.score_names import score_columns
 
@@ -127,7 +128,9 @@ class Checks:
 def _values_at(make: Maker, curve: Curve, t: float, precision: str) -> Values:
     """The value of each example at one point of a path."""
     scores = make(precision=precision).score(curve, torch.tensor([t], dtype=torch.float64))
-    return {key: values[0] for key, values in scores.per_example.items()}
+    found = Values({key: values[0] for key, values in scores.per_example.items()})
+    found.weights = scores.weights
+    return found
 
 
 def _explain(name: str, off: Difference, how: str, train: Source) -> str:
@@ -137,6 +140,6 @@ def _explain(name: str, off: Difference, how: str, train: Source) -> str:
     return (
         f"{name} with BatchNorm re-estimated from {source} has a {off} with its stored statistics: it was trained on "
         f"other inputs than these (crop {train.crop}, flip {str(train.flip).lower()}, normalisation "
-        f"{describe_normalization(train)}), or so briefly that its running averages lag behind its weights; set {advice}crop, "
-        "flip, mean and std of the data as in its training."
+        f"{describe_normalization(train)}), or so briefly that its running averages lag behind its weights; set "
+        f"{advice}crop, flip, mean and std of the data as in its training."
     )

@@ -27,13 +27,47 @@ from pathfinder.landscape.spectrum import (
     check_parameters,
     check_samples,
 )
-from pathfinder.scoring.losses import PerExample, cross_entropy, guard, per_example
+from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
+from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 _BASIS = 20  # vectors that Lanczos keeps, scipy's default for two eigenvalues
 _NOISE = 100.0  # rounding error of a product, in units of the largest eigenvalue's last bit
 _DENSE = 24  # weights up to which every column of the Hessian costs less than a Lanczos run
+
+
+class _Total:
+    """A sum over batches, and what turns it into a mean, weighted where something is left out."""
+
+    def __init__(self, zeros: Tensor) -> None:
+        self.plain, self.tokens, self.examples = zeros, None, 0  # tokens: each example weighs as its number of values
+        self.size = 0
+        self.weights = zeros.new_zeros(3)
+
+    def add(self, found: Tensor, sums: Tensor, examples: int, size: int) -> None:
+        """Add a batch.
+
+        Args:
+            found: the sum over its examples.
+            sums: what `Reduced.sums` gives.
+            examples: how many it has.
+            size: values per example.
+        """
+        if self.examples and size != self.size and self.tokens is None:
+            self.tokens = self.plain * self.size
+        self.plain += found
+        if self.tokens is not None:
+            self.tokens += found * size
+        self.size, self.examples = size, self.examples + examples
+        self.weights += sums[1:]
+
+    def mean(self) -> Tensor:
+        """The mean in float64."""
+        weight, _, left_out = self.weights.tolist()
+        if not left_out or not weight:
+            return to_float64(self.plain).div_(self.examples)
+        return to_float64(self.plain * self.size if self.tokens is None else self.tokens).div_(weight)
 
 
 class Hessian:
@@ -83,17 +117,19 @@ class Hessian:
     ) -> None:
         check_kind(space, WeightSpace, "space", "make one with WeightSpace(module)")
         self.space, self.batch_size = space, whole(batch_size, "batch_size", 1)
-        self.loss = cross_entropy if loss is None else guard(loss, "loss")
         self.device = find_device(device)
         space.on(self.device)  # fail early if the device cannot hold the weights
         self.theta = vector_of(theta, space.size, "theta").detach().to(self.device)
         if statistics is not None:
             check_statistics(statistics, space.statistics_size)
         self.data = as_source(data).to(self.device)
+        check_targets(loss, {"data": self.data})
+        self.loss = functions_by_name(loss, {}, None, may_leave_out([self.data]))["loss"]
         self.products = 0
         check_parameters(parameters)
         self._chosen = None if parameters == "all" else self._matrices()
         self._length = space.size if self._chosen is None else int(self._chosen.sum())
+        self._size = 1  # losses per example, of the last batch
         self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device)
 
     def __len__(self) -> int:
@@ -116,17 +152,19 @@ class Hessian:
             raise PathfinderError(f"a vector must be a tensor of shape ({len(self)},), got {shape}.")
         vector = self._embed(vector.to(self.theta))
 
-        def slope(theta: Tensor, fixed: Fixed, x: Any, y: Any) -> Tensor:
-            return torch.dot(torch.func.grad(self._total_loss)(theta, fixed, x, y), vector)
+        def slope(theta: Tensor, fixed: Fixed, x: Any, y: Any) -> tuple[Tensor, Tensor]:
+            gradient, sums = torch.func.grad(self._total_loss, has_aux=True)(theta, fixed, x, y)
+            return torch.dot(gradient, vector), sums
 
-        total, examples = torch.zeros_like(self.theta, dtype=accumulator(self.device)), 0
+        total = _Total(torch.zeros_like(self.theta, dtype=accumulator(self.device)))
         precise = explain_dtype_errors(self.data, self.space.dtype)
         with evaluation_mode(self.space.network), plain_kernels(self.space.network), precise:
             for x, y in self.data.batches(self.batch_size):
-                total += torch.func.grad(slope)(self.theta, self._fixed, x, y)
-                examples += count(x)
+                found, sums = torch.func.grad(slope, has_aux=True)(self.theta, self._fixed, x, y)
+                total.add(found, sums, count(x), self._size)
         self.products += 1
-        return to_float64(total if self._chosen is None else total[self._chosen]).div_(examples)
+        mean = total.mean()
+        return mean if self._chosen is None else mean[self._chosen]
 
     def extremes(self, tolerance: float = 1e-3, most: int = 400, seed: int = 0) -> Extremes:
         """The smallest and the largest eigenvalue, from one implicitly restarted Lanczos run.
@@ -196,8 +234,10 @@ class Hessian:
         whole_vector[self._chosen] = vector
         return whole_vector
 
-    def _total_loss(self, theta: Tensor, fixed: Fixed, x: Any, y: Any) -> Tensor:
-        return per_example(self.loss(self.space.call(theta, x, fixed), y), count(x)).sum()
+    def _total_loss(self, theta: Tensor, fixed: Fixed, x: Any, y: Any) -> tuple[Tensor, Tensor]:
+        losses = per_example(self.loss(self.space.call(theta, x, fixed), y), count(x))
+        self._size = losses.size
+        return losses.values.sum(), losses.sums(accumulator(self.device))
 
     def _apply(self, vector: np.ndarray) -> np.ndarray:
         found = self.product(torch.from_numpy(np.array(vector).reshape(-1))).cpu().numpy()

@@ -4,6 +4,7 @@ from pathfinder.scoring.batch_norm import Interpolate, Reestimate, Stored
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.losses import classification_error, cross_entropy
 from pathfinder.scoring.scores import Scores
+from pathfinder.scoring.weighted import Weighted
 
 __all__ = [
     "Evaluator",
@@ -11,6 +12,7 @@ __all__ = [
     "Reestimate",
     "Scores",
     "Stored",
+    "Weighted",
     "classification_error",
     "cross_entropy",
 ]

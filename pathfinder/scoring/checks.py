@@ -1,12 +1,13 @@
 """Two ways of scoring the same weights, compared example by example: do they agree as far as they should?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-Values = Mapping[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
+from pathfinder.scoring.means import Values, estimate
+
 _LOWEST = 0.01  # nats; the relative difference of smaller losses says nothing
 
 
@@ -74,21 +75,21 @@ def compare(expected: Values, found: Values) -> list[Difference]:
     """The difference of every metric on every split, of the same examples scored in two ways.
 
     Args:
-        expected: (examples,) by metric and split, scored as it should be.
-        found: the same examples, scored in the other way.
+        expected: the value of each example, scored as it should be.
+        found: the same, scored in the other way.
 
     >>> loss = ("loss", "train")
-    >>> [difference] = compare({loss: np.array([1.0, 2.0])}, {loss: np.array([1.5, 2.7])})
+    >>> [difference] = compare(Values({loss: np.array([1.0, 2.0])}), Values({loss: np.array([1.5, 2.7])}))
     >>> str(difference), difference.exceeds(PRECISION)
     ('train loss 2.1 instead of 1.5', True)
     """
-    return [_compare(metric, split, expected[metric, split], values) for (metric, split), values in found.items()]
-
-
-def _compare(metric: str, split: str, expected: np.ndarray, found: np.ndarray) -> Difference:
-    first, second = expected.astype(np.float64), found.astype(np.float64)
-    spread = (second - first).std(ddof=1) if len(first) > 1 else 0.0
-    return Difference(metric, split, float(first.mean()), float(second.mean()), float(spread / len(first) ** 0.5))
+    differences = []
+    for (metric, split), values in found.items():
+        first, weights = expected[metric, split].astype(np.float64), expected.weights.get((metric, split))
+        off = estimate(values.astype(np.float64) - first, weights)
+        mean = estimate(first, weights).mean
+        differences.append(Difference(metric, split, mean, mean + off.mean, off.error))
+    return differences
 
 
 def largest(differences: Sequence[Difference], limits: Limits) -> Difference | None:

@@ -33,14 +33,14 @@ from pathfinder.scoring.batch_norm import (
     policy_of,
     reestimate,
 )
-from pathfinder.scoring.losses import PerExample, functions_by_name, per_example
-from pathfinder.scoring.scores import Scores
+from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
+from pathfinder.scoring.means import Values, fill_counts, join, row_of
+from pathfinder.scoring.scores import Scores, stack
+from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
 from pathfinder.storage.resume import NoStage, Stage, map_points
 from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate_moments
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
-
-Values = dict[tuple[str, str], np.ndarray]  # (metric, split) -> (examples,)
 
 
 class Evaluator:
@@ -49,8 +49,8 @@ class Evaluator:
     Args:
         space: the weight space of the module.
         data: splits by name; each a Split, a pair (x, y), or an iterable of batches whose order repeats.
-        loss: (output, target) -> a value per example, or per token of each example; cross-entropy if not given. It
-            gets the module's output as it is, be it a tensor, tuple or dict.
+        loss: (output, target) -> a value per example, or per token of each example; or `Weighted` values. Cross-entropy
+            if not given, without targets of -100. It gets the module's output as it is, a tensor, tuple or dict.
         metrics: further callables of the same form by name; the percentage of errors (`error`) if not given and the
             task has classes.
         batch_norm: how BatchNorm's running statistics are found at a point: `Reestimate(...)`, `Stored()` or
@@ -111,9 +111,13 @@ class Evaluator:
         self.device, self.precision = find_device(device), check_precision(precision)
         space.on(self.device)  # fail early on weights that the device cannot hold
         sources = splits_by_name(data)
+        check_targets(loss, sources)
         most = None if examples is None else whole(examples, "examples", 1)
         self.data: dict[str, Source] = {n: s.subset(most, seed).to(self.device) for n, s in sources.items()}
-        self._functions = functions_by_name(loss, metrics, next(iter(sources.values())).classes)
+        self._functions = functions_by_name(
+            loss, metrics, next(iter(sources.values())).classes, may_leave_out(sources.values())
+        )
+        self._warned: set[tuple[str, str]] = set()  # metrics that are NaN for some examples
         self._repair, self._inputs = repair, self._norm_inputs(repair, inputs, sources)
 
     def score(
@@ -148,18 +152,17 @@ class Evaluator:
         here = on_device(geometry, self.device)
         ends = self._end_moments(here)
 
-        def work(few: Tensor) -> Iterator[tuple[dict[str, float], dict[tuple[str, str], Tensor]]]:
+        def work(few: Tensor) -> Iterator[tuple[dict[str, float], dict[tuple[str, ...], Tensor]]]:
             for values in self._values(here, few, ends):
-                losses = {key: torch.from_numpy(value) for key, value in values.items()} if keep else {}
-                yield self.row(values), losses
+                yield self.row(values), values.tensors() if keep else {}
 
         scored = map_points(work, t, chunk=self.chunk, progress=progress, stage=stage or NoStage())
         table = pd.concat([self._coordinates(geometry, t), pd.DataFrame([row for row, _ in scored])], axis=1)
-        table = table.assign(**self.counts(), batch_norm=self.statistics_from)
+        table = fill_counts(table, self.data).assign(**self.counts(), batch_norm=self.statistics_from)
         if not keep:
             return Scores(table, kind=geometry.kind())
-        stacked = {key: np.stack([losses[key].numpy() for _, losses in scored]) for key in scored[0][1]}
-        return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind())
+        stacked, weights = stack([values for _, values in scored])
+        return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind(), weights)
 
     def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:
         """The mean of each metric on each split at one point, and their standard errors.
@@ -282,7 +285,7 @@ class Evaluator:
                             for metric, function in self._functions.items():
                                 values = function(output, y)
                                 part[metric, split].append(per_example(values, count(x)))
-        return [{key: torch.cat(value).cpu().numpy() for key, value in part.items()} for part in parts]
+        return [join(part) for part in parts]
 
     def _fixed_at(self, thetas: list[Tensor], C: list[Tensor] | None, t: list[Tensor] | None = None) -> list[Fixed]:
         """The tensors that are not part of theta, with the running statistics of each point."""
@@ -300,12 +303,8 @@ class Evaluator:
             return self.space.apply(tensors, x)
 
     def row(self, values: Values) -> dict[str, float]:
-        """The mean of each metric on each split and its standard error: the columns of tables."""
-        row = {f"{split}_{metric}": float(v.mean(dtype=np.float64)) for (metric, split), v in values.items()}
-        for (metric, split), v in values.items():
-            spread = float(v.std(ddof=1, dtype=np.float64)) if len(v) > 1 else 0.0
-            row[f"{split}_{metric}_se"] = spread / len(v) ** 0.5
-        return row
+        """The mean of each metric on each split and its standard error, by the names of their columns."""
+        return row_of(values, self._warned)
 
     def _coordinates(self, geometry: Geometry, t: Tensor) -> pd.DataFrame:
         columns = dict(zip(geometry.axes, t.view(len(t), -1).T.numpy(), strict=True))

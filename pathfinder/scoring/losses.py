@@ -1,13 +1,18 @@
 """Losses and metrics: callables (output, target) -> a value for each example."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pathfinder.data.sources import IGNORED, Source
+from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, describe_error, list_names
+from pathfinder.scoring.shapes import check_broadcast
+from pathfinder.scoring.weighted import Weighted
 from pathfinder.settings import check_callable, describe
 
 
@@ -19,65 +24,174 @@ def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     """
     check_callable(function, what)
 
+    checked = False
+
     def guarded(output: Any, target: Any) -> Any:
+        nonlocal checked
         try:
-            return function(output, target)
+            found = function(output, target)
         except (PathfinderError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             raise PathfinderError(
                 f"{what} failed: {describe_error(error)}; it is called with (output, target)."
             ) from error
+        checked = checked or check_broadcast(function, found, output, target, what)  # on the first batch
+        return found
 
     return guarded
 
 
-PerExample = Callable[[Any, Any], Tensor]
+PerExample = Callable[[Any, Any], Tensor | Weighted]
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)  # False is class 0
 
 
-def cross_entropy(output: Any, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy in nats, (examples, ...), classes on axis 1 of the output as everywhere in torch."""
+def cross_entropy(
+    output: Any, target: Tensor, label_smoothing: float = 0.0, ignore_index: int = IGNORED
+) -> Tensor | Weighted:
+    """Cross-entropy in nats, (examples, ...), classes on axis 1 of the output as everywhere in torch.
+
+    Args:
+        output: the logits, or a tuple or dict that holds them.
+        target: labels, or the share of each class.
+        label_smoothing: fraction of the target that is spread evenly over all classes.
+        ignore_index: the label of examples or tokens that are left out.
+
+    Returns:
+        A tensor; `Weighted` if a target is left out.
+
+    Raises:
+        PathfinderError: if the targets do not fit the output.
+
+    >>> cross_entropy(torch.zeros(2, 4), torch.tensor([1, 3]))
+    tensor([1.3863, 1.3863])
+    >>> cross_entropy(torch.zeros(2, 4), torch.tensor([1, -100])).weights
+    tensor([ True, False])
+    """
+    return _simplify(masked_cross_entropy(output, target, label_smoothing, ignore_index))
+
+
+def classification_error(output: Any, target: Tensor, ignore_index: int = IGNORED) -> Tensor | Weighted:
+    """100 where the largest logit is not the target's class, else 0: its mean is a percentage.
+
+    Args:
+        output: the logits, or a tuple or dict that holds them.
+        target: labels, or the share of each class.
+        ignore_index: the label of examples or tokens that are left out.
+
+    Returns:
+        A tensor; `Weighted` if a target is left out.
+
+    >>> classification_error(torch.eye(2), torch.tensor([0, 0]))
+    tensor([  0., 100.])
+    """
+    return _simplify(masked_error(output, target, ignore_index))
+
+
+def masked_cross_entropy(
+    output: Any, target: Tensor, label_smoothing: float = 0.0, ignore_index: int = IGNORED
+) -> Tensor | Weighted:
+    """As `cross_entropy`, but of labels always `Weighted`, without waiting for an accelerator to look at them."""
     logits = as_logits(output)
-    logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    logits = logits.float() if isinstance(logits, Tensor) and logits.dtype.itemsize < 4 else logits
     target = _labels(logits, target)
+    shares = _are_shares(logits, target)
     try:
-        return F.cross_entropy(logits, target, reduction="none", label_smoothing=label_smoothing)
+        values = F.cross_entropy(
+            logits, target, reduction="none", label_smoothing=label_smoothing, ignore_index=ignore_index
+        )
     except IndexError as error:
+        wrong = target[((target < 0) | (target >= logits.shape[1])) & (target != ignore_index)]
         raise PathfinderError(
-            f"labels must be 0 to {logits.shape[1] - 1} for this network, got {int(target.max())}; "
+            f"labels must be 0 to {logits.shape[1] - 1} for this network, got {int(wrong[0])}; "
             "choose data and a model with the same classes."
         ) from error
+    return values if shares else Weighted(values, target != ignore_index)
 
 
-def classification_error(output: Any, target: Tensor) -> Tensor:
-    """100 where the largest logit is not the target's class, else 0: its mean is a percentage."""
+def masked_error(output: Any, target: Tensor, ignore_index: int = IGNORED) -> Tensor | Weighted:
+    """As `classification_error`, but of labels always `Weighted`."""
     logits = as_logits(output)
-    return 100.0 * (logits.argmax(1) != (target.argmax(1) if _are_shares(logits, target) else target))
+    if _are_shares(logits, target):
+        return 100.0 * (logits.argmax(1) != target.argmax(1))
+    return Weighted(100.0 * (logits.argmax(1) != target), target != ignore_index)
 
 
-def _labels(logits: Tensor, target: Any) -> Tensor:
+def check_targets(loss: PerExample | None, sources: Mapping[str, Source]) -> None:
+    """Check that targets can be class labels where no loss is given; those of a stream are checked with each batch.
+
+    Raises:
+        PathfinderError: if they are floating numbers, one for each example.
+    """
+    for name, source in sources.items():
+        if loss is None and isinstance(source, Split) and isinstance(source.y, Tensor) and _is_regression(source.y):
+            raise PathfinderError(f"{name}: {_no_labels(source.y)}")
+
+
+def may_leave_out(sources: Iterable[Source]) -> bool:
+    """Whether a target may be -100: of data in memory it is known, of a stream it is not."""
+    return any(
+        not (isinstance(source, Split) and isinstance(source.y, Tensor) and not (source.y == IGNORED).any())
+        for source in sources
+    )
+
+
+def plain(function: Callable[..., Tensor | Weighted]) -> Callable[..., Tensor]:
+    """A masked function for data of which nothing is left out."""
+
+    @wraps(function)
+    def unmasked(*arguments: Any, **settings: Any) -> Tensor:
+        found = function(*arguments, **settings)
+        return found.values if isinstance(found, Weighted) else found
+
+    return unmasked
+
+
+def _simplify(found: Tensor | Weighted) -> Tensor | Weighted:
+    return found.values if isinstance(found, Weighted) and bool(found.weights.all()) else found
+
+
+def _is_regression(target: Any) -> bool:
+    numbers = isinstance(target, Tensor) and (target.is_floating_point() or target.is_complex())
+    return numbers and (target.ndim < 2 or target.shape[1] == 1)
+
+
+def _no_labels(target: Tensor) -> str:
+    return (
+        f"targets of {target.dtype} and shape {tuple(target.shape)} are no class labels, pass a loss, such as "
+        "loss=lambda output, target: (output - target).square() for outputs of that shape."
+    )
+
+
+def _labels(logits: Any, target: Any) -> Tensor:
     """The labels as int64, the only integers that torch takes everywhere; or the share of each class, unchanged.
 
     Raises:
         PathfinderError: if they do not fit these logits.
     """
+    if _is_regression(target):
+        raise PathfinderError(_no_labels(target))
     if not isinstance(logits, Tensor) or logits.ndim < 2:
         came = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise PathfinderError(f"cross-entropy needs logits (examples, classes, ...), got {came}; pass loss=.")
+    if logits.shape[1] < 2:
+        raise PathfinderError(
+            f"cross-entropy needs logits of 2 classes or more on axis 1, got shape {tuple(logits.shape)}; pass a loss."
+        )
     if _are_shares(logits, target):
         return target
     wanted = (logits.shape[0], *logits.shape[2:])
     if not isinstance(target, Tensor) or target.dtype not in _WHOLE or target.shape != wanted:
         came = f"{target.dtype} of shape {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
-        raise PathfinderError(
-            f"cross-entropy needs whole-number labels of shape {wanted}, got {came}; convert them, or pass loss=."
-        )
+        column = isinstance(target, Tensor) and target.dtype in _WHOLE and target.shape == (*wanted, 1)
+        remedy = "for labels use target[..., 0], for numbers pass a loss" if column else "convert them, or pass loss="
+        raise PathfinderError(f"cross-entropy needs whole-number labels of shape {wanted}, got {came}; {remedy}.")
     return target.long()
 
 
 def _are_shares(logits: Tensor, target: Any) -> bool:
-    return isinstance(target, Tensor) and target.is_floating_point() and target.shape == logits.shape
+    same = isinstance(target, Tensor) and target.is_floating_point() and target.shape == logits.shape
+    return same and logits.ndim > 1 and logits.shape[1] > 1
 
 
 def as_logits(output: Any) -> Tensor:
@@ -90,7 +204,7 @@ def as_logits(output: Any) -> Tensor:
 
 
 def functions_by_name(
-    loss: PerExample | None, metrics: Mapping[str, PerExample] | None, classes: int | None
+    loss: PerExample | None, metrics: Mapping[str, PerExample] | None, classes: int | None, masked: bool = True
 ) -> dict[str, PerExample]:
     """The loss and the metrics by name, each guarded by `guard`.
 
@@ -98,13 +212,15 @@ def functions_by_name(
         loss: cross-entropy if not given.
         metrics: the percentage of errors if not given, and the loss is the cross-entropy or there are classes.
         classes: how many the data has; None where it has none.
+        masked: whether targets may be -100, see `may_leave_out`.
 
     Raises:
         PathfinderError: if one of them is no function, or a metric is called `loss`.
     """
-    functions = {"loss": cross_entropy if loss is None else guard(loss, "loss")}
+    entropy, error = (f if masked else plain(f) for f in (masked_cross_entropy, masked_error))
+    functions = {"loss": entropy if loss is None else guard(loss, "loss")}
     if metrics is None:
-        return functions | ({"error": classification_error} if loss is None or classes is not None else {})
+        return functions | ({"error": error} if loss is None or classes is not None else {})
     if not isinstance(metrics, Mapping):
         raise PathfinderError(f"metrics must be functions by name, got {describe(metrics)}; pass {{name: function}}.")
     for name, function in metrics.items():
@@ -113,22 +229,3 @@ def functions_by_name(
         if function is None:
             raise PathfinderError(f"metric `{name}` must be a function, got None.")
     return functions | {name: guard(function, f"metric `{name}`") for name, function in metrics.items()}
-
-
-def per_example(values: Tensor, examples: int) -> Tensor:
-    """(examples,): the mean over all axes but the first, such as the tokens of a sequence.
-
-    Raises:
-        PathfinderError: if there is not at least one value for each example.
-    """
-    if not isinstance(values, Tensor):
-        raise PathfinderError(
-            f"a loss or metric must return a tensor, a value per example, got {type(values).__name__}; "
-            'use reduction="none".'
-        )
-    if values.ndim == 0 or len(values) != examples:
-        raise PathfinderError(
-            f"a loss or metric must return a value per example, shape ({examples}, ...), got {tuple(values.shape)}; "
-            'use reduction="none".'
-        )
-    return values.reshape(examples, -1).to(torch.promote_types(values.dtype, torch.float32)).mean(1)

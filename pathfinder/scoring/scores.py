@@ -1,10 +1,13 @@
 """Scores: the table of what `Evaluator.score` computes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
+
+from pathfinder.errors import PathfinderError
 
 
 @dataclass(repr=False)
@@ -14,11 +17,13 @@ class Scores:
     Attributes:
         table: a row per point: coordinates, `arc_length` for paths, `norm`, then the mean of each metric on each split
             (`train_loss`, ...), its standard error over the examples (`train_loss_se`, ...), and how many examples
-            were scored and how many re-estimated BatchNorm.
-        per_example: for paths, (points, examples) by metric and split.
+            were scored and how many re-estimated BatchNorm. Where a metric is NaN for some examples, a further column
+            counts the others (`test_f1_examples`).
+        per_example: for paths, (points, examples) by metric and split: the mean over the tokens of each example.
         length: of the path, in weight space; None for planes.
         chord: the distance between the path's ends; None for planes.
         kind: of the geometry, such as `bezier`.
+        weights: for paths, (examples,) by metric and split, where the examples count differently.
 
     >>> Scores(pd.DataFrame({"t": [0.0, 1.0], "train_loss": [0.1, 0.2], "train_loss_se": [0.01, 0.01]}), kind="line")
     Scores(line: 2 points of train_loss)
@@ -29,6 +34,7 @@ class Scores:
     length: float | None = None
     chord: float | None = None
     kind: str | None = None
+    weights: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def losses(self) -> dict[str, np.ndarray]:
@@ -39,6 +45,34 @@ class Scores:
         metrics = [column for column in self.table.columns if f"{column}_se" in self.table.columns]
         points = f"{len(self.table)} point{'' if len(self.table) == 1 else 's'}"
         return f"Scores({f'{self.kind}: ' if self.kind else ''}{points} of {', '.join(metrics)})"
+
+
+Stacked = dict[tuple[str, str], np.ndarray]
+
+
+def stack(points: Sequence[Mapping[tuple[str, ...], Tensor]]) -> tuple[Stacked, Stacked]:
+    """The values of all points, (points, examples) by metric and split; and the weights of the examples.
+
+    Args:
+        points: what `Values.tensors` gives at each.
+
+    Raises:
+        PathfinderError: if weights differ between points.
+    """
+    values: Stacked = {}
+    weights: Stacked = {}
+    for metric, split, *kind in dict.fromkeys(key for point in points for key in point):
+        rows = [point[metric, split, *kind].numpy() for point in points if (metric, split, *kind) in point]
+        if not kind:
+            values[metric, split] = np.stack(rows)
+        elif len(rows) == len(points) and all(np.array_equal(row, rows[0]) for row in rows):
+            weights[metric, split] = rows[0]
+        else:
+            raise PathfinderError(
+                f"the weights of `{metric}` differ between points of the path in split {split}; compute them from the "
+                "targets, not from the output."
+            )
+    return values, weights
 
 
 def means(scores: Mapping[str, float]) -> dict[str, float]:

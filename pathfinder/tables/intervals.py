@@ -10,7 +10,9 @@ _CHOICE, _SIDE = 0.005, 0.0225  # probability of missing the highest point, and 
 _ROUNDING = 1e-12  # relative to the values; smaller variation is rounding
 
 
-def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def barrier_interval(
+    t: np.ndarray, values: np.ndarray, seed: int = 0, weights: np.ndarray | None = None
+) -> tuple[float, float]:
     """The 95 % interval of a barrier over examples, valid for flat paths too.
 
     The largest of noisy means is too high on average, more so the flatter the path; the interval allows for that. At
@@ -25,16 +27,24 @@ def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[
       skewness (Hall 1992). One quantile is enough, because only the bound of the highest point has to hold.
 
     Bands are bootstrapped: each resample of the examples is used for all points. A point whose values do not vary is
-    taken as exact.
+    taken as exact. Of weighted examples m is a ratio of sums, sum(w v) / sum(w), and its linearised residuals
+    w (v - m) / mean(w) take the place of v - m (Cochran 1977, section 2.11).
 
     Args:
         t: (points,), from 0 to 1.
         values: (points, examples).
         seed: draws the resamples.
+        weights: of the examples, (examples,), or at each point, (points, examples); all 1 if not given.
 
     Returns:
-        The lower and the upper end; NaN if a value is not finite.
+        The lower and the upper end; NaN if a value is not finite, or a point has no weight.
     """
+    means = None
+    if weights is not None:
+        found = _linearise(values, weights)
+        if found is None:
+            return np.nan, np.nan
+        values, means = found
     examples = values.shape[1]
     rise = values.astype(np.float64)
     if not np.isfinite(rise).all():
@@ -44,6 +54,8 @@ def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[
         row -= (1 - along) * first + along * last
     mean = rise.mean(1)
     rise -= mean[:, None]
+    if means is not None:
+        mean = means - (1 - t) * means[0] - t * means[-1]
     error, skew = _error_and_skewness(rise, max(float(values.max()), -float(values.min())))
     varies = error > 0
     if varies.any():
@@ -57,6 +69,18 @@ def barrier_interval(t: np.ndarray, values: np.ndarray, seed: int = 0) -> tuple[
     above = normal + np.maximum(skew, 0) * (2 * normal**2 + 1) / (6 * examples**0.5)
     low, high = mean - below * error, mean + above * error
     return float(low[may].max(initial=0.0)), float(high[may].max(initial=0.0))
+
+
+def _linearise(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The residuals w (v - m) / mean(w) of the weighted examples, added to m, and m, (points,)."""
+    weights = np.broadcast_to(weights, values.shape)
+    counted = (weights > 0).any(0)
+    weights, values = weights[:, counted], np.where(weights > 0, values, 0.0)[:, counted].astype(np.float64)
+    total = weights.sum(1, keepdims=True)
+    if not (total > 0).all():
+        return None
+    means = (weights * values).sum(1, keepdims=True) / total
+    return means + weights * (values - means) * (weights.shape[1] / total), means[:, 0]
 
 
 def _error_and_skewness(centred: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:

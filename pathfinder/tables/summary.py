@@ -29,7 +29,8 @@ def barriers(scores: Scores) -> dict[str, float]:
 def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd.DataFrame:
     """Summarise scored paths, one row for each path, split and metric, as in `summary.csv`.
 
-    With L(t) the mean of the metric over the examples, and only the points from t = 0 to t = 1:
+    With L(t) the mean of the metric over the examples, by their weights if they have any, and only the points from
+    t = 0 to t = 1:
 
     - start, end, min, max, mean: L(0), L(1), and the smallest, largest and mean L(t) of the points.
     - integral: the mean of L over the length of the path, by the trapezoid rule (Garipov et al. 2018).
@@ -89,7 +90,7 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
             )
         walked = table["arc_length"].to_numpy()[inside]
         for (metric, split), values in scored.per_example.items():
-            low, high = barrier_interval(t, values[inside], seed)
+            low, high = barrier_interval(t, values[inside], seed, _weights(scored, metric, split, inside))
             curve = table[score_column(split, metric)].to_numpy()[inside]
             rows.append(
                 {"pair": pair, "path": path, "split": split, "metric": metric}
@@ -105,6 +106,14 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
             )
     how = ["batch_norm"] if any("batch_norm" in row for row in rows) else []
     return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples", *how])
+
+
+def _weights(scored: Scores, metric: str, split: str, inside: np.ndarray) -> np.ndarray | None:
+    """The weights of the examples, at each point where a metric is NaN for some, which are left out of its mean."""
+    weights, values = scored.weights.get((metric, split)), scored.per_example[metric, split][inside]
+    if metric == "loss" or not np.isnan(values).any():
+        return weights
+    return np.where(np.isnan(values), 0.0, 1.0 if weights is None else weights)
 
 
 def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray) -> dict[str, float]:

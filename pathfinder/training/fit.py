@@ -19,10 +19,19 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve
 from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.losses import PerExample, cross_entropy, functions_by_name, per_example
+from pathfinder.scoring.losses import (
+    PerExample,
+    check_targets,
+    functions_by_name,
+    masked_cross_entropy,
+    may_leave_out,
+    plain,
+)
+from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_callable, check_kind
 from pathfinder.storage.resume import NoStage, Stage
-from pathfinder.training.loop import Checkpoint, Monitor, TrainingLoop
+from pathfinder.training.constant import warn_if_constant_is_better
+from pathfinder.training.loop import Checkpoint, Monitor, Sums, TrainingLoop
 from pathfinder.training.recipe import CurveRecipe, CurveRecipeArguments, Recipe, RecipeArguments
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import check_module
@@ -46,7 +55,8 @@ def fit_minimum(
     Args:
         module: trained in place; its training mode is restored.
         data: a Split, a pair (x, y), or an iterable of batches with a length.
-        loss: (output, target) -> a value per example; cross-entropy if not given.
+        loss: (output, target) -> a value per example, or `pathfinder.scoring.Weighted` values, whose weighted mean over
+            the batch is minimised; cross-entropy if not given, without targets of -100.
         monitor: called after each epoch; the dict it returns, such as scores on test data, is added to the history.
         checkpoint: called with the epoch, 0 before the first step and then after each, to save the weights.
         device: where to train; the module is moved there and back.
@@ -77,26 +87,32 @@ def fit_minimum(
     settings = Recipe.parse(recipe)
     source, where = as_source(data), find_device(device)
     check_precision(precision)
-    functions, objective = _functions(loss, source, settings)
+    functions, objective, track = _functions(loss, source, settings)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise PathfinderError(f"{type(module).__name__} has no trainable parameter; set requires_grad.")
 
-    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
+    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Sums:
         with autocast(where, precision):
             output = module(**x) if isinstance(x, Mapping) else module(*x) if isinstance(x, tuple) else module(x)
-        sums, mean = _sums(functions, objective, output, y, count(x))
+        sums, mean = _sums(functions, objective, output, y, (share, track))
         (mean * share).backward()
         return sums
+
+    def rescale(t: Tensor, factor: Tensor) -> None:
+        _scale_gradients(parameters, factor)
 
     check_float64(where, f"the weights of {type(module).__name__}", [*module.parameters(), *module.buffers()])
     with training_mode(module), lend(module, where):
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         loop = TrainingLoop(
-            module, parameters, lambda: dict(module.named_buffers()), gradient, lambda: length(parameters),
+            module, parameters, lambda: dict(module.named_buffers()), (gradient, rescale), lambda: length(parameters),
             list(functions), settings, settings.weight_decay,
         )  # fmt: skip
         with explain_dtype_errors(source, parameters[0].dtype):
-            return loop.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
+            history = loop.run(source.to(where), monitor, progress, stage or NoStage(), checkpoint)
+    if loss is None:
+        warn_if_constant_is_better(history, source, settings)
+    return history
 
 
 def fit_curve(
@@ -155,27 +171,32 @@ def fit_curve(
     settings = CurveRecipe.parse(recipe)
     source, where = as_source(data), find_device(device)
     check_precision(precision)
-    functions, objective = _functions(loss, source, settings)
+    functions, objective, track = _functions(loss, source, settings)
     if not curve.free():
         raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
     fixed = space.fixed(device=where)  # BatchNorm writes running statistics here that nobody reads
 
-    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Tensor:
+    def gradient(x: Any, y: Any, t: Tensor, share: float) -> Sums:
         with torch.no_grad():
             theta = curve(t)[0]
         theta.requires_grad_()
         with autocast(where, precision):
             output = space.call(theta, x, fixed)
-        sums, mean = _sums(functions, objective, output, y, count(x))
+        sums, mean = _sums(functions, objective, output, y, (share, track))
         (slope,) = torch.autograd.grad(mean * share, theta)
         curve.backward(t, slope.add_(theta.detach(), alpha=settings.weight_decay * share))
         return sums
+
+    def rescale(t: Tensor, factor: Tensor) -> None:
+        _scale_gradients(curve.free(), factor)
+        with torch.no_grad():  # the penalty is not to be scaled
+            curve.backward(t, curve(t)[0] * (settings.weight_decay * (1 - factor)))
 
     def norm() -> float:
         return float(curve.norm(torch.tensor([0.5])))
 
     with lend(curve, where), training_mode(space.network), explain_dtype_errors(source, space.dtype):
-        loop = TrainingLoop(curve, curve.free(), dict, gradient, norm, list(functions), settings, 0.0)
+        loop = TrainingLoop(curve, curve.free(), dict, (gradient, rescale), norm, list(functions), settings, 0.0)
         return loop.run(source.to(where), monitor, progress, stage or NoStage())
 
 
@@ -186,22 +207,40 @@ def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:
 
 def _functions(
     loss: PerExample | None, source: Source, recipe: Recipe
-) -> tuple[dict[str, PerExample], PerExample | None]:
-    """The functions that the history shows; and the objective to minimise, where that is not the loss itself."""
-    functions = functions_by_name(loss, None, source.classes)
+) -> tuple[dict[str, PerExample], PerExample | None, bool]:
+    """The functions that the history shows; the objective to minimise, where that is not the loss itself; and whether
+    values may have weights.
+    """
+    check_targets(loss, {"data": source})
+    masked = may_leave_out([source])
+    functions = functions_by_name(loss, None, source.classes, masked)
     if not recipe.label_smoothing:
-        return functions, None
+        return functions, None, masked or loss is not None
     if loss is not None:
         raise PathfinderError("label_smoothing belongs to the cross-entropy; drop it, or smooth in your own loss.")
-    return functions, partial(cross_entropy, label_smoothing=recipe.label_smoothing)
+    entropy = masked_cross_entropy if masked else plain(masked_cross_entropy)
+    return functions, partial(entropy, label_smoothing=recipe.label_smoothing), masked
 
 
 def _sums(
-    functions: Mapping[str, PerExample], objective: PerExample | None, output: Any, y: Any, examples: int
-) -> tuple[Tensor, Tensor]:
-    """The number of examples and the sum of each metric over them; and the mean objective, to be differentiated."""
+    functions: Mapping[str, PerExample], objective: PerExample | None, output: Any, y: Any, part: tuple[float, bool]
+) -> tuple[Sums, Tensor]:
+    """The sums of a part of a batch; and its mean objective, to be differentiated.
+
+    `part` is its share of the batch, and whether sums of weights are kept. The mean is weighted if
+    the part is the whole batch. Of other parts the loop corrects the sum of the gradients once it knows all weights.
+    """
+    (share, track), examples = part, count(y)
     values = {metric: per_example(function(output, y), examples) for metric, function in functions.items()}
-    dtype = accumulator(values["loss"].device)
-    sums = torch.stack([value.detach().sum(dtype=dtype) for value in values.values()])
+    dtype = accumulator(values["loss"].values.device)
+    sums = torch.stack([value.values.detach().sum(dtype=dtype) for value in values.values()])
+    weights = torch.stack([value.sums(dtype) for value in values.values()]) if track else None
     minimised = values["loss"] if objective is None else per_example(objective(output, y), examples)
-    return torch.cat([sums.new_full((1,), examples), sums]), minimised.mean()
+    mean = minimised.mean() if share == 1.0 else minimised.values.mean()
+    return Sums(torch.cat([sums.new_full((1,), examples), sums]), weights), mean
+
+
+def _scale_gradients(parameters: list[torch.nn.Parameter], factor: Tensor) -> None:
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor.to(parameter.grad.dtype))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,29 @@ from pathfinder.data.batching import count, parts
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.progress import Progress
+from pathfinder.scoring.weighted import correct
 from pathfinder.storage.resume import Stage
 from pathfinder.training.recipe import Recipe
 
 Monitor = Callable[[], Mapping[str, float]]
 Checkpoint = Callable[[int], None]
-Gradient = Callable[[Any, Any, Tensor, float], Tensor]  # (x, y, t, share): adds to gradients, returns sums
 _CHECK = 10  # steps between two checks of the losses, each of which waits for an accelerator
+
+
+class Sums(NamedTuple):
+    """Sums over the examples of a part of a batch.
+
+    Attributes:
+        plain: (1 + metrics,), the number of examples and the sum of each metric.
+        weights: (metrics, 4), what `Reduced.sums` gives of each; None if none can have weights.
+    """
+
+    plain: Tensor
+    weights: Tensor | None
+
+
+Gradient = Callable[[Any, Any, Tensor, float], Sums]  # (x, y, t, share): adds to gradients, returns sums
+Rescale = Callable[[Tensor, Tensor], None]  # (t, factor): multiplies the gradients of the loss by a factor
 
 
 class DivergedError(PathfinderError):
@@ -36,7 +52,8 @@ class TrainingLoop:
         owner: the module or curve that is trained.
         parameters: its parameters that are trained.
         buffers: returns the tensors, by name, that a forward pass changes besides the parameters.
-        gradient: adds the gradient of a part of a batch to the parameters, and returns sums over its examples.
+        gradient: adds the gradient of a part of a batch to the parameters, and returns sums over its examples; and
+            what multiplies the gradients of all parts, where they have weights.
         norm: returns the norm of the weights.
         metrics: the names of the sums.
         recipe: the settings.
@@ -48,18 +65,20 @@ class TrainingLoop:
         owner: nn.Module,
         parameters: list[nn.Parameter],
         buffers: Callable[[], Mapping[str, Tensor]],
-        gradient: Gradient,
+        gradient: tuple[Gradient, Rescale],
         norm: Callable[[], float],
         metrics: list[str],
         recipe: Recipe,
         weight_decay: float,
     ) -> None:
         self.owner, self.parameters, self.buffers = owner, parameters, buffers
-        self.gradient, self.norm, self.metrics, self.recipe = gradient, norm, metrics, recipe
+        self.gradient, self.rescale = gradient
+        self.norm, self.metrics, self.recipe = norm, metrics, recipe
         self.device = parameters[0].device
         self.optimizer = _optimizer(parameters, recipe, weight_decay)
         self.done = 0  # steps
         self.sums = torch.zeros(len(metrics) + 1, dtype=accumulator(self.device), device=self.device)  # over the epoch
+        self.weights = self.sums.new_zeros(len(metrics), 4)  # `Sums.weights` over the epoch
         self.history: list[dict[str, Any]] = []
         self.recent: list[Tensor] = []  # losses since the last check
         self.good: dict[str, Tensor] = {}  # what training changes, as of the last check
@@ -95,6 +114,7 @@ class TrainingLoop:
                 self._check_finite(whole=True)
                 self.history.append(self._row(epoch, steps, monitor))
                 self.sums.zero_()
+                self.weights.zero_()
                 if checkpoint:
                     checkpoint(epoch + 1)
         stage.save(self._state())
@@ -128,8 +148,16 @@ class TrainingLoop:
     def _step(self, x: Any, y: Any, t: Tensor) -> Tensor:
         """Add the gradient of a batch, whole or in micro-batches, and return its summed loss."""
         examples, before = count(x), self.sums[1].clone()
+        weights: list[Tensor] = []
         for part, target in parts((x, y), self.recipe.micro_batch_size):
-            self.sums += self.gradient(part, target, t, count(part) / examples)
+            sums = self.gradient(part, target, t, count(part) / examples)
+            self.sums += sums.plain
+            if sums.weights is not None:
+                self.weights += sums.weights
+                weights.append(sums.weights[0])
+        if len(weights) > 1:
+            _, weight, size, _ = torch.stack(weights).sum(0)
+            self.rescale(t, correct(size, weight))  # a factor of 1 if nothing is left out
         return self.sums[1] - before
 
     def _check_finite(self, whole: bool = False) -> None:
@@ -167,7 +195,10 @@ class TrainingLoop:
     def _row(self, epoch: int, steps: int, monitor: Monitor | None) -> dict[str, Any]:
         examples, *sums = self.sums.tolist()
         row = {"epoch": epoch + 1, "step": self.done, "lr": self.recipe.learning_rate(self.done - 1, steps)}
-        row |= {f"train_{metric}": total / examples for metric, total in zip(self.metrics, sums, strict=True)}
+        for metric, total, (weighted, weight, _, left_out) in zip(
+            self.metrics, sums, self.weights.tolist(), strict=True
+        ):
+            row[f"train_{metric}"] = weighted / weight if left_out and weight else total / examples
         return {**row, "norm": self.norm(), **(monitor() if monitor else {})}
 
     def _state(self) -> dict[str, Any]:
@@ -176,6 +207,7 @@ class TrainingLoop:
             "optimizer": self.optimizer.state_dict(),
             "done": self.done,
             "sums": self.sums,
+            "weights": self.weights,
             "history": self.history,
             "finished": len(self.history) == self.recipe.epochs,
         }
@@ -185,6 +217,8 @@ class TrainingLoop:
         self.optimizer.load_state_dict(state["optimizer"])
         self.done, self.history = state["done"], list(state["history"])
         self.sums.copy_(state["sums"])
+        if "weights" in state:  # not in the finished trainings of earlier versions
+            self.weights.copy_(state["weights"])
         self._save_good()
 
 
