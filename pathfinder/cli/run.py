@@ -48,11 +48,11 @@ def run_experiment(
         checkpoints: files of weights that were read already, by the path that the config names.
     """
     from pathfinder.cli.progress import Reporter
-    from pathfinder.cli.summary import show_summary
+    from pathfinder.cli.summary import show_ends, show_summary
     from pathfinder.experiment.run import Experiment
 
     with Reporter() as report:
-        summary = Experiment(config, folder, report, fresh, checkpoints).run()
+        summary = Experiment(config, folder, report, fresh, checkpoints, show_ends).run()
     if summary is not None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")

@@ -7,6 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pathfinder.data.normalization import describe_normalization
+from pathfinder.data.sources import Source
+from pathfinder.tables.score_names import parse_score_column, score_column
+
 _CAPTION = (
     "A barrier is a maximum of noisy means, so it comes out too high on a flat path; its interval allows for that."
 )
@@ -32,6 +36,38 @@ def show_summary(summary: pd.DataFrame) -> None:
             f"{rows['length_ratio'].iloc[0]:.3f}",
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+_QUESTION = 1.0  # points of error by which statistics may differ before the normalisation is in doubt
+
+
+def show_ends(minima: pd.DataFrame, train: Source) -> None:
+    """The errors of two minima with stored and with re-estimated statistics, and the normalisation in use.
+
+    Args:
+        minima: their rows of minima.csv.
+        train: the data.
+    """
+    table = Table(box=None, pad_edge=False)
+    splits = [name.split for column in minima if (name := parse_score_column(column)) and name.metric == "error"]
+    table.add_column("minimum")
+    shown: dict[str, str] = {}
+    for split in dict.fromkeys(splits):
+        for statistic, words in (("mean", "stored"), ("reestimated", "re-estimated")):
+            if (column := score_column(split, "error", statistic)) in minima:
+                shown[column] = statistic
+                known = f", BatchNorm {words}" if score_column(split, "error", "reestimated") in minima else ""
+                table.add_column(f"{split} error{known}", justify="right")
+    for _, row in minima.iterrows():
+        table.add_row(Text(str(row["name"])), *(f"{row[column]:.2f} %" for column in shown))
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+    console.print(table)
+    prepared = describe_normalization(train)
+    stored = [column for column, statistic in shown.items() if statistic == "mean"]
+    pairs = [(c, again) for c in stored if (again := f"{c}_reestimated") in shown]
+    off = any((minima[first] - minima[second]).abs().max() > _QUESTION for first, second in pairs)
+    question = "; is that the one of their training? If not, give --data-arg mean=... and std=..." if off else ""
+    console.print(Text(f"normalisation: {prepared}{question}"))
 
 
 def _cell(cells: pd.DataFrame, scored: str, column: str) -> float:

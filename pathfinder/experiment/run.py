@@ -1,5 +1,6 @@
 """Run a config: train minima and curves, score them, write tables and figures; each step is saved when it is done."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pandas as pd
 import torch
 
 from pathfinder.compute import find_device
+from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, list_names
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.curve_files import further_tensors
@@ -41,6 +43,8 @@ class Experiment:
         report: gives the progress function of each piece of work by its name.
         fresh: whether nothing from an earlier run is used.
         checkpoints: checkpoints that were already read, by path; each is removed from here when it is used.
+        show_ends: called with the rows of minima.csv of two minima from checkpoints and the training data, before
+            anything between them is trained.
 
     Raises:
         PathfinderError: if the folder holds something else, or the data cannot be used.
@@ -53,8 +57,9 @@ class Experiment:
         report: Report = quiet,
         fresh: bool = False,
         checkpoints: dict[str, Checkpoint] | None = None,
+        show_ends: Callable[[pd.DataFrame, Source], None] = lambda minima, train: None,
     ) -> None:
-        self.config = config
+        self.config, self._show_ends = config, show_ends
         find_device(config.device)  # fail before anything is written
         self.folder = Run(folder, config.name, report, fresh)
         self.data = config.data.load()
@@ -135,6 +140,9 @@ class Experiment:
         )
         for minimum in (a, b):
             self._groups.setdefault(plan.group, {}).setdefault(minimum.key, minimum)
+        if plan.a.checkpoint and plan.b.checkpoint:
+            minima = self.results.table("minima")
+            self._show_ends(minima[minima["pair"] == plan.name], self.data["train"])
         space = WeightSpace(a.module)
         thetas = space.vector(a.module), space.vector(b.module)
         if torch.equal(*thetas):

@@ -12,6 +12,7 @@ from pathfinder.geometry.planes import Plane
 from pathfinder.scoring.scores import Scores
 from pathfinder.tables.csv_files import write_table
 from pathfinder.tables.schema import TABLES
+from pathfinder.tables.shapes import surface_shape
 from pathfinder.tables.summary import replicates, summarize
 
 
@@ -93,6 +94,10 @@ class Results:
     def add_surface(self, pair: str, name: str, surface: str, scored: Scores, trajectory: pd.DataFrame) -> None:
         """Add a scored profile or surface around the minimum `name`, and the checkpoints of its training there."""
         self.add("surfaces", _with_y(scored.table), pair=pair, name=name, surface=surface)
+        if "y" in scored.table:
+            given = {"pair": pair, "name": name, "surface": surface}
+            given |= {key: scored.table[key].iloc[0] for key in ("train_examples", "batch_norm_examples", "batch_norm")}
+            self.add("surface_shapes", pd.DataFrame([{**given, **surface_shape(scored.table)}]))
         if len(trajectory):
             self.add("trajectory", _with_y(trajectory), pair=pair, name=name, surface=surface)
 

@@ -203,6 +203,24 @@ SURFACES = Table(
     figures=("profile", "contours", "filled", "relief"),
 )
 
+SURFACE_SHAPES = Table(
+    "surface_shapes",
+    "A row for each surface over two directions: the shape of its train loss in a few numbers.",
+    (
+        *(PAIR, MINIMUM, SURFACE),
+        Column("points", "whole", "points of the grid"),
+        Column("centre", "number", "train loss at the minimum, or at the point next to it", "nats"),
+        Column("median", "number", "median train loss of the points", "nats"),
+        Column("largest", "number", "largest train loss of the points", "nats"),
+        Column("share_low", "number", "share of the points whose train loss is below 1 nat", "%"),
+        Column(
+            "local_minima", "whole", "points lower than all eight neighbours and higher than the centre, edges left out"
+        ),
+        *(COUNTS, BATCH_NORM, STATISTICS_FROM),
+    ),
+    key=("pair", "name", "surface"),
+)
+
 TRAJECTORY = Table(
     "trajectory",
     "A row for each checkpoint of a minimum's training, projected onto the directions of a profile or surface.",
@@ -293,7 +311,7 @@ TABLES = {
     table.name: table
     for table in (
         MINIMA, TRAINING, WEIGHTS, PATHS, SUMMARY, REPLICATES, RESCORED, PLANES, PLANE_MARKERS, PLANE_PATHS,
-        SURFACES, TRAJECTORY, CURVATURE, ALIGNMENT, BARRIERS,
+        SURFACES, SURFACE_SHAPES, TRAJECTORY, CURVATURE, ALIGNMENT, BARRIERS,
     )
 }  # fmt: skip
 
