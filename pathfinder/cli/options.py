@@ -75,7 +75,8 @@ ModelArgs = Annotated[
     list[str] | None, typer.Option("--model-arg", help="Argument of the network, e.g. depth=20. Repeatable.")
 ]
 DataArgs = Annotated[
-    list[str] | None, typer.Option("--data-arg", help="Option of the dataset, e.g. crop=4. Repeatable.")
+    list[str] | None,
+    typer.Option("--data-arg", help="Option of the dataset, e.g. crop=4 or mean=0.49,0.48,0.44. Repeatable."),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of the network; bf16 is autocast.")]

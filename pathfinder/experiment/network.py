@@ -136,14 +136,20 @@ def data_in(checkpoint: Checkpoint) -> dict[str, Any] | None:
     Raises:
         PathfinderError: if it is an import path.
     """
-    data = checkpoint.metadata.get("data")
-    if isinstance(data, str):
-        data = {"name": data}
-    if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+    data = _recorded(checkpoint)
+    if data is None:
         return None
     if ":" in data["name"] and not data["name"].startswith(("npz:", "folder:")):
         raise _import_error(checkpoint.path, "data", data["name"], "--data", "data.name")
     return data
+
+
+def _recorded(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What a checkpoint says of its data, whatever its name; None if it says nothing that pathfinder wrote."""
+    data = checkpoint.metadata.get("data")
+    if isinstance(data, str):
+        data = {"name": data}
+    return data if isinstance(data, dict) and isinstance(data.get("name"), str) else None
 
 
 def _import_error(path: str | Path, what: str, name: str, option: str, key: str) -> PathfinderError:
@@ -162,9 +168,8 @@ def data_of(name: str | None, settings: Mapping[str, Any], checkpoint: Checkpoin
         PathfinderError: if there is no name in either, or the file names an import path.
     """
     if name:
-        recorded = checkpoint.metadata.get("data")
-        kept = recorded if isinstance(recorded, dict) else {}
-        return Data.parse({"name": name, **{key: kept[key] for key in ("mean", "std") if key in kept}, **settings})
+        kept = {key: value for key, value in (_recorded(checkpoint) or {}).items() if key in ("mean", "std")}
+        return Data.parse({"name": name, **kept, **settings})
     found = data_in(checkpoint)
     if found is None:
         raise PathfinderError(f"{checkpoint.path} records no data; name it with --data.")
@@ -177,10 +182,13 @@ def check_normalization(data: Mapping[str, Any], checkpoint: Checkpoint) -> None
     Raises:
         PathfinderError: if it records others.
     """
-    recorded = checkpoint.metadata.get("data")
-    if not isinstance(recorded, dict):
+    recorded = _recorded(checkpoint)
+    if recorded is None:
         return
-    own, used = recorded_moments(recorded), recorded_moments(data)
+    try:
+        own, used = recorded_moments(recorded), recorded_moments(data)
+    except PathfinderError as error:
+        raise PathfinderError(f"{checkpoint.path} records no normalisation that can be used: {error}") from error
     if own != used:
         raise PathfinderError(
             f"{checkpoint.path} was trained with {describe_moments(*own)}, but {describe_moments(*used)} would be "
