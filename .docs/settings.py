@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from pathfinder.data import load_data
 from pathfinder.data.settings import Data
-from pathfinder.experiment.config import Config, Pairs
+from pathfinder.experiment.config import Config, Pairs, SingleMinimum
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.settings import Planes, Scoring
@@ -26,6 +26,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[data]": Data,
     "[model]": Model,
     "[minimum]": Minimum,
+    "[[minima]]": SingleMinimum,
     "[[pairs]]": Pairs,
     "[curve] and [[curves]]": CurveSettings,
     "[score]": Scoring,
@@ -39,6 +40,8 @@ INTRODUCTIONS = {
     "[data]": "The data set, and how its training examples are split and augmented.",
     "[model]": "The network. Further keys go to whatever builds it: `widths = [64, 64]`, `depth = 32`, `width = 0.5`.",
     "[minimum]": "How both minima are trained. A pair can change any of these keys for both ends or for one.",
+    "[[minima]]": "A minimum without a pair, to look at what is around it; one entry for each, with the keys of "
+    "`[minimum]` too. There are no pairs then, unless `[[pairs]]` names some.",
     "[[pairs]]": "One entry for each group of pairs of minima; a single pair without it.",
     "[curve] and [[curves]]": "`[curve]` holds what all curves share; each `[[curves]]` adds one between every pair.",
     "[score]": "What is measured along the line and the curves.",
@@ -52,7 +55,9 @@ MEANINGS = {  # of keys whose class says nothing about them
         "name": "of the run and its folder, `results/NAME`; the file's name if not given",
         "seed": "draws everything: a of the first pair is trained with it, b with the next one, and so on",
         "device": "where to compute: `cpu`, `cuda` or `mps`",
-        "precision": "`bf16` computes under autocast, with losses in float32",
+        "precision": "`bf16` computes under autocast, with losses in float32; `score.precision` sets scores alone",
+        "precision_check": "whether `bf16` scores are compared with `fp32` on 1,000 examples of each split; the run "
+        "stops where errors differ by more than a point, or losses by 2 %",
     },
     Data: {"name": "`digits`, `cifar10`, ..., `folder:PATH`, `npz:PATH` or `package.module:function`"},
     Model: {"name": "as in `pathfinder list models`, `torchvision:NAME` or `package.module:name`"},

@@ -60,7 +60,8 @@ def test_help_names_every_command_and_every_choice(command):
     _, out, _ = command("run", "--help")
     assert "[scales.NAME]" in out
     _, out, _ = command("score", "surface", "--help")
-    assert all(word in "".join(out.split()) for word in ("filter", "layer", "reestimate", "training", "interpolate"))
+    joined = "".join(part for part in out.split() if part != "│")  # a long list of choices is broken at any letter
+    assert all(word in joined for word in ("filter", "layer", "reestimate", "training", "interpolate"))
     assert command("score")[1] == command("score", "--help")[1]
     assert command()[1] == command("--help")[1]
 
