@@ -159,7 +159,7 @@ def _is_regression(target: Any) -> bool:
 def _no_labels(target: Tensor) -> str:
     return (
         f"targets of {target.dtype} and shape {tuple(target.shape)} are no class labels, pass a loss, such as "
-        "loss=lambda output, target: (output - target).square() for outputs of that shape."
+        "loss=lambda output, target: (output - target).square() for outputs of that shape; or convert labels by .long()."
     )
 
 
