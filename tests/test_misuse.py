@@ -122,7 +122,7 @@ REFUSED = {
     # labels
     "float labels": (
         lambda: scored((X, Y.float())),
-        "labels of shape (50,), got torch.float32 of shape (50,);",
+        "whole-number labels, got torch.float32 of shape (50,);",
     ),
     "labels of one column": (
         lambda: scored((X, Y[:, None])),
@@ -130,7 +130,7 @@ REFUSED = {
     ),
     "float labels in a fit": (
         lambda: fitted((X, Y.float())),
-        "float32 and shape (50,) are no class labels, pass a loss",
+        "no class labels, pass a loss: ",
     ),
     "float labels under a Hessian": (lambda: Hessian(SPACE, A, (X, Y.float())).trace(2), "got torch.float32"),
     "complex labels": (lambda: scored((X, Y.to(torch.complex64))), "got torch.complex64"),
