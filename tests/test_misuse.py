@@ -122,13 +122,16 @@ REFUSED = {
     # labels
     "float labels": (
         lambda: scored((X, Y.float())),
-        "labels of shape (50,), got torch.float32 of shape (50,);",
+        "whole-number labels, got torch.float32 of shape (50,);",
     ),
     "labels of one column": (
         lambda: scored((X, Y[:, None])),
         "got torch.int64 of shape (50, 1); convert them, or",
     ),
-    "float labels in a fit": (lambda: fitted((X, Y.float())), "whole-number labels of shape (25,), got torch.float32"),
+    "float labels in a fit": (
+        lambda: fitted((X, Y.float())),
+        "no class labels, pass a loss: ",
+    ),
     "float labels under a Hessian": (lambda: Hessian(SPACE, A, (X, Y.float())).trace(2), "got torch.float32"),
     "complex labels": (lambda: scored((X, Y.to(torch.complex64))), "got torch.complex64"),
     # score

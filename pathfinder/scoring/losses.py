@@ -158,8 +158,9 @@ def _is_regression(target: Any) -> bool:
 
 def _no_labels(target: Tensor) -> str:
     return (
-        f"targets of {target.dtype} and shape {tuple(target.shape)} are no class labels, pass a loss, such as "
-        "loss=lambda output, target: (output - target).square() for outputs of that shape."
+        f"no class labels, pass a loss: cross-entropy needs whole-number labels, got {target.dtype} of shape "
+        f"{tuple(target.shape)}; for a regression pass one such as loss=lambda output, target: (output - "
+        "target).square(), labels convert by .long()."
     )
 
 
@@ -184,7 +185,7 @@ def _labels(logits: Any, target: Any) -> Tensor:
     if not isinstance(target, Tensor) or target.dtype not in _WHOLE or target.shape != wanted:
         came = f"{target.dtype} of shape {tuple(target.shape)}" if isinstance(target, Tensor) else type(target).__name__
         column = isinstance(target, Tensor) and target.dtype in _WHOLE and target.shape == (*wanted, 1)
-        remedy = "for labels use target[..., 0], for numbers pass a loss" if column else "convert them, or pass loss="
+        remedy = f"convert them, or pass a loss{' (for labels, target[..., 0])' if column else ''}"
         raise PathfinderError(f"cross-entropy needs whole-number labels of shape {wanted}, got {came}; {remedy}.")
     return target.long()
 
