@@ -252,6 +252,13 @@ CURVATURE = Table(
     figures=("curvature", "ratio"),
 )
 
+POINT = Table(
+    "point",
+    "What `pathfinder score point` writes: a row for each way to find BatchNorm's statistics at one minimum.",
+    (MINIMUM, *SCORES),
+    key=("name", "batch_norm"),
+)
+
 ALIGNMENT = Table(
     "alignment",
     "A row for each pair: how the hidden units of b were matched to those of a.",
@@ -293,7 +300,7 @@ TABLES = {
     table.name: table
     for table in (
         MINIMA, TRAINING, WEIGHTS, PATHS, SUMMARY, REPLICATES, RESCORED, PLANES, PLANE_MARKERS, PLANE_PATHS,
-        SURFACES, TRAJECTORY, CURVATURE, ALIGNMENT, BARRIERS,
+        SURFACES, TRAJECTORY, CURVATURE, POINT, ALIGNMENT, BARRIERS,
     )
 }  # fmt: skip
 
