@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pathfinder import build_model, load_data
+from pathfinder import Bezier, build_model, load_data
 from pathfinder.storage import load_weights
 from pathfinder.tables.csv_files import read_table
 from pathfinder.tables.schema import POINT
@@ -78,6 +78,15 @@ def test_a_network_without_batchnorm_has_one_row_and_examples_are_counted(comman
         np.sqrt(sum(float(p.detach().square().sum()) for p in module.parameters()))
     )
     assert command("plot", tmp_path / "p")[0] == 0  # a point has no figure, but is a run
+
+
+def test_a_curve_is_no_minimum(command, minima, tmp_path):
+    a, curve = minima / "a.safetensors", tmp_path / "curve.safetensors"
+    theta = torch.zeros(5)
+    Bezier(theta, theta + 1, bends=1).save(curve)
+    for word in (["score", "line", a, curve], ["score", "point", curve], ["curvature", "point", curve]):
+        code, _, err = command(*word, "-o", tmp_path / "p")
+        assert code == 2 and "holds a bezier curve; use `pathfinder score curve`" in " ".join(err.split()), err
 
 
 def test_a_point_takes_no_choice_of_statistics(command, minima, tmp_path):
