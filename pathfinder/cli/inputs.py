@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pathfinder.cli.options import Origin
 from pathfinder.data.sources import Source
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, brief
 from pathfinder.experiment.curve_files import end_statistics, load_curve_state
 from pathfinder.experiment.network import Network, check_normalization, data_of, network_of
 from pathfinder.experiment.probe import probe
@@ -102,18 +102,29 @@ def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
     Raises:
         PathfinderError: if a file cannot be read, nothing says which network or data it belongs to, or they differ.
     """
-    first = read_checkpoint(files[0])
+    first = _read_minimum(files[0])
     common, module = _open(first, origin)
     load_state(module, first.state)
     space = WeightSpace(module)
     digests, thetas, ends = [], [], []
-    for checkpoint in chain([first], map(read_checkpoint, files[1:])):  # one at a time in memory
+    for checkpoint in chain([first], map(_read_minimum, files[1:])):  # one at a time in memory
         if "mean" not in origin.data_settings:
             check_normalization(common[2].data, checkpoint)
         digests.append(checkpoint.digest)
         thetas.append(space.vector(checkpoint.state))
         ends.append(space.statistics(checkpoint.state))
     return Minima(list(files), digests, *common, space, thetas, [ends[0], ends[-1]])
+
+
+def _read_minimum(file: Path) -> Checkpoint:
+    """Read the weights of one network; a curve is refused."""
+    checkpoint = read_checkpoint(file)
+    if "kind" in checkpoint.metadata:
+        raise PathfinderError(
+            f"weights of one network are needed, but {file} holds a {brief(checkpoint.metadata['kind'])} curve; use "
+            "`pathfinder score curve`, or `pathfinder export` for a point of it."
+        )
+    return checkpoint
 
 
 def open_curve(file: Path, origin: Origin) -> CurveInput:

@@ -1,5 +1,7 @@
 """The work of `score` and `curvature`: points of a target, scored or measured into the tables of a run."""
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -8,25 +10,26 @@ from typing import Any
 import typer
 
 from pathfinder.cli.inputs import CurveInput, Minima, open_minima
-from pathfinder.cli.options import CurvatureJob, ScoreJob
+from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
 from pathfinder.cli.progress import Reporter
-from pathfinder.cli.summary import show_summary
+from pathfinder.cli.summary import show_point, show_summary
 from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, PointTarget, Target
 from pathfinder.data.sources import digests
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.checks import Checks
 from pathfinder.experiment.evaluators import Examples
 from pathfinder.experiment.folder import Run
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.scoring.batch_norm import Policy, Reestimate, Stored
 from pathfinder.scoring.checks import compare
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Scoring
 from pathfinder.storage.keys import key_of
 
 Opened = Minima | CurveInput
-Options = ScoreJob | CurvatureJob
+Options = ScoreJob | CurvatureJob | PointJob
 
 
 def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened, target: Target) -> None:
@@ -67,7 +70,7 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
             job.device,
             opened.data,
             seed=job.seed,
-            config=_describe(job, opened, settings),
+            config=_describe(job, opened, settings.model_dump()),
             scored=evaluator.counts(),
         )
         how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
@@ -104,6 +107,64 @@ def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file:
     score(word, job, settings, out, opened, LandscapeTarget.of(opened, surface, trajectory))
 
 
+def score_point(job: PointJob, out: Path, file: Path) -> None:
+    """Score a minimum with each choice of BatchNorm's statistics; write the table and show it.
+
+    Args:
+        job, out: as for `score`.
+        file: the weights of the minimum.
+    """
+    settings = Scoring.parse(
+        {key: getattr(job, key) for key in ("batch_size", "examples", "batch_norm_examples")}
+    ).model_dump(include={"batch_size", "examples", "batch_norm_examples"})
+    opened = open_minima([file], job)
+    target, how = PointTarget.of(opened.thetas[0]), (settings, job.seed, job.device, job.precision.value)
+    name = job.name or opened.name
+
+    def make(policy: Policy, precision: str = job.precision.value, few: bool = False) -> Evaluator:
+        counts = Examples(job.examples, job.batch_norm_examples)
+        return Evaluator(
+            opened.space,
+            opened.data,
+            batch_norm=policy,
+            batch_size=job.batch_size,
+            examples=(counts.few() if few else counts).scored,
+            seed=job.seed,
+            device=job.device,
+            precision=precision,
+        )
+
+    with Reporter() as report:
+        run = _run("score-point", out, opened, report, job.fresh)
+        config = _describe(job, opened, settings)
+        scored = {name: len(split.subset(job.examples, job.seed)) for name, split in opened.data.items()}
+        run.describe(job.device, opened.data, seed=job.seed, config=config, scored=scored)
+        with run:
+            for how_found, policy in _policies(opened, job.batch_norm_examples).items():
+                with warnings.catch_warnings():  # clean images are scored besides those of training, on purpose
+                    warnings.filterwarnings("ignore", "BatchNorm is re-estimated from clean", PathfinderWarning)
+                    evaluator = make(policy)
+                key = key_of(opened.identity, digests(opened.data), how, repr(policy))
+                if isinstance(policy, Stored):
+                    few = partial(make, policy, few=True)
+                    Checks(run, job.precision.value, job.precision_check).before(name, key, few, target.geometry)
+                with run.stage(f"point {how_found}", key) as (stage, progress):
+                    scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
+                rows = scores.table.drop(columns=list(target.geometry.axes))
+                run.results.add("point", rows, name=name)
+    show_point(run.results.table("point"))
+    typer.echo(f"tables in {out}")
+
+
+def _policies(opened: Minima, examples: int | None) -> dict[str, Policy]:
+    """Each choice of BatchNorm's statistics that a minimum is scored with, by its name in the table."""
+    if not opened.space.has_statistics:
+        return {"none": Stored()}
+    train, clean = opened.data["train"], Reestimate(examples=examples)
+    found = {"stored": Stored(), "training": Reestimate(examples=examples, augmented=True)}
+    return {**found, "reestimate": clean} if train.crop or train.flip else found
+
+
 def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened: Opened, target: Target) -> None:
     """Measure the curvature at the points of a target; write its table and figure, and show the table.
 
@@ -133,7 +194,7 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
     along = target.geometry.kind() if word == "path" else word
     with Reporter() as report:
         run = _run(f"curvature-{word}", out, opened, report, job.fresh)
-        config = _describe(job, opened, settings)
+        config = _describe(job, opened, settings.model_dump())
         run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
         measured = settings.model_dump(exclude={"points", "parameters"})
         how = (scoring.model_dump(), measured, job.seed, job.device, *settings.restriction)
@@ -167,10 +228,10 @@ def _run(command: str, out: Path, opened: Opened, report: Reporter, fresh: bool)
     return Run(out, f"{command}-{key_of(opened.digests)[:8]}", report, fresh)
 
 
-def _describe(job: ScoreJob | CurvatureJob, opened: Opened, settings: Scoring | Curvature) -> dict[str, object]:
+def _describe(job: Options, opened: Opened, settings: Mapping[str, object]) -> dict[str, object]:
     """What the record says of a command: its files, its data and its options."""
     files = {"files": [str(file) for file in opened.files], "data": opened.network.data}
-    return {**files, **settings.model_dump(), "options": asdict(job)}
+    return {**files, **settings, "options": asdict(job)}
 
 
 def _refuse_mixing(settings: Scoring, target: Target, what: str) -> None:

@@ -88,6 +88,9 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and fi
 File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights (.safetensors).")]
 BatchSize = Annotated[int, typer.Option(help="Examples per forward pass.")]
 Examples = Annotated[int | None, typer.Option(help="Examples of each split to score.", show_default="all")]
+BatchNormExamples = Annotated[
+    int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
+]
 PathPoints = Annotated[int, typer.Option(help="Points along the path, both ends included.")]
 GridPoints = Annotated[str, typer.Option(help="Points per axis; 51x31 sets both.")]
 Normalize = Annotated[
@@ -159,9 +162,7 @@ class ScoreOptions:
             show_default="training along paths and planes, stored around one minimum",
         ),
     ] = None
-    batch_norm_examples: Annotated[
-        int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
-    ] = None
+    batch_norm_examples: BatchNormExamples = None
     batch_size: BatchSize = 512
     seed: Seed = 0
     device: Device = "cpu"
@@ -198,6 +199,21 @@ class ScoreJob(ScoreOptions, Origin):
     def settings(self, around: bool = False, **more: Any) -> "Scoring":
         """These options as the settings of `[score]`, the number of examples among them."""
         return super().settings(around, examples=self.examples, **more)
+
+
+@dataclass(frozen=True)
+class PointJob(Origin):
+    """The options of `score point`: those of `score` without a choice of BatchNorm's statistics, as it shows each."""
+
+    examples: Examples = None
+    batch_norm_examples: BatchNormExamples = None
+    batch_size: BatchSize = 512
+    precision: PrecisionOption = Precision.fp32
+    precision_check: PrecisionCheck = True
+    seed: Seed = 0
+    device: Device = "cpu"
+    name: Name = None
+    fresh: Fresh = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`pathfinder score`: loss and error along a path, over a plane or around a minimum, without training."""
+"""`pathfinder score`: loss and error at a minimum, along a path, over a plane or around it, without training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ from pathfinder.cli.options import (
     Normalize,
     Out,
     PathPoints,
+    PointJob,
     ScoreJob,
     Span,
     Trajectory,
@@ -27,7 +28,17 @@ from pathfinder.cli.words import Words
 if TYPE_CHECKING:
     from pathfinder.landscape.settings import Surface
 
-app = typer.Typer(cls=Words, help="Score a line, a curve, a plane, or the landscape around a minimum; no training.")
+app = typer.Typer(cls=Words, help="Score a minimum, a line, a curve, a plane, or a landscape; no training.")
+
+
+@app.command()
+@expand_groups
+@deterministic
+def point(*, file: Weights, out: Out, job: PointJob) -> None:
+    """Score a minimum with the BatchNorm statistics it has stored, and with re-estimated ones."""
+    from pathfinder.cli.jobs import score_point
+
+    score_point(job, out, file)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
-from pathfinder.tables.score_names import parse_score_column, score_column
+from pathfinder.tables.score_names import METRICS, parse_score_column, score_column
 
 _CAPTION = (
     "A barrier is a maximum of noisy means, so it comes out too high on a flat path; its interval allows for that."
@@ -68,6 +68,24 @@ def show_ends(minima: pd.DataFrame, train: Source) -> None:
     off = any((minima[first] - minima[second]).abs().max() > _QUESTION for first, second in pairs)
     question = "; is that the one of their training? If not, give --data-arg mean=... and std=..." if off else ""
     console.print(Text(f"normalisation: {prepared}{question}"))
+
+
+def show_point(table: pd.DataFrame) -> None:
+    """The table of `score point`: means with standard errors; point.csv has all columns."""
+    scored = {name: score for name in table if (score := parse_score_column(name)) and score.statistic == "mean"}
+    counts = {score.split: int(table[f"{score.split}_examples"].iloc[0]) for score in scored.values()}
+    caption = "Mean ± standard error over " + " and ".join(f"{n} {split}" for split, n in counts.items()) + " examples."
+    shown = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+    shown.add_column("BatchNorm")
+    for score in scored.values():
+        shown.add_column(f"{score.split} {score.metric}", justify="right")
+    for _, row in table.iterrows():
+        cells = []
+        for name, score in scored.items():
+            end = " %" if METRICS.get(str(score.metric)) == "%" else ""
+            cells.append(f"{row[name]:.4g} ± {row[f'{name}_se']:.2g}{end}")
+        shown.add_row(str(row["batch_norm"]), *cells)
+    Console(width=None if sys.stdout.isatty() else 120).print(shown)
 
 
 def _cell(cells: pd.DataFrame, scored: str, column: str) -> float:

@@ -32,6 +32,7 @@ from pathfinder.tables.schema import (
     PLANE_MARKERS,
     PLANE_PATHS,
     PLANES,
+    POINT,
     SUMMARY,
     SURFACES,
     TABLES,
@@ -62,7 +63,7 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
     folder = _existing(folder)
     with mpl.rc_context(STYLE), _blame([folder]):
         figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log))
-        if not figures and not _path(folder, CURVATURE).exists():  # the curvature at a point has no figure
+        if not figures and not any(_path(folder, table).exists() for table in (CURVATURE, POINT)):  # they have none
             raise _no_run(folder)
         drawn = _save(figures, folder)
     if (folder / "run.json").is_file():  # otherwise the folder may belong to somebody else

@@ -270,6 +270,13 @@ CURVATURE = Table(
     figures=("curvature", "ratio"),
 )
 
+POINT = Table(
+    "point",
+    "What `pathfinder score point` writes: a row for each way to find BatchNorm's statistics at one minimum.",
+    (MINIMUM, *SCORES),
+    key=("name", "batch_norm"),
+)
+
 ALIGNMENT = Table(
     "alignment",
     "A row for each pair: how the hidden units of b were matched to those of a.",
@@ -311,7 +318,7 @@ TABLES = {
     table.name: table
     for table in (
         MINIMA, TRAINING, WEIGHTS, PATHS, SUMMARY, REPLICATES, RESCORED, PLANES, PLANE_MARKERS, PLANE_PATHS,
-        SURFACES, SURFACE_SHAPES, TRAJECTORY, CURVATURE, ALIGNMENT, BARRIERS,
+        SURFACES, SURFACE_SHAPES, TRAJECTORY, CURVATURE, POINT, ALIGNMENT, BARRIERS,
     )
 }  # fmt: skip
 

@@ -60,7 +60,7 @@ def check(path):
 
 
 def test_a_full_run_writes_every_table_as_the_schema_says(full):
-    assert {path.stem for path in full.glob("*.csv")} == set(TABLES)
+    assert {path.stem for path in full.glob("*.csv")} == set(TABLES) - {"point"}  # that of a command alone
     for path in full.glob("*.csv"):
         check(path)
     assert "validation_loss" in read_table(full / "training.csv")
