@@ -43,8 +43,8 @@ from pathfinder.tables.table import FIGURES, Table
 
 _OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights(-\d+)?")  # names of figures, before .png
 _LARGEST = 300_000  # bytes of a PNG file in all its colours
-_DOTS = (150, 120, 100, 80, 60)  # per inch
-_STEPS, _WHITE = (2, 4), 255  # of the 256 values of red, green and blue; the eye does not see so small ones
+_DOTS = (150, 110, 80, 60)  # per inch
+_STEPS, _WHITE = (4,), 255  # of the 256 values of red, green and blue; the eye does not see so small ones
 _STYLE = ["default", STYLE]  # not the user's own, or the same tables would not give the same bytes
 
 
@@ -193,7 +193,7 @@ def _save(figures: dict[str, Figure], folder: Path, pdf: bool) -> list[Path]:
 
 
 def _png(figure: Figure) -> bytes:
-    """The figure as a PNG file; one that is larger than a repository should hold gets fewer colours, then fewer dots."""
+    """The figure as a PNG file; a large one gets fewer colours, then fewer dots: a repository should hold it."""
     content = b""
     for dots in _DOTS:
         file = io.BytesIO()

@@ -88,7 +88,7 @@ class Scale:
             low = max(low, high * 10.0**-_DECADES)
             edges = _round_numbers(low, high)
         else:
-            edges = MaxNLocator(_FEWEST + 5).tick_values(low, high)
+            edges = np.asarray(MaxNLocator(_FEWEST + 5).tick_values(low, high))
         edges = edges[(edges > low) & (edges <= high)]
         return Levels(edges if len(edges) else np.array([(low + high) / 2]), low, high, self.log, 0.0, low, clipped)
 
@@ -136,7 +136,7 @@ def _round_numbers(low: float, high: float) -> np.ndarray:
         inside = numbers[(numbers >= low) & (numbers <= high)]
         if len(inside) >= _FEWEST:
             return inside
-    return MaxNLocator(_FEWEST + 2).tick_values(low, high)
+    return np.asarray(MaxNLocator(_FEWEST + 2).tick_values(low, high))
 
 
 def number_words(numbers: Iterable[float]) -> list[str]:

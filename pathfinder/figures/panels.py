@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathfinder.figures.style import SPLITS, UNITS, set_title
+from pathfinder.figures.style import SPLITS, UNITS, by_name, set_title
 from pathfinder.figures.ticks import set_log_axis
 from pathfinder.figures.titles import panel_titles
 from pathfinder.figures.words import batch_norm_notes, surface_notes, surroundings
@@ -78,7 +78,7 @@ def make_panels(
         size: of a panel, in inches.
         **kwargs: of `Figure.subplots`.
     """
-    parts = [((str(name), str(surface)), own) for (name, surface), own in rows.groupby(["name", by], sort=False)]
+    parts = [((name, surface), part) for name, own in by_name(rows, "name") for surface, part in by_name(own, by)]
     lines = 1 if len(parts) <= 3 else 2 if len(parts) <= 8 else 3
     columns = math.ceil(len(parts) / lines)
     notes = [batch_norm_notes(own) for _, own in parts]
@@ -102,7 +102,9 @@ def _panel_title(title: str, name: str, minima: pd.DataFrame, width: float) -> s
     """The title of a panel, with the test error of its minimum, on as many lines as its width needs."""
     error = minima["test_error"].get(name, math.nan) if "test_error" in minima else math.nan
     parts = [*filter(None, title.split("; ")), *([] if pd.isna(error) else [f"test error {error:.1f} %"])]
-    lines = [line for part in parts for line in textwrap.wrap(part, int(width / _LETTER), break_on_hyphens=False)]
+    lines = [
+        line for part in parts for line in textwrap.wrap(part, int((width - 0.4) / _LETTER), break_on_hyphens=False)
+    ]
     return "\n".join(lines)
 
 

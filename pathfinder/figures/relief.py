@@ -49,7 +49,7 @@ def draw_relief(ax: Axes, nodes: Grid, levels: Levels, label: str) -> None:
     solid.set_zlabel(label)
     words = dict(zip(levels.height(levels.edges), levels.words(), strict=True))
     shown = list(words)[:: -(-len(words) // _MOST_TICKS)]
-    solid.set_zticks(shown, labels=[words[height] for height in shown])
+    solid.zaxis.set_ticks(shown, labels=[words[height] for height in shown])
     solid.tick_params(labelsize=8.5, pad=1)
     for axis in (solid.xaxis, solid.yaxis):  # labels at the corner would touch
         axis.set_major_locator(MaxNLocator(4, prune="both"))

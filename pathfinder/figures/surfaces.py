@@ -70,7 +70,8 @@ def _surfaces(
 
 def _lines(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, levels: Levels) -> Panels:
     panels = make_panels(rows, minima)
-    style = dict(zip(("vmin", "vmax"), levels.limits, strict=True)) | {"cmap": line_colours(), "linewidths": 0.9}
+    low, high = levels.limits
+    style: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": line_colours(), "linewidths": 0.9}
     for panel in panels:
         grid = Grid.of(panel.rows, "train_loss", levels).refine(POINTS)
         mark_unknown(panel.ax, grid)
