@@ -1,12 +1,16 @@
 """The values of a table over two axes as a smooth height, which has no hills or valleys of its own."""
 
 from dataclasses import dataclass
+from itertools import product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy.interpolate import RectBivariateSpline
 
 from pathfinder.figures.levels import Levels
+
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,14 @@ class Grid:
         nodes = self.heights.filled(self.heights.max() if self.heights.count() else 0.0)
         spline = RectBivariateSpline(self.y, self.x, nodes, kx=min(3, len(self.y) - 1), ky=min(3, len(self.x) - 1))
         corners = [nodes[:-1, :-1], nodes[1:, :-1], nodes[:-1, 1:], nodes[1:, 1:]]
-        cells = np.ix_(_cell_of(y, self.y), _cell_of(x, self.x))
-        heights = np.clip(spline(y, x), np.min(corners, axis=0)[cells], np.max(corners, axis=0)[cells])
         hidden = np.ma.getmaskarray(self.heights)
         unknown = hidden[:-1, :-1] | hidden[1:, :-1] | hidden[:-1, 1:] | hidden[1:, 1:]
-        return Grid(x, y, np.ma.array(heights, mask=unknown[cells]))
+        heights, mask = spline(y, x), np.zeros((len(y), len(x)), dtype=bool)
+        for row_side, column_side in product(_SIDES, repeat=2):  # an edge belongs to the cells on both sides
+            cells = np.ix_(_cells_of(y, self.y, row_side), _cells_of(x, self.x, column_side))
+            heights = np.clip(heights, np.min(corners, axis=0)[cells], np.max(corners, axis=0)[cells])
+            mask |= unknown[cells]
+        return Grid(x, y, np.ma.array(heights, mask=mask))
 
 
 def _split(nodes: np.ndarray, points: int) -> np.ndarray:
@@ -57,6 +64,6 @@ def _split(nodes: np.ndarray, points: int) -> np.ndarray:
     return np.append(starts + steps, nodes[-1])
 
 
-def _cell_of(points: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """Between which two nodes each point lies, by the number of the first."""
-    return np.clip(np.searchsorted(nodes, points, side="right") - 1, 0, len(nodes) - 2)
+def _cells_of(points: np.ndarray, nodes: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+    """Between which two nodes each point lies, by the number of the first; a node belongs to the cell on one side."""
+    return np.clip(np.searchsorted(nodes, points, side=side) - 1, 0, len(nodes) - 2)

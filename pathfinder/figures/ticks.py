@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 _SERIES = ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 _MOST = 8  # ticks on an axis
-_ERRORS = [0, 0.5, 1, 2, 5, 10, 20, 50, 100]  # percent
+_ERRORS = [0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]  # percent
 _WIDE = 4.0  # the largest value is this often the smallest: a logarithm shows both
 
 
@@ -46,7 +46,7 @@ def set_error_axis(ax: Axes, values: pd.Series) -> None:
         set_log_axis(ax, low / 1.15, high * 1.15)
     else:
         ax.set_yscale("symlog", linthresh=1.0)
-        ax.set_ylim(max([tick for tick in _ERRORS if tick < 0.9 * low], default=0), min(100, high * 1.15))
+        ax.set_ylim(max([tick for tick in _ERRORS if tick < 0.9 * low], default=0.0), min(100.0, high * 1.15))
         _fix_ticks(ax, _ERRORS)
 
 
