@@ -1,11 +1,26 @@
 """`pathfinder plot` and `pathfinder vtk`: figures and grids from the CSV files of a run."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pathfinder.cli.options import Clip, Linear
+
+
+class Format(StrEnum):
+    """Kinds of files of figures."""
+
+    png = "png"
+    pdf = "pdf"
+
+
+class Lines(StrEnum):
+    """Levels of contour lines."""
+
+    paper = "paper"
+    log = "log"
 
 
 def plot(
@@ -15,13 +30,24 @@ def plot(
     ] = None,
     clip: Clip = 10.0,
     linear: Linear = False,
+    format: Annotated[Format, typer.Option(help="pdf writes vector files beside the PNG files.")] = Format.png,
+    levels: Annotated[
+        Lines, typer.Option(help="Contour lines: paper, 0.1 to 10 in steps of 0.5 (Li et al. 2018), or log.")
+    ] = Lines.paper,
+    surface: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw only the surface of this name, with --out. Repeat to draw several in one figure."),
+    ] = None,
 ) -> None:
     """Redraw the figures of a run from its CSV files, or the landscapes of several runs on one scale."""
     from pathfinder.figures import draw, draw_together
 
     if out is None and len(folders) > 1:
         raise typer.BadParameter("several runs need a folder to draw into; name it with --out.")
-    drawn = draw(folders[0], clip, not linear) if out is None else draw_together(folders, out, clip, not linear)
+    if out is None and surface:
+        raise typer.BadParameter("--surface needs a folder to draw into; name it with --out.")
+    style = {"clip": clip, "log": not linear, "pdf": format is Format.pdf, "levels": levels.value}
+    drawn = draw(folders[0], **style) if out is None else draw_together(folders, out, surfaces=surface or (), **style)
     for path in drawn:
         typer.echo(str(path))
 

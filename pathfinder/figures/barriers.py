@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.figures.contours import COLOURS, Scale, level_bar
-from pathfinder.figures.style import by_name, of_pair, set_title
+from pathfinder.figures.contours import COLOURS, level_bar
+from pathfinder.figures.levels import Scale
+from pathfinder.figures.style import by_name, set_title
+from pathfinder.figures.words import batch_norm_notes, of_pair
+
+_DARK = 0.45  # of the range of heights; above it, white letters are easier to read
 
 
 def barrier_figures(table: pd.DataFrame) -> dict[str, Figure]:
@@ -16,22 +20,24 @@ def barrier_figures(table: pd.DataFrame) -> dict[str, Figure]:
 def _matrices(table: pd.DataFrame, group: str) -> Figure:
     names = list(dict.fromkeys([*table["a"], *table["b"]]))
     methods = list(by_name(table, "method"))
-    scale, side = Scale(), 1.6 + 0.6 * len(names)
-    levels = scale.levels(table["train_loss_barrier"])
+    levels, side = Scale().levels(table["train_loss_barrier"]), 1.6 + 0.6 * len(names)
+    low, high = levels.limits
     figure = Figure(figsize=(side * len(methods) + 1.0, side + 0.6))
     for ax, (method, own) in zip(figure.subplots(1, len(methods), squeeze=False)[0], methods, strict=True):
-        values = np.full((len(names), len(names)), np.nan)
+        heights = np.full((len(names), len(names)), np.nan)
         for _, row in own.iterrows():
             i, j = names.index(row["a"]), names.index(row["b"])
-            values[i, j] = values[j, i] = max(row["train_loss_barrier"], levels[0])
+            heights[i, j] = heights[j, i] = levels.height(row["train_loss_barrier"])
+            colour = "white" if heights[i, j] - low > _DARK * (high - low) else "black"
             for x, y in ((i, j), (j, i)):
-                ax.text(x, y, f"{row['train_loss_barrier']:.2g}", ha="center", va="center", fontsize=8, color="#ffffff",
-                        bbox={"boxstyle": "round,pad=0.15", "facecolor": "#00000055", "linewidth": 0})  # fmt: skip
-        image = ax.imshow(np.ma.masked_invalid(values), norm=scale.norm(levels), cmap=COLOURS)
+                text = f"{row['train_loss_barrier']:.2g}"
+                ax.text(x, y, text, ha="center", va="center", fontsize=9, color=colour)
+        ax.imshow(np.ma.masked_invalid(heights), vmin=low, vmax=high, cmap=COLOURS)
         ax.grid(False)
-        ax.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-        ax.set_yticks(range(len(names)), names, fontsize=8)
+        short = [name.removeprefix(f"{group}-") for name in names]
+        ax.set_xticks(range(len(names)), short, rotation=90, fontsize=9)
+        ax.set_yticks(range(len(names)), short, fontsize=9)
         ax.set_title("as trained" if method == "none" else f"aligned by {method}")
-    level_bar(figure, image, "train barrier of the line (nats)", scale, ax=figure.axes, aspect=25)
-    set_title(figure, f"Train barrier of the line between every two minima{of_pair(group)}")
+    level_bar(figure, levels, "train barrier of the line (nats)", ax=figure.axes, aspect=25)
+    set_title(figure, f"Barrier between every two minima{of_pair(group)}", batch_norm_notes(table))
     return figure

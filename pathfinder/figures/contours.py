@@ -1,105 +1,77 @@
-"""Parts of figures over two axes: the levels of contours, the grid of values, the colour bar."""
+"""Parts of figures over two axes: contour lines, filled contours, and the colour bar."""
 
-from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
-from matplotlib.contour import ContourSet
+from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.patheffects import AbstractPathEffect, withStroke
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.patheffects import withStroke
 
-from pathfinder.errors import PathfinderError
+from pathfinder.figures.grid import Grid
+from pathfinder.figures.levels import Levels
 
 COLOURS = "viridis_r"
-_LEVELS = 13
-_DECADES = 4  # below the highest level; lower values have the lowest level's colour
+UNKNOWN = "#d9d9d9"  # where a value is not a number
+POINTS = 201  # along each axis of a smooth map
+_BANDS = 96
+_LABELLED = 8  # at most this many levels are written
+_APART = 0.075  # of a panel, between labels
+_EDGE = 0.05  # of a panel, without labels
+_PALE = 0.14  # of the colours; lines in paler ones cannot be seen on white
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How values become heights and colours, the same in all panels of a figure.
-
-    Attributes:
-        clip: the highest value shown; higher ones are drawn as this one.
-        log: whether levels are evenly spaced in the logarithm.
-    """
-
-    clip: float = float("inf")
-    log: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.clip > 0:
-            raise PathfinderError(f"the clip of a figure must be more than 0, got {self.clip}; raise it.")
-
-    def levels(self, values: pd.Series) -> np.ndarray:
-        """Levels of contours, from the smallest value to the largest or the clip."""
-        found = values[values > 0].dropna() if self.log else values.dropna()
-        low, high = (float(found.min()), min(float(found.max()), self.clip)) if len(found) else (1e-6, 1e-6)
-        if self.log:
-            high *= 1.001
-            low = min(max(low, high * 10**-_DECADES) * 0.999, high / 1.01)
-            return np.geomspace(low, high, _LEVELS)
-        return np.linspace(low, max(high, low + 1e-6), _LEVELS)
-
-    def norm(self, levels: np.ndarray) -> Normalize:
-        """How colours are spread from the lowest level to the highest."""
-        return (LogNorm if self.log else Normalize)(levels[0], levels[-1])
-
-    def height(self, values: Any) -> Any:
-        """The height of a value on an axis with evenly spaced levels."""
-        return np.log10(values) if self.log else values
+def mark_unknown(ax: Axes, grid: Grid) -> None:
+    """Make grey what is not a number."""
+    if np.ma.getmaskarray(grid.heights).any():
+        ax.set_facecolor(UNKNOWN)
+        known = np.ma.array(np.zeros(grid.heights.shape), mask=np.ma.getmaskarray(grid.heights))
+        ax.contourf(grid.x, grid.y, known, [-1, 1], colors="white")
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Values over a grid.
-
-    Attributes:
-        x: (columns,).
-        y: (rows,).
-        values: (rows, columns), those that are not finite masked.
-        levels: of the contours; values beyond them were moved to the nearest.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    values: np.ma.MaskedArray
-    levels: np.ndarray
-
-    @classmethod
-    def of(cls, table: pd.DataFrame, column: str, levels: np.ndarray) -> "Grid":
-        """The grid in a table with the columns x, y and `column`."""
-        grid = table.pivot(index="y", columns="x", values=column)
-        values = np.ma.clip(np.ma.masked_invalid(grid.to_numpy(dtype=float)), levels[0], levels[-1])
-        return cls(grid.columns.to_numpy(), grid.index.to_numpy(), values, levels)
-
-    def draw_lines(self, ax: Axes, **style: Any) -> None:
-        """Draw contour lines and write the level on every second one."""
-        if np.ptp(self.values) > 0:
-            lines = ax.contour(self.x, self.y, self.values, self.levels[1:-1], **style)
-            outline: list[AbstractPathEffect] = []
-            if style.get("colors") == "white":
-                outline.append(withStroke(linewidth=1.4, foreground="#404040"))
-            for label in ax.clabel(lines, np.asarray(lines.levels)[::2], fmt="%.2g", fontsize=7):
-                label.set_path_effects(outline)
-
-    def fill(self, ax: Axes, scale: Scale) -> ContourSet:
-        """Fill the space between the levels."""
-        norm = scale.norm(self.levels)
-        return ax.contourf(self.x, self.y, self.values, self.levels, norm=norm, cmap=COLOURS)
+def line_colours() -> Colormap:
+    """The colours of maps without the palest, for lines on white."""
+    return ListedColormap(mpl.colormaps[COLOURS](np.linspace(_PALE, 1, 256)))
 
 
-def level_bar(figure: Figure | SubFigure, colours: ScalarMappable, label: str, scale: Scale, **place: Any) -> None:
-    """Add a colour bar with plain numbers at round levels; `place` is that of `Figure.colorbar`."""
-    bar = figure.colorbar(colours, label=label, **place)
-    low, high = np.asarray(colours.get_clim(), dtype=float)
-    fine = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
-    bar.ax.yaxis.set_major_locator(LogLocator(subs=fine) if scale.log else MaxNLocator(6))
-    bar.ax.yaxis.set_major_formatter("{x:g}")
-    if scale.log:
-        bar.ax.yaxis.set_minor_locator(LogLocator(subs=()))
+def draw_lines(ax: Axes, grid: Grid, levels: Levels, halo: str = "white", **style: Any) -> None:
+    """Draw contour lines and write some of their levels, at most eight."""
+    inside = (levels.height(levels.edges) > grid.heights.min()) & (levels.height(levels.edges) < grid.heights.max())
+    words = dict(zip(levels.height(levels.edges), levels.words(), strict=True))
+    heights = [height for height, shown in zip(words, inside, strict=True) if shown]
+    if not heights:
+        return
+    lines = ax.contour(grid.x, grid.y, grid.heights, heights, **style)
+    chosen = list(words)[:: -(-len(words) // _LABELLED)]  # the same in all panels
+    written = [height for height in chosen if height in heights]
+    kept = [np.array([-grid.x[0], -grid.y[0]]) / (np.ptp(grid.x), np.ptp(grid.y))]  # as shares; first, the minimum
+    for label in ax.clabel(lines, written, inline=False, fmt=words, fontsize=8) if written else ():
+        x, y = label.get_position()
+        place = np.array([(x - grid.x[0]) / np.ptp(grid.x), (y - grid.y[0]) / np.ptp(grid.y)])
+        near = min(float(np.abs(place - other).max()) for other in kept)
+        if near < _APART or not (place.min() > _EDGE and place.max() < 1 - _EDGE):
+            label.remove()  # it would touch another, or be cut by the frame
+            continue
+        kept.append(place)
+        label.set_path_effects([withStroke(linewidth=2.5, foreground=halo)])
+
+
+def fill(ax: Axes, grid: Grid, levels: Levels) -> None:
+    """Colour the map by height."""
+    low, high = levels.limits
+    bands = np.linspace(low, high, _BANDS + 1)
+    norm = Normalize(low, high)
+    filled = ax.contourf(grid.x, grid.y, grid.heights, bands, norm=norm, cmap=COLOURS, extend="both")
+    filled.set_rasterized(True)  # or hairlines between the bands show in a PDF
+    ax.set_facecolor(UNKNOWN)
+
+
+def level_bar(figure: Figure | SubFigure, levels: Levels, label: str, **place: Any) -> None:
+    """Add a colour bar with the levels as its ticks; `place` is that of `Figure.colorbar`."""
+    colours = ScalarMappable(Normalize(*levels.limits), COLOURS)
+    bar = figure.colorbar(colours, label=label, extend="max" if levels.clipped else "neither", **place)
+    bar.ax.yaxis.minorticks_off()
+    bar.set_ticks(list(levels.height(levels.edges)), labels=levels.words())
+    bar.ax.tick_params(labelsize=9.5)

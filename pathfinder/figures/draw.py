@@ -6,16 +6,16 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib as mpl
+import matplotlib.style as mpl_style
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
 from pathfinder.errors import PathfinderError, list_names
 from pathfinder.figures.barriers import barrier_figures
-from pathfinder.figures.contours import Scale
 from pathfinder.figures.curvature import curvature_figures
-from pathfinder.figures.panels import TEST_ERROR
+from pathfinder.figures.levels import LevelChoice, Scale
 from pathfinder.figures.paths import path_figures
 from pathfinder.figures.planes import plane_figures
 from pathfinder.figures.style import CLIP, STYLE
@@ -42,17 +42,24 @@ from pathfinder.tables.schema import (
 )  # fmt: skip
 from pathfinder.tables.table import FIGURES, Table
 
-_OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights")  # names of figures, before .png
+_OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights(-\d+)?")  # names of figures, before .png
 _LARGEST = 300_000  # bytes of a PNG file in all its colours
+_DOTS = (150, 110, 80, 60)  # per inch
+_STEPS, _WHITE = (4,), 255  # of the 256 values of red, green and blue; the eye does not see so small ones
+_STYLE = ["default", STYLE]  # not the user's own, or the same tables would not give the same bytes
 
 
-def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
+def draw(
+    folder: str | Path, clip: float = CLIP, log: bool = True, pdf: bool = False, levels: LevelChoice = "paper"
+) -> list[Path]:
     """Draw every figure for which a run has tables, into its folder `figures`.
 
     Args:
         folder: of the run.
         clip: losses above this are drawn as this one in landscapes, in nats.
         log: whether the levels of landscapes are evenly spaced in the logarithm.
+        pdf: whether a PDF file is written beside each PNG file; those that are there are always drawn again.
+        levels: of contour lines: `paper`, from 0.1 to 10 in steps of 0.5 (Li et al. 2018), or `log`.
 
     Returns:
         The files written.
@@ -61,25 +68,34 @@ def draw(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]
         PathfinderError: if the folder holds no table to draw, or a damaged one.
     """
     folder = _existing(folder)
-    with mpl.rc_context(STYLE), _blame([folder]):
-        figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log))
+    with mpl_style.context(_STYLE), _blame([folder]):
+        figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log, levels))
         if not figures and not any(_path(folder, table).exists() for table in (CURVATURE, POINT)):  # they have none
             raise _no_run(folder)
-        drawn = _save(figures, folder)
+        drawn = _save(figures, folder, pdf)
     if (folder / "run.json").is_file():  # otherwise the folder may belong to somebody else
-        for path in set((folder / "figures").glob("*.png")) - set(drawn):
+        for path in {path for suffix in ("png", "pdf") for path in (folder / "figures").glob(f"*.{suffix}")} - {*drawn}:
             if _OURS.fullmatch(path.stem) and path.is_file() and not path.is_symlink():  # its table was removed
                 path.unlink()
     return drawn
 
 
-def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
+def draw_together(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    clip: float = CLIP,
+    log: bool = True,
+    pdf: bool = False,
+    levels: LevelChoice = "paper",
+    surfaces: Sequence[str] = (),
+) -> list[Path]:
     """Draw the landscapes of several runs side by side on one scale; surfaces of the same name share a figure.
 
     Args:
         folders: of the runs.
         out: the folder in whose folder `figures` they are drawn.
-        clip, log: as for `draw`.
+        clip, log, pdf, levels: as for `draw`.
+        surfaces: the names of the surfaces to draw, all in one figure; all surfaces if none is named.
 
     Returns:
         The files written.
@@ -88,14 +104,14 @@ def draw_together(folders: Sequence[str | Path], out: str | Path, clip: float = 
         PathfinderError: if none of the runs has surfaces or curvature, or a table is damaged.
     """
     folders = [_existing(folder) for folder in folders]
-    with mpl.rc_context(STYLE), _blame(folders):
-        figures = _figures_of_landscapes(folders, Scale(clip, log))
+    with mpl_style.context(_STYLE), _blame(folders):
+        figures = _figures_of_landscapes(folders, Scale(clip, log, levels), surfaces)
         if not figures:
             raise PathfinderError(
                 f"{list_names(map(str, folders))} hold no surfaces.csv and no curvature.csv; make some with "
                 "`pathfinder score surface`."
             )
-        return _save(figures, Path(out))
+        return _save(figures, Path(out), pdf)
 
 
 def _figures_of_paths(folder: Path) -> dict[str, Figure]:
@@ -116,16 +132,23 @@ def _figures_of_paths(folder: Path) -> dict[str, Figure]:
     return figures
 
 
-def _figures_of_landscapes(folders: Sequence[Path], scale: Scale) -> dict[str, Figure]:
+def _figures_of_landscapes(folders: Sequence[Path], scale: Scale, chosen: Sequence[str] = ()) -> dict[str, Figure]:
     """The figures of what lies around minima, those of several runs together, and of curvature."""
-    surfaces, trajectory, curvature = (
-        pd.concat(
-            [_read_landscape(folder, table, title) for folder, title in _titles(folders).items()], ignore_index=True
-        )
-        for table in (SURFACES, TRAJECTORY, CURVATURE)
+    surfaces, trajectory, curvature, minima = (
+        pd.concat([_read_titled(folder, table, title) for folder, title in _titles(folders).items()], ignore_index=True)
+        for table in (SURFACES, TRAJECTORY, CURVATURE, MINIMA)
     )
-    figures = surface_figures(surfaces, trajectory, scale) if len(surfaces) else {}
-    return {**figures, **(curvature_figures(curvature) if len(curvature) else {})}
+    if chosen:
+        found = {*surfaces["surface"], *curvature["along"]}
+        if missing := [name for name in chosen if name not in found]:
+            raise PathfinderError(
+                f"{list_names(map(str, folders))} hold no surface named {list_names(missing)}; they hold "
+                f"{list_names(sorted(map(str, found))) or 'none'}."
+            )
+        surfaces, curvature = surfaces[surfaces["surface"].isin(chosen)], curvature[curvature["along"].isin(chosen)]
+    minima = minima.drop_duplicates("name").set_index("name")
+    figures = surface_figures(surfaces, trajectory, minima, scale, bool(chosen)) if len(surfaces) else {}
+    return {**figures, **(curvature_figures(curvature, minima) if len(curvature) else {})}
 
 
 def _titles(folders: Sequence[Path]) -> dict[Path, str]:
@@ -135,15 +158,10 @@ def _titles(folders: Sequence[Path]) -> dict[Path, str]:
     return {f: "" if len(several) == 1 else f"{f.name if distinct else f} " for f in several}
 
 
-def _read_landscape(folder: Path, table: Table, title: str) -> pd.DataFrame:
-    """A table of a run with the run's title before every name, and the test error of each minimum."""
-    rows, minima = _read(folder, table), _read(folder, MINIMA)
-    if rows.empty:
-        return rows
-    names = rows["name"].fillna("")
-    if "test_error" in minima:
-        rows = rows.assign(**{TEST_ERROR: names.map(minima.set_index("name")["test_error"])})
-    return rows.assign(pair=title + rows["pair"], name=title + names)
+def _read_titled(folder: Path, table: Table, title: str) -> pd.DataFrame:
+    """A table of a run with the run's title before every name."""
+    rows = _read(folder, table)
+    return rows.assign(pair=title + rows["pair"], name=title + rows["name"].fillna("")) if len(rows) else rows
 
 
 @contextmanager
@@ -161,27 +179,54 @@ def _blame(folders: Sequence[Path]) -> Generator[None, None, None]:
         ) from error
 
 
-def _save(figures: dict[str, Figure], folder: Path) -> list[Path]:
+def _save(figures: dict[str, Figure], folder: Path, pdf: bool) -> list[Path]:
     """Write the figures, once all are drawn."""
     contents = {}
     for name, figure in figures.items():
         file = name.replace("/", "-").replace("\\", "-")  # the name of a pair may begin with the folder of its run
-        contents[folder / "figures" / f"{file}.png"] = _png(figure)
+        path = folder / "figures" / f"{file}.png"
+        contents[path] = _png(figure)
+        if pdf or path.with_suffix(".pdf").is_file():  # one from before would show other numbers
+            contents[path.with_suffix(".pdf")] = _pdf(figure)
     for path, content in contents.items():
         write(path, lambda scratch, content=content: scratch.write_bytes(content))
     return list(contents)
 
 
 def _png(figure: Figure) -> bytes:
-    """The figure as a PNG file, with fewer colours if it would be larger than a repository should hold."""
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", metadata={"Software": None})
-    if len(full.getvalue()) <= _LARGEST:
-        return full.getvalue()
-    with Image.open(full) as image:
-        few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
-    few.save(small, format="png")
-    return small.getvalue()
+    """The figure as a PNG file; a large one gets fewer colours, then fewer dots: a repository should hold it."""
+    content = b""
+    for dots in _DOTS:
+        file = io.BytesIO()
+        figure.savefig(file, format="png", metadata={"Software": None}, dpi=dots)
+        content = file.getvalue()
+        if len(content) > _LARGEST:
+            with Image.open(file) as image:
+                content = _fewer_colours(image.convert("RGB"))
+        if len(content) <= _LARGEST:
+            break
+    return content
+
+
+def _fewer_colours(image: Image.Image) -> bytes:
+    """A picture as a PNG file, its colours rounded; white stays white."""
+    pixels = np.asarray(image, dtype=int)
+    content = b""
+    for step in _STEPS:
+        rounded = np.where(pixels == _WHITE, _WHITE, (pixels + step // 2) // step * step).clip(0, _WHITE)
+        file = io.BytesIO()
+        Image.fromarray(rounded.astype(np.uint8)).save(file, format="png", optimize=True)
+        content = file.getvalue()
+        if len(content) <= _LARGEST:
+            break
+    return content
+
+
+def _pdf(figure: Figure) -> bytes:
+    """The figure as a PDF file that names no date."""
+    file = io.BytesIO()
+    figure.savefig(file, format="pdf", metadata={"Creator": None, "Producer": None, "CreationDate": None}, dpi=200)
+    return file.getvalue()
 
 
 def _existing(folder: str | Path) -> Path:

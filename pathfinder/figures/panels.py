@@ -1,43 +1,111 @@
 """Panels side by side: one for each minimum, and the profile of loss and error that some of them show."""
 
 import math
+import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathfinder.figures.style import SPLITS, UNITS, by_name
+from pathfinder.figures.style import SPLITS, UNITS, by_name, set_title
+from pathfinder.figures.ticks import set_log_axis
+from pathfinder.figures.titles import panel_titles
+from pathfinder.figures.words import batch_norm_notes, surface_notes, surroundings
 from pathfinder.tables.score_names import score_column, score_columns
 
 _LOSS, _ERROR = "#0072B2", "#D55E00"
-TEST_ERROR = "test_error_of_minimum"  # a column that `draw` adds to tables of landscapes
+_LETTER = 0.082  # inches, of a panel's title
 
 
-def panels(rows: pd.DataFrame, **kwargs: Any) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame]]]:
-    """A figure with a panel for each minimum, in the order of the table: one row of up to three, else two rows.
+@dataclass(frozen=True)
+class Panel:
+    """One panel.
+
+    Attributes:
+        ax: where it is drawn.
+        name: the minimum.
+        surface: the profile, surface or path.
+        rows: of the table.
+    """
+
+    ax: Axes
+    name: str
+    surface: str
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The panels of a figure.
+
+    Attributes:
+        figure: the figure.
+        panels: one for each minimum and surface.
+        titles: of the panels, without test errors.
+        notes: what holds for all of them.
+    """
+
+    figure: Figure
+    panels: list[Panel]
+    titles: list[str]
+    notes: list[str]
+
+    def __iter__(self) -> Iterator[Panel]:
+        return iter(self.panels)
+
+    def set_title(self, what: str, *notes: str) -> None:
+        """Write what is shown, around which minima, and along which directions."""
+        surfaces = {panel.surface for panel in self.panels}
+        surface = surfaces.pop() if len(surfaces) == 1 else "surface"
+        written = [*self.notes, *filter(None, notes), *surface_notes(surface)]
+        set_title(self.figure, f"{what} {surroundings(self.titles, surface)}", written)
+
+
+def make_panels(
+    rows: pd.DataFrame, minima: pd.DataFrame, by: str = "surface", size: tuple[float, float] = (3.8, 3.3), **kwargs: Any
+) -> Panels:
+    """A figure with a panel for each minimum and surface, in the order of the table; one row of up to three.
 
     Args:
         rows: of a landscape.
+        minima: of the run; its names are those of the rows.
+        by: the column that names surfaces.
+        size: of a panel, in inches.
         **kwargs: of `Figure.subplots`.
-
-    Returns:
-        The figure; and for each minimum its axes, its name and its rows.
     """
-    minima = list(by_name(rows, "name"))
-    lines = 1 if len(minima) <= 3 else 2
-    columns = math.ceil(len(minima) / lines)
-    figure = Figure(figsize=(1.0 + 3.8 * columns, 0.9 + 3.3 * lines))
+    parts = [((name, surface), part) for name, own in by_name(rows, "name") for surface, part in by_name(own, by)]
+    lines = 1 if len(parts) <= 3 else 2 if len(parts) <= 8 else 3
+    columns = math.ceil(len(parts) / lines)
+    notes = [batch_norm_notes(own) for _, own in parts]
+    differ = len({tuple(own) for own in notes}) > 1
+    titles = panel_titles([key for key, _ in parts], minima, notes if differ else [])
+    shown = titles if len(parts) > 1 else [""]  # the title of the figure names a single one
+    written = [_panel_title(title, key[0], minima, size[0]) for title, (key, _) in zip(shown, parts, strict=True)]
+    more = max([title.count("\n") for title in written], default=0)
+    figure = Figure(figsize=(1.0 + size[0] * columns, 1.1 + (size[1] + 0.3 + 0.2 * more) * lines))
     axes = list(figure.subplots(lines, columns, squeeze=False, **kwargs).flat)
-    for spare in axes[len(minima) :]:
+    for spare in axes[len(parts) :]:
         spare.set_visible(False)
-    for ax, (name, own) in zip(axes, minima, strict=False):
-        error = own[TEST_ERROR].iloc[0] if TEST_ERROR in own else math.nan
-        names = [name] if len(minima) > 1 else []  # the title of the figure names a single one
-        ax.set_title(", ".join(names + ([] if pd.isna(error) else [f"test error {error:.1f} %"])))
-    return figure, ((ax, name, own) for ax, (name, own) in zip(axes, minima, strict=False))
+    found = []
+    for ax, title, ((name, surface), own) in zip(axes, written, parts, strict=False):
+        ax.set_title(title, fontsize=10.5)
+        found.append(Panel(ax, name, surface, own))
+    return Panels(figure, found, titles, [] if differ else notes[0] if notes else [])
+
+
+def _panel_title(title: str, name: str, minima: pd.DataFrame, width: float) -> str:
+    """The title of a panel, with the test error of its minimum, on as many lines as its width needs."""
+    error = minima["test_error"].get(name, math.nan) if "test_error" in minima else math.nan
+    parts = [*filter(None, title.split("; ")), *([] if pd.isna(error) else [f"test error {error:.1f} %"])]
+    lines = [
+        line for part in parts for line in textwrap.wrap(part, int((width - 0.4) / _LETTER), break_on_hyphens=False)
+    ]
+    return "\n".join(lines)
 
 
 def loss_and_error(ax: Axes, table: pd.DataFrame, along: str, limits: tuple[float, float]) -> list[Artist]:
@@ -56,7 +124,8 @@ def loss_and_error(ax: Axes, table: pd.DataFrame, along: str, limits: tuple[floa
                 for _, pair in table.groupby("pair", sort=False):
                     label = f"{split} {metric}"
                     side.plot(pair[along], pair[column], style, color=colour, linewidth=1.5, label=label)
-    ax.set(yscale="log", ylim=limits, xlabel=along)
+    set_log_axis(ax, *limits)
+    ax.set_xlabel(along)
     other.set_ylim(0, 100)
     place = ax.get_subplotspec()
     if place is None or place.is_last_col():
@@ -71,6 +140,8 @@ def loss_and_error(ax: Axes, table: pd.DataFrame, along: str, limits: tuple[floa
 
 def loss_limits(table: pd.DataFrame, clip: float) -> tuple[float, float]:
     """The ends of a logarithmic axis that shows the losses of all splits, up to the clip."""
-    losses = table[score_columns(table, "loss")]
-    low, high = losses[losses > 0].min(axis=None), min(losses.max(axis=None), clip)
-    return float(low) / 1.5, float(high) * 1.5
+    losses = table[score_columns(table, "loss")].to_numpy(dtype=float)
+    found = losses[np.isfinite(losses) & (losses > 0)]
+    high = min(float(found.max()), clip) if len(found) else 1.0
+    low = min(float(found.min()), high) if len(found) else 0.1
+    return low / 1.5, high * 1.5

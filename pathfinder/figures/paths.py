@@ -7,18 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pathfinder.figures.style import (
-    SPLITS,
-    UNITS,
-    by_group,
-    by_name,
-    colours,
-    dashes,
-    legend_below,
-    of_pair,
-    path_label,
-    set_title,
-)  # fmt: skip
+from pathfinder.figures.style import GUIDE, SPLITS, UNITS, by_group, by_name, colours, legend_below, marks, set_title
+from pathfinder.figures.ticks import set_error_axis, set_loss_axis
+from pathfinder.figures.words import batch_norm_notes, of_pair, path_label
 from pathfinder.tables.score_names import METRICS, parse_score_column, score_column, score_columns
 
 
@@ -31,50 +22,40 @@ def _path_figure(paths: pd.DataFrame, group: str) -> Figure:
     scored = {score.split for name in score_columns(paths, "loss") if (score := parse_score_column(name))}
     splits = [split for split in SPLITS if split in scored] or sorted(scored)
     metrics = [metric for metric in METRICS if score_column(splits[0], metric) in paths]
-    figure = Figure(figsize=(4.6 * len(metrics), 3.2 * len(splits) + 0.5))
+    figure = Figure(figsize=(4.6 * len(metrics), 3.2 * len(splits) + 0.6))
     axes = figure.subplots(len(splits), len(metrics), sharex=True, squeeze=False)
     colour = colours(paths["path"].unique())
     for row, split in zip(axes, splits, strict=True):
         for ax, metric in zip(row, metrics, strict=True):
             column = score_column(split, metric)
             for name, path in by_name(paths, "path"):
-                _draw_path(ax, path, column, {"color": colour[name], "linestyle": dashes(name)})
+                _draw_path(ax, path, column, {"color": colour[name], "linestyle": SPLITS.get(split, "-")})
             ax.set_title(f"{split} {metric}", loc="left")
             ax.set_ylabel(UNITS[metric])
-            _set_scale(ax, paths[column], metric)
+            (set_loss_axis if metric == "loss" else set_error_axis)(ax, paths[column])
     if paths["t"].min() < 0 or paths["t"].max() > 1:
         for ax in axes.flat:
             for t, end in ((0, "a"), (1, "b")):
-                ax.axvline(t, color="#8c8c8c", linewidth=0.9, linestyle=":")
+                ax.axvline(t, **GUIDE)
                 ax.text(t, 1.0, end, transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("t (0 at minimum a, 1 at minimum b)")
     pairs = paths["pair"].nunique()
     shown = "shaded: 95 % interval over examples" if pairs == 1 else f"mean and range over {pairs} pairs"
     legend_below(figure, *axes[0, 0].get_legend_handles_labels())
-    set_title(figure, f"Paths between the minima{of_pair(group)} ({shown})")
+    set_title(figure, f"Paths between the minima{of_pair(group)}", [*batch_norm_notes(paths), shown])
     return figure
 
 
 def _draw_path(ax: Axes, path: pd.DataFrame, column: str, style: dict[str, Any]) -> None:
     """Draw the mean of a path over its pairs, and their range; for one pair, the interval over its examples."""
-    by_t = path.groupby("t")[column]
+    by_t, name = path.groupby("t")[column], path["path"].iloc[0]
     t, mean = by_t.mean().index.to_numpy(), by_t.mean().to_numpy()
     if path["pair"].nunique() == 1:
         half = 1.96 * path[f"{column}_se"].to_numpy()
         low, high = mean - half, mean + half
     else:
         low, high = by_t.min().to_numpy(), by_t.max().to_numpy()
-    ax.plot(t, mean, label=path_label(path["path"].iloc[0]), linewidth=1.8, **style)
+    ax.plot(t, mean, label=path_label(name), linewidth=1.8, **style, **marks(name, len(t)))
     lowest = 0 if column.endswith("error") else 1e-12
     ax.fill_between(t, np.maximum(low, lowest), high, color=style["color"], alpha=0.2, linewidth=0)
-
-
-def _set_scale(ax: Axes, values: pd.Series, metric: str) -> None:
-    """Choose a logarithmic axis for losses that span decades; errors are compared in percentage points."""
-    positive = values[values > 0]
-    if metric == "loss" and len(positive) == len(values) and values.max() > 20 * values.min():
-        ax.set_yscale("log")
-        ax.set_ylim(values.min() / 2.5, values.max() * 2)
-    else:
-        ax.set_ylim(bottom=0 if values.min() >= 0 else None, top=1 if values.max() == 0 else None)

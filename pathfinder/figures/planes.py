@@ -6,10 +6,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import Normal, withStroke
 
-from pathfinder.figures.contours import Grid, Scale, level_bar
-from pathfinder.figures.style import UNITS, by_name, colours, legend_below, of_pair, path_label, set_title
+from pathfinder.figures.contours import POINTS, fill, level_bar
+from pathfinder.figures.grid import Grid
+from pathfinder.figures.levels import levels_above
+from pathfinder.figures.style import UNITS, by_name, colours, legend_below, open_marks, set_title
+from pathfinder.figures.words import batch_norm_notes, of_pair, path_label
 from pathfinder.tables.score_names import parse_score_column, score_columns
+
+_WIDE = 0.5  # planes that are flatter have one panel above the other
 
 
 def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> dict[str, Figure]:
@@ -20,7 +26,7 @@ def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFra
             own = [table[(table["pair"] == pair) & (table["plane"] == plane)] for table in (markers, paths)]
             figure = _plane_figure(grid, *own)
             curve = path_label(plane) if path_label(plane) != plane else f"curve {plane}"
-            set_title(figure, f"Plane of the {curve} between the minima{of_pair(pair)}")
+            set_title(figure, f"Plane of the {curve} between the minima{of_pair(pair)}", batch_norm_notes(grid))
             figures[f"plane-{pair}-{plane}"] = figure
     return figures
 
@@ -28,29 +34,31 @@ def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFra
 def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     columns = [column for column in ("train_loss", "test_error") if column in grid] or score_columns(grid, "loss")[:1]
     ratio = np.ptp(grid["y"]) / np.ptp(grid["x"])
-    if ratio < 0.5:  # a wide plane: one panel above the other
-        figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 0.85) + 1.0))
+    if ratio < _WIDE:
+        figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 0.85) + 1.1))
         axes = figure.subplots(len(columns), 1, squeeze=False)[:, 0]
     else:
-        figure = Figure(figsize=(5.6 * len(columns), 1.6 + 4.2 * min(ratio, 1.3)))
+        figure = Figure(figsize=(5.9 * len(columns), 1.8 + 4.2 * min(ratio, 1.3)))
         axes = figure.subplots(1, len(columns), squeeze=False)[0]
     for ax, column in zip(axes, columns, strict=True):
-        _draw_contours(ax, grid, column)
+        _draw_map(ax, grid, column)
         _draw_paths(ax, markers, paths)
     legend_below(figure, *axes[0].get_legend_handles_labels())
     return figure
 
 
-def _draw_contours(ax: Axes, table: pd.DataFrame, column: str) -> None:
-    """Fill contours at logarithmic levels, x and y to the same scale."""
-    scale = Scale()
-    levels = scale.levels(table[column])
-    filled = Grid.of(table, column, levels).fill(ax, scale)
-    ax.contour(filled, levels=levels[1:-1:2], colors="white", linewidths=0.4, alpha=0.6)
+def _draw_map(ax: Axes, table: pd.DataFrame, column: str) -> None:
+    """Fill contours at levels above the minimum, x and y to the same scale."""
     score = parse_score_column(column)
     split, metric = ("", column) if score is None else (score.split, score.metric)
+    levels = levels_above(table[column], metric)
+    grid = Grid.of(table, column, levels).refine(POINTS)
+    fill(ax, grid, levels)
+    heights = levels.height(levels.edges)
+    if np.ptp(grid.heights) > 0:
+        ax.contour(grid.x, grid.y, grid.heights, heights, colors="white", linewidths=0.7, alpha=0.8)
     ax.set_aspect("equal")
-    level_bar(ax.figure, filled, f"{split} {UNITS.get(metric, metric)}", scale, cax=ax.inset_axes((1.02, 0, 0.025, 1)))
+    level_bar(ax.figure, levels, f"{split} {UNITS.get(metric, metric)}", cax=ax.inset_axes((1.03, 0, 0.03, 1)))
     ax.grid(False)
     ax.set_xlabel("x (distance in weight space)")
     ax.set_ylabel("y (distance)")
@@ -58,24 +66,25 @@ def _draw_contours(ax: Axes, table: pd.DataFrame, column: str) -> None:
 
 
 def _draw_paths(ax: Axes, markers: pd.DataFrame, paths: pd.DataFrame) -> None:
-    """Draw paths that lie in the plane solid, projections of the others dashed, then the minima and bends."""
+    """Draw paths that lie in the plane, projections of the others thin with open circles, then minima and bends."""
     low, high = ax.get_ylim()
     left, right = ax.get_xlim()
     colour = colours(paths["path"].unique())
     for name, path in by_name(paths, "path"):
         inside = path["distance"].max() < 1e-3 * max(np.ptp(path["x"]), np.ptp(path["y"]))
         label = path_label(name) if inside else f"{path_label(name)} (projected)"
-        style = "-" if inside else (0, (3, 2))
-        ax.plot(path["x"], path["y"], color="white", linewidth=3.4, linestyle="-" if inside else style, alpha=0.8)
-        ax.plot(path["x"], path["y"], color=colour[name], linewidth=2.0, linestyle=style, label=label)
+        style: dict[str, Any] = {"linewidth": 2.2} if inside else {"linewidth": 1.0, **open_marks("o", len(path))}
+        outline = [withStroke(linewidth=4.2 if inside else 2.6, foreground="white"), Normal()]
+        ax.plot(path["x"], path["y"], color=colour[name], label=label, path_effects=outline, **style)
     ends = markers["name"].isin(["a", "b"])
     for chosen, marker, label in ((ends, "o", "minima"), (~ends, "s", "bends")):
-        style: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 7}
-        ax.plot(markers["x"][chosen], markers["y"][chosen], marker, label=label, **style)
+        style = {"color": "white", "markeredgecolor": "black", "markersize": 8}
+        if chosen.any():
+            ax.plot(markers["x"][chosen], markers["y"][chosen], marker, linestyle="", label=label, **style)
     for _, point in markers.iterrows():
         before = point["name"] == "a"
         ax.annotate(
-            point["name"], (point["x"], point["y"]), xytext=(-8 if before else 8, 0), textcoords="offset points",
+            point["name"], (point["x"], point["y"]), xytext=(-9 if before else 9, 0), textcoords="offset points",
             ha="right" if before else "left", va="center", fontsize=10,
             bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "alpha": 0.75, "linewidth": 0},
         )  # fmt: skip

@@ -1,7 +1,6 @@
-"""Parts of all figures: colours, names, titles and legends."""
+"""Parts of all figures: colours, marks, titles and legends."""
 
 import math
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
@@ -9,13 +8,15 @@ from typing import Any, Literal
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
+from pathfinder.figures.words import ALIGNED
 from pathfinder.tables.score_names import METRICS
 
 # Okabe and Ito's palette, safe for colour-blind readers
 _COLOURS = {"line": "#D55E00", "polychain": "#0072B2", "bezier": "#009E73"}
 _OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {  # over matplotlib's defaults, whatever the user's own are
     "font.size": 11,
     "axes.titlesize": 11,
     "axes.spines.top": False,
@@ -25,72 +26,33 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.7,
     "axes.axisbelow": True,
     "legend.frameon": False,
-    "savefig.dpi": 150,
+    "savefig.facecolor": "white",  # opaque: black letters can be read on a dark page too
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.07,
+    "contour.negative_linestyle": "solid",  # logarithms below 0 are nothing special
+    "pdf.fonttype": 42,  # letters stay letters
 }
-ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
-_REPAIR = "-repair"  # after the name of a path whose hidden units were repaired
 CLIP = 10.0  # nats: far above chance, where the shape of a minimum would no longer show
 MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 UNITS = {metric: f"{metric} ({unit})" for metric, unit in METRICS.items()}
-SPLITS: dict[str, Literal["-", ":", "--"]] = {"train": "-", "validation": ":", "test": "--"}
+SPLITS: dict[str, Literal["-", ":", "--"]] = {"train": "-", "validation": ":", "test": "--"}  # and no other dashes
+GUIDE: dict[str, Any] = {"color": "#8c8c8c", "linewidth": 0.8}
+_MARKS = 9  # along a line
 _LEGEND_COLUMNS = 4
 _LETTER = 0.085  # inches, of the ordinary size
-
-_PATHS = {"line": "line", "polychain": "polygonal chain", "bezier": "Bezier curve"}
-_UNNAMED = ("pair", "minimum")  # what commands call the two minima, or the one, that they are given
-_DIRECTIONS = {  # by the first part of a surface's name, one and two of them
-    "filter": ("a filter-normalised random direction", "filter-normalised random directions"),
-    "layer": ("a layer-normalised random direction", "layer-normalised random directions"),
-    "weight": ("a weight-normalised random direction", "weight-normalised random directions"),
-    "none": ("a random direction", "random directions"),
-    "trajectory": ("the principal direction of training", "the principal directions of training"),
-}
+_SMALL = 0.068  # the same, of a note
 
 
-def path_label(name: str) -> str:
-    """What to call a path in a legend.
-
-    >>> path_label("bezier"), path_label("aligned-line-repair"), path_label("my-curve")
-    ('Bezier curve', 'line, b aligned, REPAIR', 'my-curve')
-    """
-    aligned = name.startswith(ALIGNED)
-    repaired = aligned and name.endswith(_REPAIR)
-    own = name.removeprefix(ALIGNED)
-    own = own.removesuffix(_REPAIR) if repaired else own
-    return ", ".join([_PATHS.get(own, own), *["b aligned"] * aligned, *["REPAIR"] * repaired])
-
-
-def of_pair(name: str) -> str:
-    """` of NAME`, to follow `the minima`; nothing if the pair has no name.
-
-    >>> of_pair("convnet-1"), of_pair("pair")
-    (' of convnet-1', '')
-    """
-    return "" if name in _UNNAMED else f" of {name}"
-
-
-def surroundings(minima: Sequence[str], surface: str) -> str:
-    """Where a profile or surface lies: around which minima, and along which directions, if its name says so.
-
-    >>> surroundings(["digits-a"], "filter-2d")
-    'around the minimum digits-a, along filter-normalised random directions'
-    >>> surroundings(["digits-a", "digits-b"], "wide")
-    'around the minima (wide)'
-    """
-    one = "the minimum" if minima[0] in _UNNAMED else f"the minimum {minima[0]}"
-    found = re.fullmatch(r"(\w+)-([12])d", surface)
-    if found and found[1] in _DIRECTIONS:
-        along = f", along {_DIRECTIONS[found[1]][int(found[2]) - 1]}"
-    else:
-        along = f" ({surface})"
-    return f"around {one if len(minima) == 1 else 'the minima'}{along}"
-
-
-def set_title(figure: Figure, text: str) -> None:
-    """Write the title of a figure, on as many lines as its width needs."""
-    width = int(figure.get_figwidth() / _LETTER)
-    figure.suptitle("\n".join(textwrap.wrap(text, width, break_on_hyphens=False)), fontsize=11)
+def set_title(figure: Figure, text: str, notes: Sequence[str] = ()) -> None:
+    """Write the title of a figure, on as many lines as its width needs, and below it notes in smaller letters."""
+    lines = textwrap.wrap(text, int(figure.get_figwidth() / _LETTER), break_on_hyphens=False)
+    small = textwrap.wrap("; ".join(notes), int(figure.get_figwidth() / _SMALL), break_on_hyphens=False)
+    title = figure.suptitle("\n".join([*lines, *[" "] * len(small)]), fontsize=11)  # the layout leaves room for it
+    if small:
+        place: dict[str, Any] = {"xycoords": title, "xytext": (0, 3), "textcoords": "offset points"}
+        note = Annotation("\n".join(small), (0.5, 0.0), ha="center", va="bottom", fontsize=9, color="#404040", **place)
+        note.set_in_layout(False)
+        figure.add_artist(note)
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
@@ -102,15 +64,22 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     return {name: chosen[name.removeprefix(ALIGNED)] for name in names}
 
 
-def dashes(name: str) -> str:
-    """The line style of a path: dashed if its end b was aligned."""
-    return "--" if name.startswith(ALIGNED) else "-"
+def marks(name: str, points: int) -> dict[str, Any]:
+    """The marks on the line of a path: some open triangles if its end b was aligned."""
+    return open_marks("^", points) if name.startswith(ALIGNED) else {}
+
+
+def open_marks(mark: str, points: int) -> dict[str, Any]:
+    """A few open marks on a line of so many points."""
+    every = max(1, round(points / _MARKS))
+    style = {"markersize": 5.5, "markerfacecolor": "white", "markeredgewidth": 1.2}
+    return {"marker": mark, "markevery": (every // 2, every), **style}
 
 
 def legend_below(figure: Figure, handles: Iterable[Artist], labels: Iterable[str]) -> None:
     """Add one legend below all axes, in as many columns as fit, at most four; a label is shown once."""
     entries = dict(zip(labels, handles, strict=True))
-    column = 0.55 + _LETTER * max(map(len, entries), default=1)  # inches, with the handle
+    column = 0.75 + _LETTER * max(map(len, entries), default=1)  # inches, with the handle
     rows = math.ceil(len(entries) / min(max(int(figure.get_figwidth() / column), 1), _LEGEND_COLUMNS))
     columns = math.ceil(len(entries) / max(rows, 1))
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=max(columns, 1))

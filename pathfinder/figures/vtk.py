@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pathfinder.errors import PathfinderError
-from pathfinder.figures.contours import Scale
+from pathfinder.figures.levels import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
 from pathfinder.tables.csv_files import check_file_names, read_table

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from pathfinder.figures.panels import loss_and_error, loss_limits
 from pathfinder.figures.style import CLIP, MINIMA, by_name, groups_of, legend_below, set_title
+from pathfinder.figures.titles import SETTINGS, setting_words
+from pathfinder.figures.words import batch_norm_notes
 
-_SETTINGS = ("batch_size", "weight_decay", "lr", "epochs", "momentum", "label_smoothing")  # that may tell a from b
 _PANELS = 4  # side by side in one figure
 
 
@@ -45,42 +47,43 @@ def _weight_figure(groups: list[str], tables: _Tables) -> Figure:
     figure = Figure(figsize=(1.2 + 3.6 * len(groups), 3.1 * len(rows) + 0.9))
     grid = figure.subplots(len(rows), len(groups), sharex="row", sharey="row", squeeze=False)
     limits = loss_limits(tables.lines, CLIP) if shown["line"] else (0.1, 1.0)
-    lines = []
+    lines: list[Artist] = []
+    entries: dict[str, Artist] = {}
     for column, group in zip(grid.T, groups, strict=True):
         axes, own = dict(zip(rows, column, strict=True)), tables.of(group)
-        labels = _labels(own.minima)
-        column[0].set_title(group)
+        settings = _settings(own.minima)
+        column[0].set_title("\n".join([group, *(f"{side}: {words}" for side, words in settings.items())]))
         if shown["line"]:
             lines += loss_and_error(axes["line"], own.lines, "t", limits)
         for name, bins in by_name(own.weights, "name"):
-            side = next((side for side in MINIMA if name.endswith(f"-{side}")), "a")  # one minimum alone has no side
+            side = next((side for side in MINIMA if name.endswith(f"-{side}")), "")  # one minimum alone has no side
             inner = bins.iloc[1:-1]  # the first and last bin hold the few largest weights
-            edges = [*inner["low"], inner["high"].iloc[-1]]
-            axes["weights"].stairs(inner["density"], edges, color=MINIMA[side], label=labels[side], linewidth=1.4)
+            style = {"color": MINIMA.get(side, "black"), "label": f"minimum {side}".strip(), "linewidth": 1.4}
+            axes["weights"].stairs(inner["density"], [*inner["low"], inner["high"].iloc[-1]], **style)
         axes["weights"].set(xlabel="weight", yscale="log")
         for _, fits in by_name(own.training, "pair"):
             for side, fit in by_name(fits, "fit"):
-                axes["norm"].plot(fit["epoch"], fit["norm"], color=MINIMA[side], label=labels[side], linewidth=1.6)
+                axes["norm"].plot(fit["epoch"], fit["norm"], color=MINIMA[side], linewidth=1.6)
                 axes["norm"].set(xlabel="epoch")
         sides = dict(zip(*reversed(axes["weights"].get_legend_handles_labels()), strict=True))  # one for all pairs
-        column[-1].legend(sides.values(), sides.keys(), fontsize=9)
-    if shown["line"]:
-        legend_below(figure, lines, [str(line.get_label()) for line in lines])
+        entries |= sides
+    legend_below(figure, [*lines, *entries.values()], [*(str(line.get_label()) for line in lines), *entries])
     grid[rows.index("weights"), 0].set_ylabel("density of weights")
     if shown["norm"]:
         grid[-1, 0].set_ylabel("norm of all weights")
     parts = {"line": "line between them", "weights": "weights", "norm": "norm by epoch"}
-    set_title(figure, f"Minima a and b of each group: {', '.join(parts[name] for name in rows)}")
+    what = ", ".join(parts[name] for name in rows)
+    set_title(figure, f"Minima a and b of each group: {what}", batch_norm_notes(tables.lines) if shown["line"] else [])
     return figure
 
 
-def _labels(minima: pd.DataFrame) -> dict[str, str]:
-    """What to call the minima a and b of a group: with the settings in which they differ."""
-    labels = {}
-    settings = [c for c in _SETTINGS if c in minima and minima[c].nunique() > 1]
-    for side in MINIMA:
-        own = minima[minima["name"].str.endswith(f"-{side}")] if len(minima) else minima
-        values = {column: own[column].iloc[0] for column in settings if len(own)}
-        parts = [f"{column.replace('_', ' ')} {value:g}" for column, value in values.items()]
-        labels[side] = ", ".join([f"minimum {side}", *parts])
-    return labels
+def _settings(minima: pd.DataFrame) -> dict[str, str]:
+    """The settings in which the minima a and b of a group differ, for each of them."""
+    words = {}
+    differ = [column for column in SETTINGS if column in minima and minima[column].nunique() > 1]
+    for side in MINIMA if len(minima) else ():
+        own = minima[minima["name"].str.endswith(f"-{side}")]
+        found = [(column, own[column].dropna()) for column in differ]
+        parts = [setting_words(column, values.iloc[0]) for column, values in found if len(values)]
+        words |= {side: ", ".join(parts)} if parts else {}
+    return words

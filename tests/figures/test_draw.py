@@ -7,11 +7,9 @@ import pandas as pd
 import pytest
 
 from pathfinder import PathfinderError
-from pathfinder.figures.contours import Scale
 from pathfinder.figures.draw import draw, draw_together
-from pathfinder.figures.style import CLIP, surroundings
-from pathfinder.figures.surfaces import surface_figures
-from pathfinder.tables.csv_files import read_table, write_table
+from pathfinder.figures.words import surroundings
+from pathfinder.tables.csv_files import write_table
 
 T = np.linspace(0, 1, 11)
 
@@ -104,18 +102,13 @@ def test_landscapes_are_drawn_alone_and_of_several_runs(landscape, tmp_path):
     together = {path.stem: path for path in draw_together([landscape, tmp_path / "other"], tmp_path / "both")}
     assert set(together) == names - {"curvature-p"} | {f"curvature-{name} p" for name in (landscape.name, "other")}
     assert (landscape / "figures" / "ratio-flat.png").exists()
+    first = [path.read_bytes() for path in draw(landscape, pdf=True)]
+    assert [path.suffix for path in draw(landscape)] == [".png", ".pdf"] * 6  # those that are there stay up to date
+    assert [path.read_bytes() for path in draw(landscape)] == first
+    with pytest.raises(PathfinderError, match="no surface named none"):
+        draw_together([landscape], tmp_path / "one", surfaces=["none"])
     with pytest.raises(PathfinderError, match="the clip of a figure must be more than 0, got -1"):
         draw(landscape, clip=-1.0)
-
-
-def test_panels_share_one_scale(landscape):
-    """A steep valley has more contour lines than a shallow one, not the same ones relabelled."""
-    table = read_table(landscape / "surfaces.csv").query("surface == 'flat'")
-    levels = Scale(CLIP).levels(table["train_loss"])
-    assert levels[-1] == pytest.approx(CLIP, rel=2e-3) and levels[0] < table["train_loss"].min()
-    figure = surface_figures(table, pd.DataFrame(columns=["name", "surface", "x", "y"]), Scale(CLIP))["filled-flat"]
-    limits = {part.get_clim() for ax in figure.axes for part in ax.collections if part.get_array() is not None}
-    assert (levels[0], levels[-1]) in limits
 
 
 def test_nothing_to_draw_is_an_error(tmp_path):
@@ -139,31 +132,28 @@ def test_figures_say_what_they_show(folder, landscape, monkeypatch):
     monkeypatch.setattr(importlib.import_module("pathfinder.figures.draw"), "_save", look)
     draw(folder)
     assert titles == {
-        "paths-solo": "Paths between the minima of solo (shaded: 95 % interval over examples)",
-        "paths-many": "Paths between the minima of many (mean and range over 2 pairs)",
+        "paths-solo": "Paths between the minima of solo",
+        "paths-many": "Paths between the minima of many",
         "plane-solo-own": "Plane of the curve own between the minima of solo",
-        "training-solo": "Training of the minima and curves of solo (curves are tested at t = 1/2)",
-        "training-many": "Training of the minima and curves of many (curves are tested at t = 1/2)",
-        "profile-ray": "Loss and error around the minima (ray)",
-        **dict.fromkeys(
-            ("contours-flat", "filled-flat", "relief-flat"), "Train loss (nats, clipped at 10) around the minima (flat)"
-        ),
-        "curvature-p": "Hessian of the train loss along paths between the minima of p (shaded: 95 % interval over "
-        "random vectors)",
-        "ratio-flat": "Hessian of the train loss around the minima (flat)",
+        "training-solo": "Training of the minima and curves of solo",
+        "training-many": "Training of the minima and curves of many",
+        "profile-ray": "Loss and error around the minima",
+        **dict.fromkeys(("contours-flat", "filled-flat", "relief-flat"), "Train loss (nats) around the minima"),
+        "curvature-p": "Hessian of the train loss along paths between the minima of p",
+        "ratio-flat": "Smallest over largest eigenvalue of the Hessian around the minima",
     }
     assert labels["paths-solo"] == ["line", "own"] and labels["curvature-p"] == ["line", "Bezier curve"]
     assert labels["training-solo"] == ["minimum a", "minimum b", "own", "train"]
-    assert labels["filled-flat"] == ["checkpoints of its training", "minimum"]
+    assert labels["filled-flat"] == ["checkpoints of its training", "start", "end (minimum)"]
 
 
 @pytest.mark.parametrize(
     "minima, surface, where",
     [
-        (["digits-a"], "filter-2d", "around the minimum digits-a, along filter-normalised random directions"),
+        (["digits"], "filter-2d", "around digits, along filter-normalised random directions"),
         (["minimum"], "none-1d", "around the minimum, along a random direction"),
         (["p-a", "p-b"], "trajectory-2d", "around the minima, along the principal directions of training"),
-        (["p-a", "p-b"], "my-2d", "around the minima (my-2d)"),
+        (["p-a", "p-b"], "my-2d", "around the minima"),
     ],
 )
 def test_surroundings_are_named_by_their_directions(minima, surface, where):

@@ -1,0 +1,71 @@
+"""A surface in three dimensions: shaded, with its contours on the floor."""
+
+from typing import cast
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LightSource, Normalize, to_rgba
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+
+from pathfinder.figures.contours import COLOURS, POINTS, UNKNOWN, line_colours
+from pathfinder.figures.grid import Grid
+from pathfinder.figures.levels import Levels
+
+_POLYGONS = 101  # along each axis
+_FLOOR = 0.45  # below the lowest height, as a share of the range of heights
+_LIGHT = LightSource(azdeg=315, altdeg=50)
+_STEEP = 0.45  # how far the range of heights reaches for the light, as a share of the width
+_MOST_TICKS = 6
+
+
+def draw_relief(ax: Axes, nodes: Grid, levels: Levels, label: str) -> None:
+    """Draw heights as a smooth surface, lit from the left; what is not a number is grey, at the top.
+
+    Args:
+        ax: in three dimensions.
+        nodes: the heights that were measured.
+        levels: of the contours, and the limits of the heights.
+        label: of the axis of heights.
+    """
+    solid, (low, high) = cast("Axes3D", ax), levels.limits
+    floor = low - _FLOOR * (high - low)
+    flat = nodes.refine(POINTS)
+    if np.ptp(flat.heights) > 0:
+        style = {"cmap": line_colours(), "vmin": low, "vmax": high, "linewidths": 0.9}
+        lines = [height for height in levels.height(levels.edges) if height < high]
+        solid.contour(flat.x, flat.y, flat.heights, lines, zdir="z", offset=floor, **style)
+    grid = nodes.refine(_POLYGONS)
+    heights = grid.heights.filled(high)
+    colours = _shade(heights, low, high)
+    colours[np.ma.getmaskarray(grid.heights)] = to_rgba(UNKNOWN)
+    mesh, steps = np.meshgrid(grid.x, grid.y), {"rcount": len(grid.y), "ccount": len(grid.x)}
+    surface = solid.plot_surface(
+        *mesh, heights, facecolors=colours, shade=False, linewidth=0, antialiased=False, **steps
+    )
+    surface.set_rasterized(True)  # thousands of polygons
+    solid.set(xlabel="x", ylabel="y", xlim=(grid.x[0], grid.x[-1]), ylim=(grid.y[0], grid.y[-1]), zlim=(floor, high))
+    solid.set_zlabel(label)
+    words = dict(zip(levels.height(levels.edges), levels.words(), strict=True))
+    shown = list(words)[:: -(-len(words) // _MOST_TICKS)]
+    solid.zaxis.set_ticks(shown, labels=[words[height] for height in shown])
+    solid.tick_params(labelsize=8.5, pad=1)
+    for axis in (solid.xaxis, solid.yaxis):  # labels at the corner would touch
+        axis.set_major_locator(MaxNLocator(4, prune="both"))
+    solid.patch.set_visible(False)  # it would cover the labels of the panel before
+    solid.view_init(elev=28, azim=-55)
+    solid.set_box_aspect((1, 1, 0.8), zoom=0.94)
+    solid.set_title(solid.get_title(), fontsize=10.5, pad=-14)  # the box leaves room above it
+
+
+def _shade(heights: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(rows, columns, rgba): the colour of each height under the light."""
+    scaled = (heights - low) / (high - low)
+    colours = mpl.colormaps[COLOURS](Normalize(0, 1)(scaled))
+    step = 1 / (max(heights.shape) - 1)
+    light = _LIGHT.hillshade(scaled * _STEEP, dx=step, dy=step)
+    flat = np.sin(np.deg2rad(_LIGHT.altdeg))  # of a level plane
+    strength = np.clip(0.55 + 0.45 * light / flat, 0.35, 1.25)[..., None]
+    colours[..., :3] = np.clip(colours[..., :3] * strength, 0, 1)
+    return colours
