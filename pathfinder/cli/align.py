@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pathfinder.cli.options import File, Force, Matching, Origin, Seed, deterministic, expand_groups
+from pathfinder.cli.choices import Matching
+from pathfinder.cli.options import File, Force, Origin, Seed, deterministic, expand_groups
 
 
 @expand_groups

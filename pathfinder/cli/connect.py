@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pathfinder.cli.choices import Precision
 from pathfinder.cli.options import (
     Examples,
     Fresh,
@@ -11,7 +12,6 @@ from pathfinder.cli.options import (
     Origin,
     Out,
     PathPoints,
-    Precision,
     PrecisionCheck,
     PrecisionOption,
     Recipe,

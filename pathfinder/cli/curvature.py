@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pathfinder.cli.choices import Normalization
 from pathfinder.cli.options import (
     CurvatureJob,
     GridPoints,
-    Normalization,
     Normalize,
     Out,
     Span,

@@ -4,55 +4,16 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pathfinder.cli.choices import BatchNorm, Normalization, Parameters, Precision
+
 if TYPE_CHECKING:
     from pathfinder.scoring.settings import Scoring
-
-
-class BatchNorm(StrEnum):
-    """Where the running statistics of BatchNorm come from."""
-
-    training = "training"
-    reestimate = "reestimate"
-    stored = "stored"
-    interpolate = "interpolate"
-    augmented = "augmented"  # the former name of `training`
-
-
-class Precision(StrEnum):
-    """The arithmetic of a network."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Normalization(StrEnum):
-    """How a random direction is scaled to the weights."""
-
-    filter = "filter"
-    layer = "layer"
-    weight = "weight"
-    none = "none"
-
-
-class Parameters(StrEnum):
-    """With respect to which parameters the loss is differentiated."""
-
-    all = "all"
-    matrices = "matrices"
-
-
-class Matching(StrEnum):
-    """What is compared to match hidden units."""
-
-    weights = "weights"
-    activations = "activations"
 
 
 def _check_seed(seed: int) -> int:

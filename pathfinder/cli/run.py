@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pathfinder.cli.options import Changes, Fresh, Precision, deterministic
+from pathfinder.cli.choices import Precision
+from pathfinder.cli.options import Changes, Fresh, deterministic
 
 if TYPE_CHECKING:
     from pathfinder.experiment.config import Config

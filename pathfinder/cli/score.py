@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pathfinder.cli.choices import Normalization
 from pathfinder.cli.options import (
     CurveFile,
     GridPoints,
     Keep1d,
-    Normalization,
     Normalize,
     Out,
     PathPoints,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from pathfinder.cli.choices import Precision
 from pathfinder.cli.options import (
     DataArgs,
     Device,
@@ -11,7 +12,6 @@ from pathfinder.cli.options import (
     Force,
     Fresh,
     ModelArgs,
-    Precision,
     PrecisionOption,
     Recipe,
     Seed,

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from pathfinder.compute import accumulator, evaluation_mode, find_device, plain_kernels, to_float64
@@ -18,6 +17,7 @@ from pathfinder.data.sources import as_source
 from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
+from pathfinder.landscape.lanczos import extreme_pairs
 from pathfinder.landscape.spectrum import (
     Extremes,
     NotFiniteError,
@@ -32,9 +32,7 @@ from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
-_BASIS = 20  # vectors that Lanczos keeps, scipy's default for two eigenvalues
 _NOISE = 100.0  # rounding error of a product, in units of the largest eigenvalue's last bit
-_DENSE = 24  # weights up to which every column of the Hessian costs less than a Lanczos run
 
 
 class _Total:
@@ -184,7 +182,7 @@ class Hessian:
         check_lanczos(tolerance, most)
         whole(seed, "seed", 0)
         before, size = self.products, len(self)
-        values, vectors = self._dense() if size <= _DENSE else self._lanczos(tolerance, most, seed)
+        values, vectors = extreme_pairs(self._apply, size, tolerance, most, seed)
         pairs = []
         for value, vector in zip(values, vectors, strict=True):
             residual = self._apply(vector) - value * vector
@@ -245,27 +243,6 @@ class Hessian:
             raise NotFiniteError("the Hessian holds NaN or infinity here; the loss has no second derivative.")
         return found
 
-    def _dense(self) -> tuple[np.ndarray, np.ndarray]:
-        columns = np.stack([self._apply(unit) for unit in np.eye(len(self))])
-        values, vectors = np.linalg.eigh((columns + columns.T) / 2)
-        return values[[0, -1]], vectors.T[[0, -1]]
-
-    def _lanczos(self, tolerance: float, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        # scipy's LinearOperator.__new__ picks a subclass with these arguments; the checker reads its own __init__
-        operator = LinearOperator((len(self),) * 2, matvec=self._apply, dtype=np.float64)  # ty: ignore[missing-argument, unknown-argument, parameter-already-assigned]
-        basis = min(_BASIS, len(self), most)
-        restarts = max((most - 2) // basis, 1)
-        start = np.random.default_rng(seed).standard_normal(len(self))
-        try:
-            values, vectors = eigsh(operator, k=2, which="BE", tol=tolerance, ncv=basis, maxiter=restarts, v0=start)
-        except ArpackNoConvergence:
-            return np.zeros(0), np.zeros((0, len(self)))
-        except ArpackError:
-            if self._apply(start).any():
-                raise
-            return np.zeros(2), np.eye(2, len(self))  # a Hessian of zeros
-        return values, vectors.T
-
 
 def hessian_extremes(
     space: WeightSpace,
@@ -312,13 +289,7 @@ def hessian_extremes(
         True
     """
     hessian = Hessian(
-        space,
-        theta,
-        data,
-        loss=loss,
-        statistics=statistics,
-        batch_size=batch_size,
-        device=device,
+        space, theta, data, loss=loss, statistics=statistics, batch_size=batch_size, device=device,
         parameters=parameters,
-    )
+    )  # fmt: skip
     return hessian.extremes(tolerance, most, seed)

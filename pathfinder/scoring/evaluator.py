@@ -25,21 +25,19 @@ from pathfinder.progress import Progress, silent
 from pathfinder.scoring.batch_norm import (
     BatchNormName,
     Interpolate,
-    NormInputs,
     Policy,
     Reestimate,
     check_ends,
-    interpolate,
     policy_of,
-    reestimate,
 )
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
 from pathfinder.scoring.means import Values, fill_counts, join, row_of
 from pathfinder.scoring.scores import Scores, stack
+from pathfinder.scoring.statistics import NormInputs, interpolate, reestimate
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
 from pathfinder.storage.resume import NoStage, Stage, map_points
-from pathfinder.symmetry.repair import Correction, Moments, Repair, interpolate_moments
+from pathfinder.symmetry.repair import Correction, Moments, Repair, check_repair, interpolate_moments
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 
@@ -118,7 +116,11 @@ class Evaluator:
             loss, metrics, next(iter(sources.values())).classes, may_leave_out(sources.values())
         )
         self._warned: set[tuple[str, str]] = set()  # metrics that are NaN for some examples
-        self._repair, self._inputs = repair, self._norm_inputs(repair, inputs, sources)
+        check_repair(repair, space)
+        measured = self.reestimates or repair is not None
+        self._repair, self._inputs = repair, NormInputs(inputs, sources, seed, self.device) if measured else None
+        if self._inputs is not None and repair is None:
+            self._inputs.warn_if_clean()
 
     def score(
         self,
@@ -219,21 +221,6 @@ class Evaluator:
 
     def __repr__(self) -> str:
         return f"Evaluator({self.space!r}, {' and '.join(self.data)}, {self.batch_norm!r})"
-
-    def _norm_inputs(
-        self, repair: Repair | None, wanted: Reestimate, sources: Mapping[str, Source]
-    ) -> NormInputs | None:
-        """The inputs on which BatchNorm is re-estimated, or units to be repaired are measured."""
-        if repair is not None:
-            check_kind(repair, Repair, "repair", "make one with Repair(module, structure)")
-            if self.space.has_statistics:
-                raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")
-            return NormInputs(wanted, sources, self.seed, self.device)
-        if not self.reestimates:
-            return None
-        inputs = NormInputs(wanted, sources, self.seed, self.device)
-        inputs.warn_if_clean()
-        return inputs
 
     @cached_property
     def _statistics(self) -> list[Tensor]:

@@ -15,7 +15,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from pathfinder.data.batching import count
 from pathfinder.errors import PathfinderError
+from pathfinder.settings import check_kind
 from pathfinder.symmetry.structure import Structure
+from pathfinder.weights.space import WeightSpace
 
 Moments = dict[str, tuple[Tensor, Tensor]]  # mean and standard deviation of the units of each layer
 _EPS = 1e-5  # added to a variance, as BatchNorm does
@@ -137,3 +139,16 @@ def _rescale(output: Tensor, axis: int, found: tuple[Tensor, Tensor], goal: tupl
     shape = [1] * output.ndim
     shape[axis] = -1
     return (output - mean.view(shape)) * (spread / deviation).view(shape) + wanted.view(shape)
+
+
+def check_repair(repair: object, space: WeightSpace) -> None:
+    """Check what may be None or a Repair of a network without BatchNorm, which repairs itself.
+
+    Raises:
+        PathfinderError: if it is anything else.
+    """
+    if repair is None:
+        return
+    check_kind(repair, Repair, "repair", "make one with Repair(module, structure)")
+    if space.has_statistics:
+        raise PathfinderError("a network with BatchNorm is repaired by re-estimating it; drop repair.")

@@ -9,8 +9,9 @@ import pytest
 
 from pathfinder.cli import configs
 from pathfinder.cli.app import app
+from pathfinder.cli.choices import BatchNorm, Matching, Normalization, Parameters, Precision
 from pathfinder.cli.inputs import name_files
-from pathfinder.cli.options import BatchNorm, Matching, Normalization, Parameters, Precision, read_points, read_span
+from pathfinder.cli.options import read_points, read_span
 from pathfinder.experiment.config import Config
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import Scoring
