@@ -37,5 +37,5 @@ def _names(what: Listed) -> dict[str, str]:
     if what is Listed.configs:
         return describe_configs()
     if what is Listed.curves:
-        return {kind: (cls.__doc__ or "").strip().splitlines()[0] for kind, cls in kinds(Curve).items()}
+        return {kind: (cls.__doc__ or kind).strip().splitlines()[0] for kind, cls in kinds(Curve).items()}
     return MODELS if what is Listed.models else DATASETS

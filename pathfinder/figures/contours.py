@@ -15,7 +15,7 @@ from pathfinder.figures.levels import Levels
 
 COLOURS = "viridis_r"
 UNKNOWN = "#d9d9d9"  # where a value is not a number
-POINTS = 201  # along each axis of a smooth map
+POINTS = 151  # along each axis of a smooth map
 _BANDS = 96
 _LABELLED = 8  # at most this many levels are written
 _APART = 0.075  # of a panel, between labels

@@ -44,8 +44,9 @@ from pathfinder.tables.table import FIGURES, Table
 
 _OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights(-\d+)?")  # names of figures, before .png
 _LARGEST = 300_000  # bytes of a PNG file in all its colours
-_DOTS = (150, 110, 80, 60)  # per inch
-_STEPS, _WHITE = (4,), 255  # of the 256 values of red, green and blue; the eye does not see so small ones
+_DOTS = 150  # per inch
+_COLOURS, _WHITE = 256, 255
+_SHARES = (1, 0.75, 0.55, 0.4)  # of the dots of a picture that is still too large
 _STYLE = ["default", STYLE]  # not the user's own, or the same tables would not give the same bytes
 
 
@@ -195,31 +196,30 @@ def _save(figures: dict[str, Figure], folder: Path, pdf: bool) -> list[Path]:
 
 def _png(figure: Figure) -> bytes:
     """The figure as a PNG file; a large one gets fewer colours, then fewer dots: a repository should hold it."""
-    content = b""
-    for dots in _DOTS:
-        file = io.BytesIO()
-        figure.savefig(file, format="png", metadata={"Software": None}, dpi=dots)
-        content = file.getvalue()
-        if len(content) > _LARGEST:
-            with Image.open(file) as image:
-                content = _fewer_colours(image.convert("RGB"))
-        if len(content) <= _LARGEST:
-            break
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None}, dpi=_DOTS)
+    content = file.getvalue()
+    if len(content) > _LARGEST:
+        with Image.open(file) as image:
+            drawn = image.convert("RGB")
+        for share in _SHARES:
+            size = round(drawn.width * share), round(drawn.height * share)
+            content = _in_few_colours(drawn if share == 1 else drawn.resize(size, Image.Resampling.LANCZOS))
+            if len(content) <= _LARGEST:
+                break
     return content
 
 
-def _fewer_colours(image: Image.Image) -> bytes:
-    """A picture as a PNG file, its colours rounded; white stays white."""
-    pixels = np.asarray(image, dtype=int)
-    content = b""
-    for step in _STEPS:
-        rounded = np.where(pixels == _WHITE, _WHITE, (pixels + step // 2) // step * step).clip(0, _WHITE)
-        file = io.BytesIO()
-        Image.fromarray(rounded.astype(np.uint8)).save(file, format="png", optimize=True)
-        content = file.getvalue()
-        if len(content) <= _LARGEST:
-            break
-    return content
+def _in_few_colours(image: Image.Image) -> bytes:
+    """A picture as a PNG file of 256 colours; white stays white."""
+    white = Image.fromarray(np.min(np.asarray(image), axis=2) == _WHITE)
+    few = image.quantize(_COLOURS - 1, dither=Image.Dither.NONE)
+    palette = (few.getpalette() or [])[: 3 * (_COLOURS - 1)]
+    few.putpalette([*palette, *[0] * (3 * (_COLOURS - 1) - len(palette)), *[_WHITE] * 3])
+    few.paste(_COLOURS - 1, mask=white)
+    file = io.BytesIO()
+    few.save(file, format="png", optimize=True, dpi=(_DOTS, _DOTS))
+    return file.getvalue()
 
 
 def _pdf(figure: Figure) -> bytes:

@@ -1,12 +1,13 @@
 """A surface in three dimensions: shaded, with its contours on the floor."""
 
-from typing import cast
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LightSource, Normalize, to_rgba
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from pathfinder.figures.contours import COLOURS, POINTS, UNKNOWN, line_colours
@@ -40,11 +41,14 @@ def draw_relief(ax: Axes, nodes: Grid, levels: Levels, label: str) -> None:
     heights = grid.heights.filled(high)
     colours = _shade(heights, low, high)
     colours[np.ma.getmaskarray(grid.heights)] = to_rgba(UNKNOWN)
-    mesh, steps = np.meshgrid(grid.x, grid.y), {"rcount": len(grid.y), "ccount": len(grid.x)}
-    surface = solid.plot_surface(
-        *mesh, heights, facecolors=colours, shade=False, linewidth=0, antialiased=False, **steps
-    )
+    corners = np.stack([*np.meshgrid(grid.x, grid.y), heights], axis=-1)
+    faces = [corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]]
+    of_face = ((colours[:-1, :-1] + colours[:-1, 1:] + colours[1:, 1:] + colours[1:, :-1]) / 4).reshape(-1, 4)
+    # `plot_surface` makes the same, ten times slower; edges of the same colour hide the gaps between faces
+    style: dict[str, Any] = {"facecolors": of_face, "edgecolors": of_face, "linewidths": 0.3, "antialiaseds": False}
+    surface = Poly3DCollection(np.stack(faces, axis=2).reshape(-1, 4, 3), **style)
     surface.set_rasterized(True)  # thousands of polygons
+    solid.add_collection3d(surface)
     solid.set(xlabel="x", ylabel="y", xlim=(grid.x[0], grid.x[-1]), ylim=(grid.y[0], grid.y[-1]), zlim=(floor, high))
     solid.set_zlabel(label)
     words = dict(zip(levels.height(levels.edges), levels.words(), strict=True))

@@ -62,7 +62,7 @@ class Reduced(NamedTuple):
     def sums(self, dtype: torch.dtype) -> Tensor:
         """(4,): the sums of weight times value and of weight, the number of values, and what makes them weighted."""
         total = self.values.detach().sum(dtype=dtype)
-        number = total.new_tensor(float(len(self.values) * self.size))
+        number = torch.full_like(total, float(len(self.values) * self.size))
         weight = number if self.weights is None else self.weights.detach().sum(dtype=dtype)
         left_out = number - weight if self.mask or self.weights is None else number
         return torch.stack([total * self.size, weight, number, left_out])

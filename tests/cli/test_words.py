@@ -53,7 +53,8 @@ def test_tables_call_a_pair_after_its_files_or_as_the_user_says(command, minima,
     assert name_files([Path("?.pt")]) == "pair"
 
 
-def test_help_names_every_command_and_every_choice(command):
+def test_help_names_every_command_and_every_choice(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal breaks a long list of choices at any letter
     _, out, _ = command("--help")
     words = ["run", "train", "connect", "align", "score", "curvature", "export", "plot", "compare", "vtk", "list"]
     places = [out.index(f"│ {word} ") for word in words]
@@ -61,8 +62,7 @@ def test_help_names_every_command_and_every_choice(command):
     _, out, _ = command("run", "--help")
     assert "[scales.NAME]" in out
     _, out, _ = command("score", "surface", "--help")
-    joined = "".join(part for part in out.split() if part != "│")  # a long list of choices is broken at any letter
-    assert all(word in joined for word in ("filter", "layer", "reestimate", "training", "interpolate"))
+    assert all(word in out for word in ("filter", "layer", "reestimate", "training", "interpolate"))
     assert command("score")[1] == command("score", "--help")[1]
     assert command()[1] == command("--help")[1]
 

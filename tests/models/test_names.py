@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pathfinder import Bezier, PathfinderError, WeightSpace, build_model
-from pathfinder.experiment.curve_files import fixed_tensors, load_curve_state
+from pathfinder.experiment.curve_files import load_curve_state
 from pathfinder.storage import read_checkpoint, save_tensors
 from pathfinder.weights.tensors import load_state
 
@@ -109,7 +109,7 @@ def test_curves_of_earlier_versions_load(pair, tmp_path):
     module, twin = pair
     space, file = WeightSpace(module), tmp_path / "curve.safetensors"
     theta = space.vector(module)
-    fixed = of_earlier_version({name.removeprefix("fixed."): tensor for name, tensor in fixed_tensors(space).items()})
+    fixed = of_earlier_version({name: tensor for name, tensor in space.fixed().items()})
     assert any(name.startswith("blocks.") for name in fixed)
     save_tensors(file, {f"fixed.{name}": tensor for name, tensor in fixed.items()}, {})
     load_curve_state(twin, Bezier(theta, theta + 1, bends=1), read_checkpoint(file))
