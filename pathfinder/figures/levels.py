@@ -45,7 +45,7 @@ class Levels:
     def height(self, values: Any) -> np.ndarray:
         """The height of each value; NaN stays NaN."""
         inside = np.clip(np.asarray(values, dtype=float), self.low, self.high)
-        return np.log10(np.maximum(inside - self.base, self.floor)) if self.log else inside
+        return np.asarray(np.log10(np.maximum(inside - self.base, self.floor)) if self.log else inside)
 
     @property
     def limits(self) -> tuple[float, float]:

@@ -109,7 +109,7 @@ def test_curves_of_earlier_versions_load(pair, tmp_path):
     module, twin = pair
     space, file = WeightSpace(module), tmp_path / "curve.safetensors"
     theta = space.vector(module)
-    fixed = of_earlier_version({name: tensor for name, tensor in space.fixed().items()})
+    fixed = of_earlier_version(space.fixed())
     assert any(name.startswith("blocks.") for name in fixed)
     save_tensors(file, {f"fixed.{name}": tensor for name, tensor in fixed.items()}, {})
     load_curve_state(twin, Bezier(theta, theta + 1, bends=1), read_checkpoint(file))
