@@ -92,7 +92,7 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
         "nothing to align",
     ),
     "plot: several without a place": (["plot", "done", "done2"], "several runs", "--out"),
-    "vtk: no surfaces": (["vtk", "folder"], "surfaces.csv", "check"),
+    "vtk: no surfaces": (["vtk", "folder"], "folder has no table surfaces.csv", "pathfinder score surface"),
     "curvature: too many files": (
         ["curvature", "point", "a.safetensors", "b.safetensors", *_NEW], "extra argument", "b.safetensors",
     ),
@@ -132,7 +132,7 @@ MISTAKES: dict[str, tuple[list[str], str, str]] = {
         "equal to 2",
     ),
     "plot: no run": (["plot", "folder"], "folder", "folder of a run"),
-    "compare: no run": (["compare", "folder"], "summary.csv", "does not exist"),
+    "compare: no run": (["compare", "folder"], "has no table summary.csv", "pathfinder connect"),
     "unknown scale": (["run", "tiny.toml", "--scale", "small"], "scales.small", "has no"),
     "crop of what is no image": (
         ["run", "tiny.toml", "--set", "data.name=npz:flat.npz", "--set", "data.crop=2"], "(64,)", "need images",

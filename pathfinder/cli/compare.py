@@ -36,12 +36,12 @@ def join_summaries(folders: list[Path], out: Path | None, force: bool = False) -
     import pandas as pd
 
     from pathfinder.storage import check_not_input, check_writable, replacement_error
-    from pathfinder.tables.csv_files import read_table, write_table
+    from pathfinder.tables.csv_files import existing_table, read_table, write_table
     from pathfinder.tables.schema import SUMMARY
 
     tables = []
     for folder in dict.fromkeys(folders):
-        file = folder / "summary.csv"
+        file = existing_table(folder, SUMMARY, "`pathfinder run`, `pathfinder connect` or `pathfinder score line`")
         table = read_table(file, SUMMARY, [*SUMMARY.key, *_SHOWN])
         if "run" in table:
             raise PathfinderError(f"table {file} has a column `run` already; give folders of runs.")

@@ -18,6 +18,7 @@ UNKNOWN = "#d9d9d9"  # where a value is not a number
 POINTS = 151  # along each axis of a smooth map
 _BANDS = 96
 _LABELLED = 8  # at most this many levels are written
+_MOST_LABELS = 14  # in a panel
 _APART = 0.075  # of a panel, between labels
 _EDGE = 0.05  # of a panel, without labels
 _PALE = 0.14  # of the colours; lines in paler ones cannot be seen on white
@@ -51,8 +52,8 @@ def draw_lines(ax: Axes, grid: Grid, levels: Levels, halo: str = "white", **styl
         x, y = label.get_position()
         place = np.array([(x - grid.x[0]) / np.ptp(grid.x), (y - grid.y[0]) / np.ptp(grid.y)])
         near = min(float(np.abs(place - other).max()) for other in kept)
-        if near < _APART or not (place.min() > _EDGE and place.max() < 1 - _EDGE):
-            label.remove()  # it would touch another, or be cut by the frame
+        if near < _APART or len(kept) > _MOST_LABELS or not (place.min() > _EDGE and place.max() < 1 - _EDGE):
+            label.remove()  # it would touch another, be one of too many, or be cut by the frame
             continue
         kept.append(place)
         label.set_path_effects([withStroke(linewidth=2.5, foreground=halo)])

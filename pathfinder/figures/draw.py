@@ -23,7 +23,7 @@ from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
-from pathfinder.tables.csv_files import check_file_names, read_table
+from pathfinder.tables.csv_files import check_file_names, existing_folder, read_table
 from pathfinder.tables.schema import (
     BARRIERS,
     CURVATURE,
@@ -45,8 +45,8 @@ from pathfinder.tables.table import FIGURES, Table
 _OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights(-\d+)?")  # names of figures, before .png
 _LARGEST = 300_000  # bytes of a PNG file in all its colours
 _DOTS = 150  # per inch
-_COLOURS, _WHITE = 256, 255
-_SHARES = (1, 0.75, 0.55, 0.4)  # of the dots of a picture that is still too large
+_WHITE = 255
+_SMALLER = ((1, 4), (1, 8), (0.75, 8), (0.55, 8), (0.4, 16))  # share of the dots, and step of the colours
 _STYLE = ["default", STYLE]  # not the user's own, or the same tables would not give the same bytes
 
 
@@ -68,7 +68,7 @@ def draw(
     Raises:
         PathfinderError: if the folder holds no table to draw, or a damaged one.
     """
-    folder = _existing(folder)
+    folder = existing_folder(folder)
     with mpl_style.context(_STYLE), _blame([folder]):
         figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log, levels))
         if not figures and not any(_path(folder, table).exists() for table in (CURVATURE, POINT)):  # they have none
@@ -102,15 +102,21 @@ def draw_together(
         The files written.
 
     Raises:
-        PathfinderError: if none of the runs has surfaces or curvature, or a table is damaged.
+        PathfinderError: if one of the runs has neither surfaces nor curvature, or a table is damaged.
     """
-    folders = [_existing(folder) for folder in folders]
+    folders = [existing_folder(folder) for folder in folders]
+    for folder in folders:
+        if not any(_path(folder, table).exists() for table in (SURFACES, CURVATURE)):
+            raise PathfinderError(
+                f"{folder} has no table surfaces.csv and no curvature.csv, so no landscape to draw with others; make "
+                "one with `pathfinder score surface` or `pathfinder curvature surface`."
+            )
     with mpl_style.context(_STYLE), _blame(folders):
         figures = _figures_of_landscapes(folders, Scale(clip, log, levels), surfaces)
         if not figures:
             raise PathfinderError(
-                f"{list_names(map(str, folders))} hold no surfaces.csv and no curvature.csv; make some with "
-                "`pathfinder score surface`."
+                f"{list_names(map(str, folders))} hold no surface and no curvature along paths or over surfaces; make "
+                "some with `pathfinder score surface`."
             )
         return _save(figures, Path(out), pdf)
 
@@ -139,8 +145,9 @@ def _figures_of_landscapes(folders: Sequence[Path], scale: Scale, chosen: Sequen
         pd.concat([_read_titled(folder, table, title) for folder, title in _titles(folders).items()], ignore_index=True)
         for table in (SURFACES, TRAJECTORY, CURVATURE, MINIMA)
     )
+    curvature = curvature.reindex(columns=list(dict.fromkeys([*curvature.columns, "t"])))
     if chosen:
-        found = {*surfaces["surface"], *curvature["along"]}
+        found = {*surfaces["surface"], *curvature["along"][curvature["t"].isna()]}  # t is that of paths
         if missing := [name for name in chosen if name not in found]:
             raise PathfinderError(
                 f"{list_names(map(str, folders))} hold no surface named {list_names(missing)}; they hold "
@@ -202,23 +209,20 @@ def _png(figure: Figure) -> bytes:
     if len(content) > _LARGEST:
         with Image.open(file) as image:
             drawn = image.convert("RGB")
-        for share in _SHARES:
+        for share, step in _SMALLER:
             size = round(drawn.width * share), round(drawn.height * share)
-            content = _in_few_colours(drawn if share == 1 else drawn.resize(size, Image.Resampling.LANCZOS))
+            content = _rounded(drawn if share == 1 else drawn.resize(size, Image.Resampling.LANCZOS), step)
             if len(content) <= _LARGEST:
                 break
     return content
 
 
-def _in_few_colours(image: Image.Image) -> bytes:
-    """A picture as a PNG file of 256 colours; white stays white."""
-    white = Image.fromarray(np.min(np.asarray(image), axis=2) == _WHITE)
-    few = image.quantize(_COLOURS - 1, dither=Image.Dither.NONE)
-    palette = (few.getpalette() or [])[: 3 * (_COLOURS - 1)]
-    few.putpalette([*palette, *[0] * (3 * (_COLOURS - 1) - len(palette)), *[_WHITE] * 3])
-    few.paste(_COLOURS - 1, mask=white)
+def _rounded(image: Image.Image, step: int) -> bytes:
+    """A picture as a PNG file, its reds, greens and blues rounded to multiples of `step`; white stays white."""
+    pixels = np.asarray(image, dtype=np.uint16)
+    rounded = np.where(pixels == _WHITE, _WHITE, ((pixels + step // 2) // step * step).clip(0, _WHITE))
     file = io.BytesIO()
-    few.save(file, format="png", optimize=True, dpi=(_DOTS, _DOTS))
+    Image.fromarray(rounded.astype(np.uint8)).save(file, format="png", optimize=True, dpi=(_DOTS, _DOTS))
     return file.getvalue()
 
 
@@ -229,17 +233,14 @@ def _pdf(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _existing(folder: str | Path) -> Path:
-    if not Path(folder).is_dir():
-        raise PathfinderError(f"{folder} is not a folder; give the folder of a run, with its CSV files.")
-    return Path(folder)
-
-
 def _no_run(folder: Path) -> PathfinderError:
     """The error for a folder without tables, naming a run in it if there is one."""
     runs = sorted(path.parent for name in TABLES for path in folder.glob(f"*/{name}.csv"))
     example = f", such as {runs[0]}" if runs else ""
-    return PathfinderError(f"{folder} holds no table to draw, such as paths.csv; give the folder of a run{example}.")
+    return PathfinderError(
+        f"{folder} holds no table to draw, such as paths.csv or surfaces.csv, which `pathfinder run`, `connect` or "
+        f"`score` makes; give the folder of a run{example}."
+    )
 
 
 def _path(folder: Path, table: Table) -> Path:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from pathfinder.errors import PathfinderError
 
 LevelChoice = Literal["paper", "log"]
-_DECADES = 4  # below the highest value; lower values have the lowest colour
+_DECADES = 5  # below the highest value; lower values have the lowest colour
 _FEWEST = 7  # levels, where a series of round numbers has them
 _SERIES = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8))
 _PAPER = np.arange(0.1, 10, 0.5)  # Li et al. 2018, plot_2D.py

@@ -19,7 +19,7 @@ from pathfinder.figures.words import batch_norm_notes, surface_notes, surroundin
 from pathfinder.tables.score_names import score_column, score_columns
 
 _LOSS, _ERROR = "#0072B2", "#D55E00"
-_LETTER = 0.082  # inches, of a panel's title
+_LETTER = 0.078  # inches, of a panel's title
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,12 @@ class Panels:
 
 
 def make_panels(
-    rows: pd.DataFrame, minima: pd.DataFrame, by: str = "surface", size: tuple[float, float] = (3.8, 3.3), **kwargs: Any
+    rows: pd.DataFrame,
+    minima: pd.DataFrame,
+    by: str = "surface",
+    size: tuple[float, float] = (3.8, 3.3),
+    bar: float = 0.0,
+    **kwargs: Any,
 ) -> Panels:
     """A figure with a panel for each minimum and surface, in the order of the table; one row of up to three.
 
@@ -76,6 +81,7 @@ def make_panels(
         minima: of the run; its names are those of the rows.
         by: the column that names surfaces.
         size: of a panel, in inches.
+        bar: the width of a colour bar on the right, in inches.
         **kwargs: of `Figure.subplots`.
     """
     parts = [((name, surface), part) for name, own in by_name(rows, "name") for surface, part in by_name(own, by)]
@@ -87,7 +93,7 @@ def make_panels(
     shown = titles if len(parts) > 1 else [""]  # the title of the figure names a single one
     written = [_panel_title(title, key[0], minima, size[0]) for title, (key, _) in zip(shown, parts, strict=True)]
     more = max([title.count("\n") for title in written], default=0)
-    figure = Figure(figsize=(1.0 + size[0] * columns, 1.1 + (size[1] + 0.3 + 0.2 * more) * lines))
+    figure = Figure(figsize=(bar + 0.4 + size[0] * columns, 0.9 + (size[1] + 0.3 + 0.2 * more) * lines))
     axes = list(figure.subplots(lines, columns, squeeze=False, **kwargs).flat)
     for spare in axes[len(parts) :]:
         spare.set_visible(False)
@@ -102,10 +108,19 @@ def _panel_title(title: str, name: str, minima: pd.DataFrame, width: float) -> s
     """The title of a panel, with the test error of its minimum, on as many lines as its width needs."""
     error = minima["test_error"].get(name, math.nan) if "test_error" in minima else math.nan
     parts = [*filter(None, title.split("; ")), *([] if pd.isna(error) else [f"test error {error:.1f} %"])]
-    lines = [
-        line for part in parts for line in textwrap.wrap(part, int((width - 0.4) / _LETTER), break_on_hyphens=False)
-    ]
+    lines = [line for part in parts for line in _wrap(part, int((width - 0.2) / _LETTER))]
     return "\n".join(lines)
+
+
+def _wrap(text: str, letters: int) -> list[str]:
+    """Lines of at most so many letters, if possible broken after a comma."""
+    lines = [""]
+    for part in text.split(", "):
+        longer = f"{lines[-1]}, {part}" if lines[-1] else part
+        lines = (
+            [*lines[:-1], longer] if len(longer) < letters or not lines[-1] else [*lines[:-1], f"{lines[-1]},", part]
+        )
+    return [short for line in lines for short in textwrap.wrap(line, letters, break_on_hyphens=False)]
 
 
 def loss_and_error(ax: Axes, table: pd.DataFrame, along: str, limits: tuple[float, float]) -> list[Artist]:

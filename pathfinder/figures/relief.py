@@ -9,6 +9,7 @@ from matplotlib.colors import LightSource, Normalize, to_rgba
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from mpl_toolkits.mplot3d.axes3d import Axes3D
+from scipy.ndimage import distance_transform_edt
 
 from pathfinder.figures.contours import COLOURS, POINTS, UNKNOWN, line_colours
 from pathfinder.figures.grid import Grid
@@ -18,11 +19,12 @@ _POLYGONS = 101  # along each axis
 _FLOOR = 0.45  # below the lowest height, as a share of the range of heights
 _LIGHT = LightSource(azdeg=315, altdeg=50)
 _STEEP = 0.45  # how far the range of heights reaches for the light, as a share of the width
+_GLEAM = 0.35  # of white, where a slope faces the light
 _MOST_TICKS = 6
 
 
 def draw_relief(ax: Axes, nodes: Grid, levels: Levels, label: str) -> None:
-    """Draw heights as a smooth surface, lit from the left; what is not a number is grey, at the top.
+    """Draw heights as a smooth surface, lit from the left; what is not a number is grey, as high as its neighbour.
 
     Args:
         ax: in three dimensions.
@@ -38,9 +40,11 @@ def draw_relief(ax: Axes, nodes: Grid, levels: Levels, label: str) -> None:
         lines = [height for height in levels.height(levels.edges) if height < high]
         solid.contour(flat.x, flat.y, flat.heights, lines, zdir="z", offset=floor, **style)
     grid = nodes.refine(_POLYGONS)
-    heights = grid.heights.filled(high)
+    unknown = np.ma.getmaskarray(grid.heights)
+    nearest = distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    heights = grid.heights.filled(high)[tuple(nearest)]
     colours = _shade(heights, low, high)
-    colours[np.ma.getmaskarray(grid.heights)] = to_rgba(UNKNOWN)
+    colours[unknown] = to_rgba(UNKNOWN)
     corners = np.stack([*np.meshgrid(grid.x, grid.y), heights], axis=-1)
     faces = [corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]]
     of_face = ((colours[:-1, :-1] + colours[:-1, 1:] + colours[1:, 1:] + colours[1:, :-1]) / 4).reshape(-1, 4)
@@ -50,17 +54,21 @@ def draw_relief(ax: Axes, nodes: Grid, levels: Levels, label: str) -> None:
     surface.set_rasterized(True)  # thousands of polygons
     solid.add_collection3d(surface)
     solid.set(xlabel="x", ylabel="y", xlim=(grid.x[0], grid.x[-1]), ylim=(grid.y[0], grid.y[-1]), zlim=(floor, high))
-    solid.set_zlabel(label)
+    place = ax.get_subplotspec()
+    if place is None or place.is_last_col():  # it would touch the next panel
+        solid.set_zlabel(label)
     words = dict(zip(levels.height(levels.edges), levels.words(), strict=True))
     shown = list(words)[:: -(-len(words) // _MOST_TICKS)]
     solid.zaxis.set_ticks(shown, labels=[words[height] for height in shown])
     solid.tick_params(labelsize=8.5, pad=1)
+    solid.zaxis.set_tick_params(pad=4)
+    solid.zaxis.labelpad = 7
     for axis in (solid.xaxis, solid.yaxis):  # labels at the corner would touch
         axis.set_major_locator(MaxNLocator(4, prune="both"))
     solid.patch.set_visible(False)  # it would cover the labels of the panel before
     solid.view_init(elev=28, azim=-55)
-    solid.set_box_aspect((1, 1, 0.8), zoom=0.94)
-    solid.set_title(solid.get_title(), fontsize=10.5, pad=-14)  # the box leaves room above it
+    solid.set_box_aspect((1, 1, 0.8), zoom=1.08)
+    solid.set_title(solid.get_title(), fontsize=10.5, pad=-6)
 
 
 def _shade(heights: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -71,5 +79,7 @@ def _shade(heights: np.ndarray, low: float, high: float) -> np.ndarray:
     light = _LIGHT.hillshade(scaled * _STEEP, dx=step, dy=step)
     flat = np.sin(np.deg2rad(_LIGHT.altdeg))  # of a level plane
     strength = np.clip(0.55 + 0.45 * light / flat, 0.35, 1.25)[..., None]
-    colours[..., :3] = np.clip(colours[..., :3] * strength, 0, 1)
+    gleam = _GLEAM * np.clip((light - flat) / (1 - flat), 0, 1)[..., None]  # or dark slopes would all look alike
+    shaded = np.clip(colours[..., :3] * strength, 0, 1)
+    colours[..., :3] = shaded + gleam * (1 - shaded)
     return colours

@@ -16,6 +16,7 @@ _LOSS = "train loss (nats)"
 _TRAINING: dict[str, Any] = {"color": "#D55E00", "linewidth": 1.2, "markersize": 4}
 _START: dict[str, Any] = {"color": "white", "markeredgecolor": "#D55E00", "markeredgewidth": 1.6, "markersize": 8}
 _MINIMUM: dict[str, Any] = {"color": "white", "markeredgecolor": "black", "markersize": 7}
+_BAR = 0.9  # inches, of a colour bar with its labels
 _SEEN = 0.02  # trajectories shorter than this share of a panel would hide behind the minimum
 
 
@@ -82,7 +83,7 @@ def _lines(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, l
 
 
 def _filled(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, levels: Levels) -> Panels:
-    panels = make_panels(rows, minima)
+    panels = make_panels(rows, minima, bar=_BAR)
     for panel in panels:
         grid = Grid.of(panel.rows, "train_loss", levels).refine(POINTS)
         fill(panel.ax, grid, levels)
@@ -94,7 +95,7 @@ def _filled(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, 
 
 
 def _reliefs(rows: pd.DataFrame, minima: pd.DataFrame, levels: Levels) -> Panels:
-    panels = make_panels(rows, minima, size=(4.3, 3.9), subplot_kw={"projection": "3d"})
+    panels = make_panels(rows, minima, size=(4.1, 3.7), subplot_kw={"projection": "3d"})
     right = 1 - 0.4 / panels.figure.get_figwidth()  # the layout does not see how far labels of heights reach
     panels.figure.set_layout_engine("constrained", rect=(0, 0, right, 1))
     for panel in panels:

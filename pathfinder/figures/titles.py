@@ -53,7 +53,8 @@ def panel_titles(
 def _add(title: str, part: str) -> str:
     """The title of a network with one more part, before the notes."""
     network, *notes = title.split("; ")
-    return "; ".join([", ".join(filter(None, [network, part])), *notes])
+    longer = part if part.startswith(network) else ", ".join(filter(None, [network, part]))
+    return "; ".join([longer or network, *notes])
 
 
 def _networks(names: Sequence[str], minima: pd.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.figures.levels import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
-from pathfinder.tables.csv_files import check_file_names, read_table
+from pathfinder.tables.csv_files import check_file_names, existing_table, read_table
 from pathfinder.tables.schema import SURFACES
 
 
@@ -32,7 +32,7 @@ def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) ->
     Raises:
         PathfinderError: if pyvista is not installed, or the run has no surface.
     """
-    source = Path(folder) / f"{SURFACES.name}.csv"
+    source = existing_table(folder, SURFACES, "`pathfinder score surface`, or `[[surfaces]]` in the config of a run")
     table, keys = read_table(source, SURFACES), ["surface", "name"]
     check_file_names(table, source, keys)
     scale = Scale(clip, log)

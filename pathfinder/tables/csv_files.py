@@ -35,6 +35,35 @@ def write_table(path: str | Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
+def existing_table(folder: str | Path, table: Table, how: str) -> Path:
+    """The file of a table in the folder of a run.
+
+    Args:
+        folder: of the run.
+        table: which one.
+        how: what makes it, as in "make one with ...".
+
+    Raises:
+        PathfinderError: if the folder does not exist, or lacks the table.
+    """
+    folder = existing_folder(folder)
+    path = folder / f"{table.name}.csv"
+    if not path.exists():
+        raise PathfinderError(f"{folder} has no table {path.name}; make one with {how}.")
+    return path
+
+
+def existing_folder(folder: str | Path) -> Path:
+    """The folder of a run.
+
+    Raises:
+        PathfinderError: if it does not exist, or is a file.
+    """
+    if not Path(folder).is_dir():
+        raise PathfinderError(f"{folder} is not a folder; give the folder of a run, with its CSV files.")
+    return Path(folder)
+
+
 def read_table(path: str | Path, table: Table | None = None, needed: Sequence[str] = ()) -> pd.DataFrame:
     """Read a CSV file exactly. Names stay text, whatever they look like: a curve may be called `NA` or `1e5`.
 

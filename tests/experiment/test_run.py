@@ -151,11 +151,13 @@ def test_surfaces_around_minima_and_the_trajectory_on_them(tiny, tmp_path):
     layer = table.query("surface == 'layer-2d'")
     assert layer[["x", "y"]].to_numpy().tolist() == [[x, y] for x in (-1, 0, 1) for y in (0, 0.5)]
     space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
-    a = space.vector(load_weights(tmp_path / "run" / "minima" / "convnet-bn-a.safetensors"))
+    kept = load_weights(tmp_path / "run" / "minima" / "convnet-bn-a.safetensors")
+    a, own = space.vector(kept), space.statistics(kept)
     u, v = random_directions(space, a, 2, normalize="layer")
-    evaluator = Evaluator(space, load_data("digits"), batch_size=512, examples=200, batch_norm_examples=300)
+    evaluator = Evaluator(space, load_data("digits"), batch_size=512, examples=200)
     for _, row in layer.iterrows():
-        assert evaluator.at(a + row["x"] * u + row["y"] * v)["test_loss"] == pytest.approx(row["test_loss"], rel=1e-4)
+        found = evaluator.at(a + row["x"] * u + row["y"] * v, own)
+        assert found["test_loss"] == pytest.approx(row["test_loss"], rel=1e-4)
     walked = read_table(tmp_path / "run" / "trajectory.csv")
     own = walked.query("surface == 'trajectory-2d'")
     assert own["epoch"].tolist() == [0, 1, 2, 3] and own["explained_x"].iloc[0] > own["explained_y"].iloc[0] > 0
@@ -197,12 +199,15 @@ def test_curvature_along_a_curve_and_over_a_surface_is_that_of_each_point(tiny, 
     space = WeightSpace(build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)))
     data = load_data("digits")
     evaluator = Evaluator(space, data, batch_size=512, examples=200, batch_norm_examples=300)
-    b = space.vector(load_weights(tmp_path / "run" / "minima" / "convnet-bn-b.safetensors"))
+    kept = load_weights(tmp_path / "run" / "minima" / "convnet-bn-b.safetensors")
+    b = space.vector(kept)
     u, v = random_directions(space, b, 2)
     for _, row in table.iterrows():
         theta = b + row["x"] * u + row["y"] * v if row["along"] == "around" else b
         if row["along"] == "around" or row["t"] == 1:
-            statistics = evaluator.reestimate(theta)
+            stored = row["along"] == "around"
+            statistics = space.statistics(kept) if stored else evaluator.reestimate(theta)
+            assert row["batch_norm"] == ("stored" if stored else "training")
             chosen = "matrices" if row["along"] == "around" else "all"
             found = hessian_extremes(
                 space, theta, data["train"].subset(50, 0), statistics=statistics, tolerance=1e-2, batch_size=128,
@@ -212,7 +217,7 @@ def test_curvature_along_a_curve_and_over_a_surface_is_that_of_each_point(tiny, 
             assert row["converged"] == found.converged
             assert row["lambda_max"] == pytest.approx(found.highest, rel=1e-2)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["scored"]["batch_norm"] == "reestimate" and record["curvature"][1]["points"] == [2, 2]
+    assert record["scored"]["batch_norm"] == "training" and record["curvature"][1]["points"] == [2, 2]
     names = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
     assert {"curvature-convnet-bn", "ratio-around", "filled-around"} <= names
     before = csv_bytes(tmp_path / "run")
@@ -487,5 +492,5 @@ def test_single_minima_are_scored_around_without_a_pair(tiny, tmp_path):
     ):
         with pytest.raises(PathfinderError, match=words):
             load_config(tiny, [*changes, *wrong])
-    with pytest.raises(PathfinderError, match="names the split validation, but there are train, test"):
+    with pytest.raises(PathfinderError, match="names the split `validation`, but there are `train`, `test`"):
         Experiment(load_config(tiny, [*changes, "surfaces=[{splits=['train', 'validation']}]", "curvature=[]"]), out)

@@ -1,15 +1,23 @@
 import importlib
+import io
+import re
 import shutil
 
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from pathfinder import PathfinderError
-from pathfinder.figures.draw import draw, draw_together
+from pathfinder.figures.draw import _png, draw, draw_together
+from pathfinder.figures.levels import Scale
+from pathfinder.figures.style import CLIP
+from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.words import surroundings
-from pathfinder.tables.csv_files import write_table
+from pathfinder.tables.csv_files import read_table, write_table
 
 T = np.linspace(0, 1, 11)
 
@@ -102,13 +110,82 @@ def test_landscapes_are_drawn_alone_and_of_several_runs(landscape, tmp_path):
     together = {path.stem: path for path in draw_together([landscape, tmp_path / "other"], tmp_path / "both")}
     assert set(together) == names - {"curvature-p"} | {f"curvature-{name} p" for name in (landscape.name, "other")}
     assert (landscape / "figures" / "ratio-flat.png").exists()
-    first = [path.read_bytes() for path in draw(landscape, pdf=True)]
-    assert [path.suffix for path in draw(landscape)] == [".png", ".pdf"] * 6  # those that are there stay up to date
-    assert [path.read_bytes() for path in draw(landscape)] == first
-    with pytest.raises(PathfinderError, match="no surface named none"):
+    with pytest.raises(PathfinderError, match="no surface named `none`; they hold `flat`, `ray`"):
         draw_together([landscape], tmp_path / "one", surfaces=["none"])
     with pytest.raises(PathfinderError, match="the clip of a figure must be more than 0, got -1"):
         draw(landscape, clip=-1.0)
+
+
+def test_panels_share_one_scale(landscape):
+    """Equal losses have equal colours, and each panel has the lines of the levels between its own losses."""
+    surfaces = read_table(landscape / "surfaces.csv").query("surface == 'flat'")
+    empty, scale = pd.DataFrame(columns=["name", "surface", "x", "y"]), Scale(CLIP)
+    figures = surface_figures(surfaces, empty, pd.DataFrame(), scale)
+    low, high = np.log10([surfaces["train_loss"].min(), CLIP])
+    levels = {"contours-flat": np.arange(0.1, 10, 0.5), "filled-flat": scale.levels(surfaces["train_loss"]).edges}
+    for name, edges in levels.items():
+        maps = [[part for part in ax.collections if isinstance(part, ContourSet)] for ax in figures[name].axes]
+        maps = [parts for parts in maps if parts]  # the colour bar has none
+        for parts, (_, own) in zip(maps, surfaces.groupby("name"), strict=True):
+            assert any(np.allclose(part.get_clim(), (low, high)) for part in parts)
+            (lines,) = [part for part in parts if not part.filled]
+            losses = own["train_loss"].clip(upper=CLIP)
+            between = edges[(edges > losses.min()) & (edges < losses.max())]
+            assert np.allclose(10**lines.levels, between) and all(len(path) for path in lines.get_paths())
+    assert {ax.get_zlim()[1] for ax in figures["relief-flat"].axes} == {high}
+
+
+def test_pdf_files_are_vector_graphics_of_the_size_of_the_figure(landscape):
+    (landscape / "curvature.csv").unlink()
+    drawn = {path.name: path for path in draw(landscape, pdf=True)}
+    first = {name: path.read_bytes() for name, path in drawn.items()}
+    assert {path.name: path.read_bytes() for path in draw(landscape)} == first  # those that are there stay up to date
+    content = drawn["profile-ray.pdf"].read_bytes()
+    assert content.startswith(b"%PDF-1.4") and content.rstrip().endswith(b"%%EOF") and b"CreationDate" not in content
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", content)
+    height, width = matplotlib.image.imread(drawn["profile-ray.png"]).shape[:2]  # 150 dots per inch, 72 points
+    assert [float(side) for side in box.groups()] == pytest.approx([width * 72 / 150, height * 72 / 150], abs=1)
+    assert b"/Subtype /Type42" in content or b"/FontFile2" in content  # letters, not their outlines
+    assert b"/Subtype /Image" not in content and b"/Subtype /Image" in drawn["relief-flat.pdf"].read_bytes()
+
+
+def test_chosen_surfaces_share_a_figure(landscape, tmp_path):
+    together = draw_together([landscape], tmp_path / "one", surfaces=["ray"])
+    assert [path.stem for path in together] == ["profile-ray"]
+    table = read_table(landscape / "surfaces.csv")
+    other = table[table["surface"] == "flat"].assign(surface="steep")
+    write_table(landscape / "surfaces.csv", pd.concat([table, other]))
+    stems = {path.stem for path in draw_together([landscape], tmp_path / "two", surfaces=["flat", "steep"])}
+    assert stems == {"contours-flat+steep", "filled-flat+steep", "relief-flat+steep", "ratio-flat"}
+
+
+@pytest.mark.parametrize("column, note", [("training", "inputs as in training"), ("reestimate", "clean inputs")])
+def test_captions_say_how_batch_norm_was_scored(landscape, monkeypatch, column, note):
+    notes = {}
+
+    def look(figures, folder, pdf):
+        for name, figure in figures.items():
+            notes[name] = " ".join(text.get_text() for text in figure.artists if isinstance(text, Annotation))
+        return []
+
+    monkeypatch.setattr(importlib.import_module("pathfinder.figures.draw"), "_save", look)
+    for name in ("surfaces", "curvature"):
+        table = read_table(landscape / f"{name}.csv")
+        write_table(landscape / f"{name}.csv", table.assign(batch_norm=column))
+    draw(landscape)
+    assert len(notes) == 6 and all(f"BatchNorm re-estimated from {note}" in text for text in notes.values())
+
+
+def test_large_figures_get_fewer_colours_and_white_stays_white():
+    figure = Figure(figsize=(8, 6))
+    noise = np.random.default_rng(0).random((300, 300, 3))
+    noise[:, :150] = 1.0
+    figure.figimage(noise, resize=False)
+    content = _png(figure)
+    image = matplotlib.image.imread(io.BytesIO(content), format="png")
+    assert len(content) <= 300_000
+    assert image.shape[:2] <= (900, 1200) and (image[-50:, -50:, :3] == 1).all()  # the figure's own background
+    assert content == _png(figure)
 
 
 def test_nothing_to_draw_is_an_error(tmp_path):
@@ -116,16 +193,27 @@ def test_nothing_to_draw_is_an_error(tmp_path):
         draw(tmp_path)
     with pytest.raises(PathfinderError, match="is not a folder"):
         draw(tmp_path / "no")
-    with pytest.raises(PathfinderError, match=r"hold no surfaces.csv and no curvature.csv"):
-        draw_together([tmp_path], tmp_path / "both")
+
+
+def test_a_run_without_a_landscape_is_named(folder, tmp_path_factory):
+    with pytest.raises(PathfinderError, match=rf"{folder} has no table surfaces.csv and no curv.*score surface"):
+        draw_together([folder], folder / "both")
+    steep = tmp_path_factory.mktemp("steep")
+    line = pd.DataFrame({"pair": "p", "name": "p-a", "surface": "ray", "x": T, "train_loss": 1 + T})
+    write_table(steep / "surfaces.csv", line)
+    with pytest.raises(PathfinderError, match=rf"{folder} has no table"):
+        draw_together([steep, folder], folder / "both")
+    assert not (folder / "both").exists()
 
 
 def test_figures_say_what_they_show(folder, landscape, monkeypatch):
-    titles, labels = {}, {}
+    titles, notes, panels, labels = {}, {}, {}, {}
 
-    def look(figures, folder):
+    def look(figures, folder, pdf):
         for name, figure in figures.items():
             titles[name] = " ".join(figure.get_suptitle().split())
+            notes[name] = " ".join(text.get_text() for text in figure.artists if isinstance(text, Annotation))
+            panels[name] = [ax.get_title() for ax in figure.axes if ax.get_title()]
             labels[name] = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
         return []
 
@@ -144,6 +232,12 @@ def test_figures_say_what_they_show(folder, landscape, monkeypatch):
     }
     assert labels["paths-solo"] == ["line", "own"] and labels["curvature-p"] == ["line", "Bezier curve"]
     assert labels["training-solo"] == ["minimum a", "minimum b", "own", "train"]
+    assert notes["paths-solo"] == "shaded: 95 % interval over examples"
+    assert notes["paths-many"] == "mean and range over 2 pairs"
+    assert notes["curvature-p"] == "shaded: 95 % interval over random vectors"
+    assert notes["ratio-flat"] == "grey: did not converge; surface flat"
+    assert notes["filled-flat"] == "clipped at 10 nats; surface flat"
+    assert panels["relief-flat"] == ["p-a", "p-b"]
     assert labels["filled-flat"] == ["checkpoints of its training", "start", "end (minimum)"]
 
 

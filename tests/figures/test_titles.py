@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from pathfinder.figures.panels import make_panels
 from pathfinder.figures.titles import panel_titles
 from pathfinder.figures.words import batch_norm_notes
 
@@ -37,3 +38,17 @@ def test_repair_does_not_count_as_batch_norm():
         "BatchNorm re-estimated from inputs as in training"
     ]
     assert batch_norm_notes(rows.assign(batch_norm="none", batch_norm_examples=9)) == []
+
+
+def test_long_titles_of_panels_break_after_a_comma():
+    table = pd.DataFrame(
+        {"model": "vgg9", "batch_size": [128, 2048, 128], "weight_decay": [0.0, 5e-4, 5e-4], "test_error": 44.12},
+        index=["a", "b", "c"],
+    )
+    rows = pd.DataFrame({"name": ["a", "b", "c"], "surface": "s", "x": 0.0, "y": 0.0, "train_loss": 1.0})
+    panels = make_panels(rows, table, size=(2.4, 3.0))
+    assert [panel.ax.get_title() for panel in panels] == [
+        "VGG-9, batch 128,\nno weight decay\ntest error 44.1 %",
+        "VGG-9, batch 2048,\nweight decay 0.0005\ntest error 44.1 %",
+        "VGG-9, batch 128,\nweight decay 0.0005\ntest error 44.1 %",
+    ]

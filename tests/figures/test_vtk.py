@@ -43,6 +43,11 @@ def test_mistakes_are_named(folder, monkeypatch):
     table[table["y"].isna()].to_csv(folder / "surfaces.csv", index=False)
     with pytest.raises(PathfinderError, match="holds profiles only"):
         export_surfaces(folder)
+    (folder / "surfaces.csv").unlink()
+    with pytest.raises(PathfinderError, match=rf"{folder} has no table surfaces.csv; make one with .*score surface"):
+        export_surfaces(folder)
+    with pytest.raises(PathfinderError, match="no-such is not a folder"):
+        export_surfaces(folder / "no-such")
     table.to_csv(folder / "surfaces.csv", index=False)
     found = builtins.__import__
 
