@@ -275,6 +275,11 @@ MISTAKES |= {
         "reestimated",
         "did you mean `reestimate`",
     ),
+    "mixed statistics beyond the ends": (
+        ["run", "tiny.toml", "--set", "score.batch_norm=stored", "--set", "planes=false", "--set", "score.range=[0,2]"],
+        "got t = 2",
+        "re-estimate",
+    ),
     "planes of interpolated statistics": (
         ["run", "tiny.toml", "--set", "score.batch_norm=interpolate"],
         "[planes]",

@@ -22,7 +22,7 @@ from pathfinder.experiment.folder import Run
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
-from pathfinder.scoring.batch_norm import Policy, Reestimate, Stored
+from pathfinder.scoring.batch_norm import Policy, Reestimate, Stored, check_between
 from pathfinder.scoring.checks import compare
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Scoring
@@ -46,6 +46,13 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
     is_path = isinstance(target, PathTarget)
     if not is_path:
         _refuse_mixing(settings, target, f"a {word}")
+    elif opened.space.has_statistics and settings.batch_norm in ("stored", "interpolate"):
+        check_between(*settings.range)
+        if opened.statistics is None:
+            raise PathfinderError(
+                f"{opened.files[0]} holds no BatchNorm statistics of its ends for --batch-norm {settings.batch_norm}; "
+                "drop it to re-estimate them, or write the curve again with `pathfinder connect`."
+            )
 
     def make(precision: str = job.precision.value, few: bool = False) -> Evaluator:
         counts = Examples(settings.examples, settings.batch_norm_examples)

@@ -27,7 +27,8 @@ class Run:
     """The run of an experiment or a command in its folder; work is done within `with run:`, by one process at a time.
 
     Entering locks the folder and writes the record, run.json. Leaving without an error writes the tables, removes
-    those of an earlier run, draws the figures, and writes the record once more.
+    those of an earlier run, draws the figures, and writes the record once more; leaving because of a check writes the
+    record alone.
 
     Args:
         path: the folder; it may hold an earlier, even interrupted run of the same name.
@@ -91,6 +92,8 @@ class Run:
                 if self.results:
                     draw(self.path)
                 self._write_record()
+            elif self._checks and issubclass(kind, PathfinderError):
+                self._write_record()  # with the check that stopped the run
         if self._reused and kind is None:
             warnings.warn(
                 f"{list_names(self._reused)} made by another version of pathfinder or torch, or with another number of "

@@ -22,6 +22,7 @@ from pathfinder.experiment.plan import ALIGNED, Plan
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.progress import Report, quiet
+from pathfinder.scoring.batch_norm import check_between
 from pathfinder.storage import Checkpoint
 from pathfinder.storage.keys import key_of
 from pathfinder.symmetry.matching import align, first_inputs, structure_of
@@ -129,6 +130,8 @@ class Experiment:
                 f"score.batch_norm = {self.config.score.batch_norm} mixes the statistics of two ends, which has no "
                 "meaning for [planes]; re-estimate them with `training`, or drop the planes."
             )
+        if space.has_statistics and mixed:
+            check_between(*self.config.score.range)
         return ends
 
     def _make_pair(self, plan: Plan, end_a: End, end_b: End) -> None:

@@ -137,12 +137,30 @@ def policy_of(
     return policy, inputs
 
 
-def check_ends(policy: Policy, space: WeightSpace, geometry: Geometry) -> None:
-    """Refuse to score both ends of a path with the stored statistics of one network.
+def check_between(low: float, high: float) -> None:
+    """Check that statistics mixed with C(t) lie between those of the ends: beyond them variances can be negative.
+
+    Args:
+        low, high: the smallest and the largest t.
+
+    Raises:
+        PathfinderError: if they do not.
+    """
+    if low < 0 or high > 1:
+        raise PathfinderError(
+            "BatchNorm statistics of two ends are mixed between them, t = 0 to 1, got "
+            f"t = {low if low < 0 else high:.4g}; score that range, or re-estimate them with batch_norm = training."
+        )
+
+
+def check_ends(policy: Policy, space: WeightSpace, geometry: Geometry, t: Tensor) -> None:
+    """Refuse to score both ends of a path with the stored statistics of one network, or points beyond mixed ones.
 
     Raises:
         PathfinderError: if that would happen.
     """
+    if isinstance(policy, Interpolate) and space.has_statistics and t.ndim == 1 and isinstance(geometry, Curve):
+        check_between(float(t.min()), float(t.max()))
     if isinstance(policy, Stored) and space.has_statistics and isinstance(geometry, Curve):
         raise PathfinderError(
             "stored BatchNorm statistics are those of one network, but a path has two ends; pass those of both, "

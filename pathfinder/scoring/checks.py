@@ -8,7 +8,7 @@ import numpy as np
 
 from pathfinder.scoring.means import Values, estimate
 
-_LOWEST = 0.01  # nats; the relative difference of smaller losses says nothing
+_LOWEST = 0.01  # nats; the relative difference of two smaller losses says nothing
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Limits:
 
     Attributes:
         error: of an error, in points.
-        loss: of a loss above 0.01, relative.
+        loss: of losses of which one is above 0.01, relative.
         sigmas: a difference within so many standard errors counts as none.
     """
 
@@ -55,7 +55,8 @@ class Difference:
             return False
         if self.metric == "error":
             return not off <= limits.error
-        return self.metric == "loss" and not (off <= limits.loss * self.expected or self.expected <= _LOWEST)
+        small = self.expected <= _LOWEST and self.found <= _LOWEST
+        return self.metric == "loss" and not (off <= limits.loss * self.expected or small)
 
     def __str__(self) -> str:
         unit, digits = (" %", ".1f") if self.metric == "error" else ("", ".3g")

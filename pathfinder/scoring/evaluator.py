@@ -148,8 +148,8 @@ class Evaluator:
             raise PathfinderError(
                 f"the {geometry.kind()} must have {self.space.size} weights, got {weights}; it is of another network."
             )
-        check_ends(self.batch_norm, self.space, geometry)
         t = coordinates_of(geometry, points)
+        check_ends(self.batch_norm, self.space, geometry, t)
         keep = isinstance(geometry, Curve)
         here = on_device(geometry, self.device)
         ends = self._end_moments(here)

@@ -1,5 +1,6 @@
 """Losses and metrics: callables (output, target) -> a value for each example."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from pathfinder.data.sources import IGNORED, Source
 from pathfinder.data.split import Split
-from pathfinder.errors import PathfinderError, describe_error, list_names
+from pathfinder.errors import PathfinderError, PathfinderWarning, describe_error, list_names
 from pathfinder.scoring.shapes import check_broadcast
 from pathfinder.scoring.weighted import Weighted
 from pathfinder.settings import check_callable, describe
@@ -36,13 +37,30 @@ def guard(function: Callable[..., Any], what: str) -> Callable[..., Any]:
             raise PathfinderError(
                 f"{what} failed: {describe_error(error)}; it is called with (output, target)."
             ) from error
-        checked = checked or check_broadcast(function, found, output, target, what)  # on the first batch
+        if not checked:  # on the first batch
+            checked = check_broadcast(function, found, output, target, what)
+            _warn_if_zeros(found, target, what)
         return found
 
     return guarded
 
 
+def _warn_if_zeros(found: Any, target: Any, what: str) -> None:
+    """Warn where values of targets of -100 are all 0, as torch gives them, and would be averaged with the others."""
+    if not isinstance(found, Tensor) or not isinstance(target, Tensor) or found.shape != target.shape:
+        return
+    ignored = target == IGNORED
+    if ignored.any() and not found[ignored].any():
+        warnings.warn(
+            f"{what} gives 0 for {int(ignored.sum())} targets of {IGNORED}, which its mean then counts; to leave them "
+            f"out, return Weighted(values, target != {IGNORED}) of pathfinder.scoring.",
+            PathfinderWarning,
+            stacklevel=3,
+        )
+
+
 PerExample = Callable[[Any, Any], Tensor | Weighted]
+_ROUNDED = 0.02  # by which shares of classes in half precision may miss the sum of 1
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)  # False is class 0
 
 
@@ -121,11 +139,14 @@ def check_targets(loss: PerExample | None, sources: Mapping[str, Source]) -> Non
     """Check that targets can be class labels where no loss is given; those of a stream are checked with each batch.
 
     Raises:
-        PathfinderError: if they are floating numbers, one for each example.
+        PathfinderError: if they are floating numbers, one for each example, or several that are no shares of classes.
     """
     for name, source in sources.items():
-        if loss is None and isinstance(source, Split) and isinstance(source.y, Tensor) and _is_regression(source.y):
-            raise PathfinderError(f"{name}: {_no_labels(source.y)}")
+        if loss is None and isinstance(source, Split) and isinstance(source.y, Tensor):
+            if _is_regression(source.y):
+                raise PathfinderError(f"{name}: {_no_labels(source.y)}")
+            if source.y.is_floating_point():
+                _check_shares(source.y, f"{name}: ")
 
 
 def may_leave_out(sources: Iterable[Source]) -> bool:
@@ -180,6 +201,8 @@ def _labels(logits: Any, target: Any) -> Tensor:
             f"cross-entropy needs logits of 2 classes or more on axis 1, got shape {tuple(logits.shape)}; pass a loss."
         )
     if _are_shares(logits, target):
+        if target.device.type == "cpu":  # an accelerator would have to be waited for
+            _check_shares(target)
         return target
     wanted = (logits.shape[0], *logits.shape[2:])
     if not isinstance(target, Tensor) or target.dtype not in _WHOLE or target.shape != wanted:
@@ -193,6 +216,21 @@ def _labels(logits: Any, target: Any) -> Tensor:
 def _are_shares(logits: Tensor, target: Any) -> bool:
     same = isinstance(target, Tensor) and target.is_floating_point() and target.shape == logits.shape
     return same and logits.ndim > 1 and logits.shape[1] > 1
+
+
+def _check_shares(target: Tensor, name: str = "") -> None:
+    """Check that floating targets (examples, classes, ...) are the shares of classes, not those of a regression.
+
+    Raises:
+        PathfinderError: if some are negative, or those of an example do not sum to 1.
+    """
+    sums = target.sum(1, dtype=torch.promote_types(target.dtype, torch.float32))
+    if bool((target < 0).any()) or not bool(((sums - 1).abs() <= _ROUNDED).all()):
+        raise PathfinderError(
+            f"{name}no class labels, pass a loss: floating targets of shape {tuple(target.shape)} are shares of "
+            "classes where none is negative and those of each example sum to 1, which these do not; for a regression "
+            "pass one such as loss=lambda output, target: (output - target).square()."
+        )
 
 
 def as_logits(output: Any) -> Tensor:

@@ -15,7 +15,8 @@ def check_broadcast(function: Callable[..., Any], found: Any, output: Any, targe
     """Check that the values of a loss or metric have a shape that does not depend on the number of examples.
 
     Outputs (N, 1) and targets (N,) give values (N, N). So do N tokens per example, which are fine: therefore values
-    with an axis as long as the batch are computed a second time, of one example more.
+    with an axis as long as the batch are computed a second time, of one example more. Where the loss averages one of
+    these axes, its values betray themselves: they depend on the other examples.
 
     Args:
         function: the loss or metric.
@@ -32,9 +33,18 @@ def check_broadcast(function: Callable[..., Any], found: Any, output: Any, targe
     values = found.values if isinstance(found, Weighted) else found
     if not isinstance(values, Tensor) or values.ndim < 1 or len(values) < 1:
         return False
-    if len(values) not in values.shape[1:]:
-        return True
     examples = len(values)
+    if examples not in values.shape[1:]:
+        if not _broadcasts(output, target):
+            return True
+        if examples < 2:
+            return False
+        if _depends_on_others(function, values, output, target):
+            raise PathfinderError(
+                f"{what} broadcasts outputs of shape {_shapes(output)} against targets of shape {_shapes(target)}: its "
+                "value for an example changes with the other examples; give both the same shape."
+            )
+        return True
     try:
         with torch.no_grad():
             more = function(_with_one_more(output, examples), _with_one_more(target, examples))
@@ -49,6 +59,31 @@ def check_broadcast(function: Callable[..., Any], found: Any, output: Any, targe
             f"values of shape {tuple(values.shape)}, each example against all others; give both the same shape."
         )
     return True
+
+
+def _broadcasts(output: Any, target: Any) -> bool:
+    """Whether outputs and targets are tensors of numbers that together give more values than either has."""
+    if not (isinstance(output, Tensor) and isinstance(target, Tensor)) or len(output) != len(target):
+        return False
+    try:
+        together = torch.broadcast_shapes(output.shape, target.shape)
+    except RuntimeError:
+        return False
+    return together.numel() > max(output.numel(), target.numel())
+
+
+def _depends_on_others(function: Callable[..., Any], values: Tensor, output: Tensor, target: Tensor) -> bool:
+    """Whether the values of the first half of a batch are others when they are computed without the second half."""
+    half = len(values) // 2
+    try:
+        with torch.no_grad():
+            alone = function(output[:half], target[:half])
+    except Exception:  # of a batch of another size nothing is known
+        return False
+    alone = alone.values if isinstance(alone, Weighted) else alone
+    if not isinstance(alone, Tensor) or alone.shape != (half, *values.shape[1:]):
+        return False
+    return not torch.allclose(alone, values[:half].detach(), rtol=1e-3, atol=1e-6, equal_nan=True)
 
 
 def _with_one_more(tree: Any, examples: int) -> Any:

@@ -458,6 +458,8 @@ def test_bfloat16_that_changes_the_scores_stops_the_run(tiny, tmp_path, monkeypa
     with pytest.raises(PathfinderError, match=r"convnet-bn-a in bfloat16 has a .* instead of .* score.precision"):
         Experiment(load_config(tiny, changes), tmp_path / "strict").run()
     assert not list((tmp_path / "strict").glob("*.csv"))
+    record = json.loads((tmp_path / "strict" / "run.json").read_text())["checks"]["bf16"]
+    assert [(name, entry["passed"]) for name, entry in record.items()] == [("convnet-bn-a", False)]
     Experiment(load_config(tiny, [*changes, "precision_check=false"]), tmp_path / "trusting").run()
 
     for earlier in ("minimum", "before"):

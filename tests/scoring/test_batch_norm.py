@@ -106,6 +106,17 @@ def test_the_score_at_a_minimum_with_its_stored_statistics_is_that_of_plain_torc
             assert at_b == pytest.approx(float(torch.nn.functional.cross_entropy(module_b(x), y)), abs=1e-6)
 
 
+@pytest.mark.parametrize("t", [[-0.1, 0.5], [0.5, 1.01]])
+def test_mixed_statistics_are_not_extrapolated(t):
+    space, a, b = ends()
+    own = [torch.ones(space.statistics_size), torch.zeros(space.statistics_size)]
+    evaluator = Evaluator(space, DATA, batch_norm="stored", statistics=own)
+    with pytest.raises(PathfinderError, match=f"t = 0 to 1, got t = {t[0] if t[0] < 0 else t[1]}; score that range"):
+        evaluator.score(Line(a, b), t)
+    assert len(evaluator.score(Line(a, b), [0.0, 1.0]).table) == 2
+    assert len(Evaluator(space, DATA).score(Line(a, b), t).table) == 2
+
+
 def test_inputs_that_training_does_not_move_are_taken_as_they_are():
     space, a, _ = ends()
     found = [Evaluator(space, DATA, batch_norm=name).at(a) for name in ("training", "reestimate")]

@@ -172,6 +172,52 @@ def test_losses_per_token_are_no_broadcasts(wrap, unwrap, number):
     assert scored(module, data, several)["train_loss"] == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("number", [2, 3, 16])
+def test_a_mean_over_what_was_broadcast_is_refused(number, axis):
+    x, y = regression(number, columns=0)
+    pattern = rf"loss broadcasts outputs of shape \({number}, 1\) against targets of shape \({number},\)"
+    with pytest.raises(PathfinderError, match=pattern):
+        scored(nn.Linear(3, 1), (x, y), lambda o, t: squared(o, t).mean(axis))
+    with pytest.raises(PathfinderError, match=pattern):
+        fit_minimum(nn.Linear(3, 1), (x, y), loss=lambda o, t: squared(o, t).mean(axis), epochs=1, batch_size=number)
+    module = nn.Linear(3, 1)
+    found = scored(module, (x, y), lambda o, t: squared(o[:, 0], t))["train_loss"]
+    assert found == pytest.approx(float((module(x)[:, 0] - y).square().mean().detach()), rel=1e-6)
+
+
+def test_numbers_for_several_outputs_are_no_shares_of_classes():
+    x, y = regression(columns=3)
+    module = nn.Linear(3, 3)
+    space = WeightSpace(module)
+    for wrong in (y, torch.ones_like(y), y.softmax(1) * torch.tensor([1.0, -1.0, 1.0])):
+        for data in ((x, wrong), [(x, wrong)]):
+            for call in (
+                lambda data=data: fit_minimum(module, data, epochs=1),
+                lambda data=data: Evaluator(space, {"train": data}).at(space.vector(module)),
+                lambda data=data: Hessian(space, space.vector(module), data).extremes(),
+            ):
+                with pytest.raises(PathfinderError, match="no class labels, pass a loss"):
+                    call()
+    for shares in (y.softmax(1), y.softmax(1).half(), F.one_hot(y.argmax(1), 3).double()):
+        wanted = float(F.cross_entropy(module(x), shares.float()).detach())
+        assert scored(module, (x, shares.float()), None)["train_loss"] == pytest.approx(wanted, rel=1e-6)
+        assert Evaluator(space, {"train": (x, shares)}).counts()["train_examples"] == len(x)
+
+
+def test_zeros_of_ignored_targets_are_named(recwarn):
+    def zeros(output, target):
+        return F.cross_entropy(output, target, reduction="none")
+
+    with pytest.warns(PathfinderWarning, match=f"loss gives 0 for {int((Y == IGNORED).sum())} targets of -100"):
+        scored(MODEL, (X, Y), zeros)
+    recwarn.clear()
+    found = scored(MODEL, (X, Y), lambda o, t: Weighted(zeros(o, t), t != IGNORED))
+    assert found["train_loss"] == pytest.approx(float(F.cross_entropy(MODEL(X), Y).detach()), rel=1e-6)
+    scored(MODEL, (X, Y.clamp_min(0)), zeros)
+    assert not recwarn
+
+
 def test_losses_per_output_and_per_class_are_no_broadcasts():
     x, y = regression(3, columns=3)
     assert "train_loss" in scored(nn.Linear(3, 3), (x, y), squared)
