@@ -121,7 +121,8 @@ class Checks:
         if off is not None:
             raise PathfinderError(
                 f"{name} in bfloat16 has a {off} in float32, more than rounding should change; score with fp32 (in a "
-                'config, score.precision = "fp32"), or skip this check with precision_check = false.'
+                'config, score.precision = "fp32"), or skip this check with precision_check = false '
+                "(--no-precision-check)."
             )
 
 

@@ -99,6 +99,9 @@ class Config(Checked):
             raise ValueError("nothing is to be scored around [[minima]]; add an entry of [[surfaces]]")
         _check_distinct([plan.name for plan in plans], "pairs", "pairs")
         _check_distinct([*(plan.name for plan in plans), *(one.title for one in singles)], "minima or pairs", "minima")
+        sides = ("a", "b", "b-aligned") if self.align else ("a", "b")
+        ends = [f"{plan.name}-{side}" for plan in plans for side in sides]
+        _check_distinct([*ends, *(one.title for one in singles)], "minima", "minima")
         _check_distinct([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
         _check_distinct([surface.title for surface in self.surfaces], "surfaces", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:

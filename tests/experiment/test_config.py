@@ -193,3 +193,31 @@ def test_seeds_follow_the_table(tmp_path):
     assert seeds("pairs=[{replicates=2, minimum={seed=3}, b={seed=30}}]") == [[(3, 3), (30, 30)], [(5, 5), (32, 32)]]
     assert seeds("minimum.init_seed=4", "pairs=[{}]") == [[(0, 4), (1, 4)]]
     assert seeds("pairs=[{same_init=true, a={init_seed=9}}]") == [[(0, 9), (1, 9)]]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "taken"),
+    [
+        ("p-a", [], True),
+        ("p-b", [], True),
+        ("p-b-aligned", [], False),
+        ("p-b-aligned", ["align=true"], True),
+        ("p-c", [], False),
+    ],
+)
+def test_a_single_minimum_is_not_called_as_the_end_of_a_pair(name, changes, taken, tmp_path):
+    text = (
+        BASE
+        + f"""
+        [[pairs]]
+        name = "p"
+        [[minima]]
+        name = "{name}"
+        [[surfaces]]
+    """
+    )
+    if not taken:
+        assert config(tmp_path, text, changes).singles()[0].title == name
+        return
+    with pytest.raises(PathfinderError, match=f"two minima are called `{name}`; give each entry"):
+        config(tmp_path, text, changes)
