@@ -159,7 +159,7 @@ def score_point(job: PointJob, out: Path, file: Path) -> None:
                     scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
                 rows = scores.table.drop(columns=list(target.geometry.axes))
                 run.results.add("point", rows, name=name)
-    show_point(run.results.table("point"))
+    show_point(run.results.table("point"), opened.data["train"])
     typer.echo(f"tables in {out}")
 
 

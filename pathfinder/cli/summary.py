@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
-from pathfinder.tables.score_names import METRICS, parse_score_column, score_column
+from pathfinder.tables.score_names import METRICS, parse_score_column, score_column, score_columns
 
 _CAPTION = (
     "A barrier is a maximum of noisy means, so it comes out too high on a flat path; its interval allows for that."
@@ -62,16 +62,25 @@ def show_ends(minima: pd.DataFrame, train: Source) -> None:
         table.add_row(Text(str(row["name"])), *(f"{row[column]:.2f} %" for column in shown))
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     console.print(table)
-    prepared = describe_normalization(train)
     stored = [column for column, statistic in shown.items() if statistic == "mean"]
     pairs = [(c, again) for c in stored if (again := f"{c}_reestimated") in shown]
-    off = any((minima[first] - minima[second]).abs().max() > _QUESTION for first, second in pairs)
-    question = "; is that the one of their training? If not, give --data-arg mean=... and std=..." if off else ""
-    console.print(Text(f"normalisation: {prepared}{question}"))
+    off = max(((minima[first] - minima[second]).abs().max() for first, second in pairs), default=0.0)
+    console.print(_normalization(train, off))
 
 
-def show_point(table: pd.DataFrame) -> None:
-    """The table of `score point`: means with standard errors; point.csv has all columns."""
+def _normalization(train: Source, off: float) -> Text:
+    """The normalisation in use; a question where errors with other statistics of BatchNorm are `off` by too much."""
+    question = "; is that the one of the training? If not, give --data-arg mean=... and std=..."
+    return Text(f"normalisation: {describe_normalization(train)}{question if off > _QUESTION else ''}")
+
+
+def show_point(table: pd.DataFrame, train: Source) -> None:
+    """The table of `score point`, means with standard errors, and the normalisation in use; point.csv has all columns.
+
+    Args:
+        table: its rows.
+        train: the data.
+    """
     scored = {name: score for name in table if (score := parse_score_column(name)) and score.statistic == "mean"}
     counts = {score.split: int(table[f"{score.split}_examples"].iloc[0]) for score in scored.values()}
     caption = "Mean ± standard error over " + " and ".join(f"{n} {split}" for split, n in counts.items()) + " examples."
@@ -85,7 +94,11 @@ def show_point(table: pd.DataFrame) -> None:
             end = " %" if METRICS.get(str(score.metric)) == "%" else ""
             cells.append(f"{row[name]:.4g} ± {row[f'{name}_se']:.2g}{end}")
         shown.add_row(str(row["batch_norm"]), *cells)
-    Console(width=None if sys.stdout.isatty() else 120).print(shown)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(shown)
+    errors = table.set_index("batch_norm")[score_columns(table, "error")]
+    both = errors.reindex(["stored", "training"]).dropna()
+    console.print(_normalization(train, 0.0 if len(both) < 2 else (both.iloc[0] - both.iloc[1]).abs().max()))
 
 
 def _cell(cells: pd.DataFrame, scored: str, column: str) -> float:

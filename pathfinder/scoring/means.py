@@ -148,9 +148,10 @@ def row_of(values: Values, warned: set[Key] | None = None) -> dict[str, float]:
             if (metric, split) in warned:
                 continue
             warned.add((metric, split))
+            rest = "it has no mean" if missing == examples else "its mean is over the others"
             warnings.warn(
-                f"metric `{metric}` is NaN for {missing} of {examples} examples of split {split}; its mean is over the "
-                f"others, which the column {split}_{metric}_examples counts.",
+                f"metric `{metric}` is NaN for {missing} of {examples} examples of split {split}; {rest}, and the "
+                f"column {split}_{metric}_examples counts those with a value.",
                 PathfinderWarning,
                 stacklevel=2,
             )
