@@ -521,7 +521,7 @@ MISTAKES |= {
     "compare: nothing": (["compare"], "compare", "Missing argument"),
     "vtk: a file": (["vtk", "tiny.toml"], "tiny.toml", ""),
     "run: a folder with a name too long": (["run", "tiny.toml", "--out", "x" * 300], "xxx", "choose another"),
-    "compare: a folder": (["compare", "folder", "-o", "new.csv"], "summary.csv", "check"),
+    "compare: a folder": (["compare", "folder", "-o", "new.csv"], "folder has no table summary.csv", "make one with"),
     "score: a seed beyond numbers": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--seed", "9" * 20],
         "9" * 20,

@@ -38,6 +38,7 @@ def plot(
         list[str] | None,
         typer.Option(help="Draw only the surface of this name, with --out. Repeat to draw several in one figure."),
     ] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="Light letters on a dark page, with --out.")] = False,
 ) -> None:
     """Redraw the figures of a run from its CSV files, or the landscapes of several runs on one scale."""
     from pathfinder.figures import draw, draw_together
@@ -46,8 +47,13 @@ def plot(
         raise typer.BadParameter("several runs need a folder to draw into; name it with --out.")
     if out is None and surface:
         raise typer.BadParameter("--surface needs a folder to draw into; name it with --out.")
+    if out is None and dark:
+        raise typer.BadParameter("--dark needs a folder to draw into; name it with --out.")
     style = {"clip": clip, "log": not linear, "pdf": format is Format.pdf, "levels": levels.value}
-    drawn = draw(folders[0], **style) if out is None else draw_together(folders, out, surfaces=surface or (), **style)
+    if out is None:
+        drawn = draw(folders[0], **style)
+    else:
+        drawn = draw_together(folders, out, surfaces=surface or (), dark=dark, **style)
     for path in drawn:
         typer.echo(str(path))
 

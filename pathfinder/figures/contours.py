@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 
@@ -29,15 +29,16 @@ def mark_unknown(ax: Axes, grid: Grid) -> None:
     if np.ma.getmaskarray(grid.heights).any():
         ax.set_facecolor(UNKNOWN)
         known = np.ma.array(np.zeros(grid.heights.shape), mask=np.ma.getmaskarray(grid.heights))
-        ax.contourf(grid.x, grid.y, known, [-1, 1], colors="white")
+        ax.contourf(grid.x, grid.y, known, [-1, 1], colors=[mpl.rcParams["axes.facecolor"]])
 
 
 def line_colours() -> Colormap:
-    """The colours of maps without the palest, for lines on white."""
-    return ListedColormap(mpl.colormaps[COLOURS](np.linspace(_PALE, 1, 256)))
+    """The colours of maps without those that cannot be seen on the page: the palest on white, the darkest on dark."""
+    dark = sum(to_rgb(mpl.rcParams["axes.facecolor"])) < 1.5
+    return ListedColormap(mpl.colormaps[COLOURS](np.linspace(*((0, 1 - 2 * _PALE) if dark else (_PALE, 1)), 256)))
 
 
-def draw_lines(ax: Axes, grid: Grid, levels: Levels, halo: str = "white", **style: Any) -> None:
+def draw_lines(ax: Axes, grid: Grid, levels: Levels, halo: str | None = None, **style: Any) -> None:
     """Draw contour lines and write some of their levels, at most eight."""
     inside = (levels.height(levels.edges) > grid.heights.min()) & (levels.height(levels.edges) < grid.heights.max())
     words = dict(zip(levels.height(levels.edges), levels.words(), strict=True))
@@ -56,7 +57,7 @@ def draw_lines(ax: Axes, grid: Grid, levels: Levels, halo: str = "white", **styl
             label.remove()  # it would touch another, be one of too many, or be cut by the frame
             continue
         kept.append(place)
-        label.set_path_effects([withStroke(linewidth=2.5, foreground=halo)])
+        label.set_path_effects([withStroke(linewidth=2.5, foreground=halo or mpl.rcParams["axes.facecolor"])])
 
 
 def fill(ax: Axes, grid: Grid, levels: Levels) -> None:

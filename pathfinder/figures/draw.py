@@ -18,7 +18,7 @@ from pathfinder.figures.curvature import curvature_figures
 from pathfinder.figures.levels import LevelChoice, Scale
 from pathfinder.figures.paths import path_figures
 from pathfinder.figures.planes import plane_figures
-from pathfinder.figures.style import CLIP, STYLE
+from pathfinder.figures.style import CLIP, DARK, STYLE
 from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
@@ -89,6 +89,7 @@ def draw_together(
     pdf: bool = False,
     levels: LevelChoice = "paper",
     surfaces: Sequence[str] = (),
+    dark: bool = False,
 ) -> list[Path]:
     """Draw the landscapes of several runs side by side on one scale; surfaces of the same name share a figure.
 
@@ -97,6 +98,7 @@ def draw_together(
         out: the folder in whose folder `figures` they are drawn.
         clip, log, pdf, levels: as for `draw`.
         surfaces: the names of the surfaces to draw, all in one figure; all surfaces if none is named.
+        dark: whether letters are light and the page is dark.
 
     Returns:
         The files written.
@@ -111,7 +113,7 @@ def draw_together(
                 f"{folder} has no table surfaces.csv and no curvature.csv, so no landscape to draw with others; make "
                 "one with `pathfinder score surface` or `pathfinder curvature surface`."
             )
-    with mpl_style.context(_STYLE), _blame(folders):
+    with mpl_style.context([*_STYLE, DARK] if dark else _STYLE), _blame(folders):
         figures = _figures_of_landscapes(folders, Scale(clip, log, levels), surfaces)
         if not figures:
             raise PathfinderError(

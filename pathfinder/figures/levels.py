@@ -17,6 +17,8 @@ _FEWEST = 7  # levels, where a series of round numbers has them
 _SERIES = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8))
 _PAPER = np.arange(0.1, 10, 0.5)  # Li et al. 2018, plot_2D.py
 _ABOVE = {"loss": (-5.0, 5.0), "error": (-1.0, 40.0)}  # Garipov et al. 2018, plane_plot.py: a, and the highest value
+_VALLEY = 0.05  # of the points lie below the level at which colours begin, at most
+_DEEPEST = 9  # e-folds below the highest value, where colours begin
 _STEPS = 7  # the same: levels above the lowest
 
 
@@ -105,13 +107,17 @@ def levels_above(values: pd.Series, metric: str) -> Levels:
     """Levels spaced evenly in the logarithm of what lies above the minimum (Garipov et al. 2018, plane_plot.py).
 
     level_k = min + exp(a + g k), k = 1 to 7, where g makes the last one the largest value. Where the values differ by
-    little, a is less than the reference's, so that at least four e-folds are shown.
+    little, a is less than the reference's, so that at least four e-folds are shown; in a valley where losses differ by
+    less still, a is the logarithm of a small share of them, so that the valley is not all of one colour.
     """
     smallest, most = _ABOVE.get(metric, _ABOVE["loss"])
     found = values[np.isfinite(values)]
     least = float(found.min()) if len(found) else 0.0
     low, high, clipped = _range(values, max(most, 2 * least), False)
     start = min(smallest, math.log(high - low) - 4)
+    above = found[found > low] - low
+    if metric == "loss" and len(above):
+        start = min(start, max(math.log(float(above.quantile(_VALLEY))), math.log(high - low) - _DEEPEST))
     step = (math.log(high - low) - start) / _STEPS
     edges = low + np.exp(start + step * np.arange(1, _STEPS))
     return Levels(edges, low, high, True, low, math.exp(start), clipped)

@@ -35,7 +35,7 @@ def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame
     columns = [column for column in ("train_loss", "test_error") if column in grid] or score_columns(grid, "loss")[:1]
     ratio = np.ptp(grid["y"]) / np.ptp(grid["x"])
     if ratio < _WIDE:
-        figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 0.85) + 1.1))
+        figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 1.0) + 1.1))
         axes = figure.subplots(len(columns), 1, squeeze=False)[:, 0]
     else:
         figure = Figure(figsize=(5.9 * len(columns), 1.8 + 4.2 * min(ratio, 1.3)))

@@ -5,7 +5,7 @@ from typing import Any, cast
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LightSource, Normalize, to_rgba
+from matplotlib.colors import to_rgba
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from mpl_toolkits.mplot3d.axes3d import Axes3D
@@ -17,9 +17,9 @@ from pathfinder.figures.levels import Levels
 
 _POLYGONS = 101  # along each axis
 _FLOOR = 0.45  # below the lowest height, as a share of the range of heights
-_LIGHT = LightSource(azdeg=315, altdeg=50)
-_STEEP = 0.45  # how far the range of heights reaches for the light, as a share of the width
-_GLEAM = 0.35  # of white, where a slope faces the light
+_LIGHT = np.array([-0.455, -0.455, 0.766])  # a direction of length 1: from the left of the view, 50 degrees high
+_STEEP = 0.8  # how far the range of heights reaches for the light, as a share of the width
+_GLEAM = 4.0  # of white; a slope that faces the light is at most 1.3 times as bright as a level one
 _MOST_TICKS = 6
 
 
@@ -72,14 +72,13 @@ def draw_relief(ax: Axes, nodes: Grid, levels: Levels, label: str) -> None:
 
 
 def _shade(heights: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(rows, columns, rgba): the colour of each height under the light."""
+    """(rows, columns, rgba): the colour of each height under the light; a level plane keeps its own."""
     scaled = (heights - low) / (high - low)
-    colours = mpl.colormaps[COLOURS](Normalize(0, 1)(scaled))
-    step = 1 / (max(heights.shape) - 1)
-    light = _LIGHT.hillshade(scaled * _STEEP, dx=step, dy=step)
-    flat = np.sin(np.deg2rad(_LIGHT.altdeg))  # of a level plane
-    strength = np.clip(0.55 + 0.45 * light / flat, 0.35, 1.25)[..., None]
-    gleam = _GLEAM * np.clip((light - flat) / (1 - flat), 0, 1)[..., None]  # or dark slopes would all look alike
-    shaded = np.clip(colours[..., :3] * strength, 0, 1)
-    colours[..., :3] = shaded + gleam * (1 - shaded)
+    colours = mpl.colormaps[COLOURS](scaled)
+    up, right = np.gradient(scaled * _STEEP, 1 / (heights.shape[0] - 1), 1 / (heights.shape[1] - 1))
+    light = (_LIGHT[2] - _LIGHT[0] * right - _LIGHT[1] * up) / np.sqrt(1 + right**2 + up**2)  # the normal's share
+    level = light.clip(0) / _LIGHT[2]
+    dim, gleam = 0.5 + 0.5 * level.clip(max=1), _GLEAM * (level - 1).clip(0) ** 2
+    shaded = colours[..., :3] * dim[..., None]
+    colours[..., :3] = shaded + gleam.clip(max=0.6)[..., None] * (1 - shaded)
     return colours

@@ -61,6 +61,7 @@ def _weight_figure(groups: list[str], tables: _Tables) -> Figure:
             style = {"color": MINIMA.get(side, "black"), "label": f"minimum {side}".strip(), "linewidth": 1.4}
             axes["weights"].stairs(inner["density"], [*inner["low"], inner["high"].iloc[-1]], **style)
         axes["weights"].set(xlabel="weight", yscale="log")
+        axes["weights"].locator_params(axis="x", nbins=5)
         for _, fits in by_name(own.training, "pair"):
             for side, fit in by_name(fits, "fit"):
                 axes["norm"].plot(fit["epoch"], fit["norm"], color=MINIMA[side], linewidth=1.6)

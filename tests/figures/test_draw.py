@@ -159,6 +159,16 @@ def test_chosen_surfaces_share_a_figure(landscape, tmp_path):
     assert stems == {"contours-flat+steep", "filled-flat+steep", "relief-flat+steep", "ratio-flat"}
 
 
+def test_dark_figures_have_light_letters(landscape, tmp_path):
+    (landscape / "curvature.csv").unlink()
+    light, dark = (draw_together([landscape], tmp_path / str(dark), dark=dark) for dark in (False, True))
+    for own, other in zip(light, dark, strict=True):
+        white, black = (matplotlib.image.imread(path)[..., :3] for path in (own, other))
+        assert (white[0, 0] == 1).all() and (black[0, 0] < 0.1).all()
+        title = slice(4, 40)  # rows of the title
+        assert white[title].min() < 0.2 and black[title].max() > 0.8
+
+
 @pytest.mark.parametrize("column, note", [("training", "inputs as in training"), ("reestimate", "clean inputs")])
 def test_captions_say_how_batch_norm_was_scored(landscape, monkeypatch, column, note):
     notes = {}

@@ -45,6 +45,15 @@ def test_levels_above_the_minimum_are_those_of_garipov():
     assert levels_above(pd.Series([0.1, 9.0]), "loss").high == 5.0
 
 
+def test_a_deep_valley_is_not_all_of_one_colour():
+    values = pd.Series(np.geomspace(1e-4, 2.0, 100))
+    heights = levels_above(values, "loss").height(values)
+    lowest = heights == heights.min()
+    assert 0.02 < lowest.mean() < 0.15
+    errors = levels_above(pd.Series(np.geomspace(1e-4, 30.0, 100)), "error")
+    assert np.isclose(errors.floor, np.exp(-1))  # noise of errors below a third of a percent stays hidden
+
+
 def test_contour_lines_are_at_the_levels_of_li():
     levels = Scale(10.0).line_levels(pd.Series([0.01, 300.0]))
     assert np.allclose(levels.edges, np.arange(0.1, 10, 0.5))
