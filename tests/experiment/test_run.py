@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,13 @@ from pathfinder.tables.csv_files import read_table
 # tiny runs train too briefly for the running averages of BatchNorm
 pytestmark = pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning")
 TABLES = ["minima", "weights", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
+
+
+@pytest.fixture(autouse=True)
+def only_wanted_figures(request, monkeypatch):
+    """Draw figures only where a test looks at them: they take longer than the tiny runs."""
+    if request.node.get_closest_marker("figures") is None:
+        monkeypatch.setattr(import_module("pathfinder.figures.draw"), "draw", lambda folder: [])
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +145,7 @@ points = 3
 """
 
 
+@pytest.mark.figures
 def test_surfaces_around_minima_and_the_trajectory_on_them(tiny, tmp_path):
     config = tmp_path / "surfaces.toml"
     config.write_text(tiny.read_text() + SURFACES)
@@ -187,6 +196,7 @@ parameters = "matrices"
 """
 
 
+@pytest.mark.figures
 def test_curvature_along_a_curve_and_over_a_surface_is_that_of_each_point(tiny, tmp_path):
     config = tmp_path / "curvature.toml"
     config.write_text(tiny.read_text() + CURVATURE)
@@ -250,6 +260,7 @@ def test_aligned_paths_lead_to_the_same_network_nearer_by(tiny, tmp_path):
     assert csv_bytes(tmp_path / "run") == before
 
 
+@pytest.mark.figures
 def test_every_two_minima_of_a_group_are_matched(tmp_path):
     config = tmp_path / "matrix.toml"
     config.write_text(
@@ -471,6 +482,7 @@ def test_bfloat16_that_changes_the_scores_stops_the_run(tiny, tmp_path, monkeypa
     assert not all(entry["passed"] for entry in record.values())
 
 
+@pytest.mark.figures
 def test_single_minima_are_scored_around_without_a_pair(tiny, tmp_path):
     changes = [
         "minima=[{}, {name='other', seed=1, model={name='convnet-bn', widths=[4]}}]",
