@@ -145,7 +145,7 @@ def _round_numbers(low: float, high: float) -> np.ndarray:
     return np.asarray(MaxNLocator(_FEWEST + 2).tick_values(low, high))
 
 
-def number_words(numbers: Iterable[float]) -> list[str]:
+def number_words(numbers: Iterable[int | float]) -> list[str]:
     """Numbers as text, each with as many digits as it takes to tell it from its neighbours to a tenth of the gap.
 
     >>> number_words([0.1, 0.2, 0.5, 1]), number_words([0.2901, 0.3062, 0.34])

@@ -11,7 +11,7 @@ SETTINGS = ("batch_size", "weight_decay", "lr", "epochs", "momentum", "label_smo
 _WORDS = {"batch_size": "batch", "lr": "learning rate"}
 
 
-def setting_words(setting: str, value: float) -> str:
+def setting_words(setting: str, value: int | float) -> str:
     """A setting of training as text.
 
     >>> setting_words("batch_size", 2048), setting_words("weight_decay", 0), setting_words("lr", 0.1)

@@ -98,7 +98,7 @@ def of_pair(name: str) -> str:
     """` of NAME`, to follow `the minima`; nothing if the pair has no name.
 
     >>> of_pair("convnet-1"), of_pair("resnet20"), of_pair("pair")
-    (' of convnet-1', ' of ResNet-20', '')
+    (' of ConvNet-1', ' of ResNet-20', '')
     """
     return "" if name in _UNNAMED else f" of {name if name in ('mlp', 'convnet') else model_label(name)}"
 

@@ -81,6 +81,7 @@ class Interpolate:
     Args:
         *statistics: what `WeightSpace.statistics` gives for each end, a then b, or for each anchor in order.
 
+    >>> import torch
     >>> Interpolate(torch.zeros(8), torch.ones(8))
     Interpolate(2 points)
     """
