@@ -30,7 +30,7 @@ def plot(
     ] = None,
     clip: Clip = 10.0,
     linear: Linear = False,
-    format: Annotated[Format, typer.Option(help="pdf writes vector files beside the PNG files.")] = Format.png,
+    format: Annotated[Format, typer.Option(help="pdf writes vector files next to the PNG files.")] = Format.png,
     levels: Annotated[
         Lines, typer.Option(help="Contour lines: paper, 0.1 to 10 in steps of 0.5 (Li et al. 2018), or log.")
     ] = Lines.paper,

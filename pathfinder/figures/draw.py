@@ -59,7 +59,7 @@ def draw(
         folder: of the run.
         clip: losses above this are drawn as this one in landscapes, in nats.
         log: whether the levels of landscapes are evenly spaced in the logarithm.
-        pdf: whether a PDF file is written beside each PNG file; those that are there are always drawn again.
+        pdf: whether a PDF file is written next to each PNG file; those that are there are always drawn again.
         levels: of contour lines: `paper`, from 0.1 to 10 in steps of 0.5 (Li et al. 2018), or `log`.
 
     Returns:
