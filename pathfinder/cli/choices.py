@@ -41,3 +41,17 @@ class Matching(StrEnum):
 
     weights = "weights"
     activations = "activations"
+
+
+class Format(StrEnum):
+    """Kinds of files of figures."""
+
+    png = "png"
+    pdf = "pdf"
+
+
+class Lines(StrEnum):
+    """Levels of contour lines."""
+
+    paper = "paper"
+    log = "log"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from torch import Tensor
 
 from pathfinder.cli.inputs import CurveInput, Minima, open_minima
 from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
@@ -22,8 +23,7 @@ from pathfinder.experiment.folder import Run
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.curvature import curvature_table
 from pathfinder.landscape.settings import Curvature, Surface
-from pathfinder.scoring.batch_norm import Policy, Reestimate, Stored, check_between
-from pathfinder.scoring.checks import compare
+from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Scoring
 from pathfinder.storage.keys import key_of
@@ -56,19 +56,8 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
 
     def make(precision: str = job.precision.value, few: bool = False) -> Evaluator:
         counts = Examples(settings.examples, settings.batch_norm_examples)
-        counts = counts.few() if few else counts
-        return Evaluator(
-            opened.space,
-            opened.data,
-            batch_norm=settings.batch_norm,
-            statistics=opened.statistics if is_path else None,
-            examples=counts.scored,
-            seed=job.seed,
-            device=job.device,
-            precision=precision,
-            batch_size=settings.batch_size,
-            batch_norm_examples=counts.batch_norm,
-        )
+        statistics = opened.statistics if is_path else None
+        return _evaluator(opened, job, settings.batch_norm, counts.few() if few else counts, precision, statistics)
 
     evaluator = make()
     with Reporter() as report:
@@ -88,7 +77,7 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
             few = partial(make, few=True)
             checks.before(name, key, few, target.geometry)
             if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
-                _check_ends(checks, evaluator, opened, target.geometry, name)
+                checks.ends(name, key, evaluator, target.geometry, opened.statistics)
             with run.stage(word, key) as (stage, progress):
                 scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
             if isinstance(target.geometry, Curve):
@@ -129,17 +118,8 @@ def score_point(job: PointJob, out: Path, file: Path) -> None:
     name = job.name or opened.name
 
     def make(policy: Policy, precision: str = job.precision.value, few: bool = False) -> Evaluator:
-        counts = Examples(job.examples, job.batch_norm_examples)
-        return Evaluator(
-            opened.space,
-            opened.data,
-            batch_norm=policy,
-            batch_size=job.batch_size,
-            examples=(counts.few() if few else counts).scored,
-            seed=job.seed,
-            device=job.device,
-            precision=precision,
-        )
+        counts = Examples(job.examples, None)  # the policy knows its own
+        return _evaluator(opened, job, policy, counts.few() if few else counts, precision)
 
     with Reporter() as report:
         run = _run("score-point", out, opened, report, job.fresh)
@@ -185,26 +165,16 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
     """
     scoring = job.settings(around=not isinstance(target, PathTarget))
     _refuse_mixing(scoring, target, "curvature")
-    evaluator = Evaluator(
-        opened.space,
-        opened.data,
-        batch_norm=scoring.batch_norm,
-        batch_norm_examples=scoring.batch_norm_examples,
-        batch_size=scoring.batch_size,
-        seed=job.seed,
-        device=job.device,
-    )
+    evaluator = _evaluator(opened, job, scoring.batch_norm, Examples(None, scoring.batch_norm_examples))
     data = opened.data["train"].subset(settings.examples, job.seed)
-    counts: dict[str, Any] = {"examples": len(data)}
-    counts |= {"batch_norm_examples": evaluator.counts()["batch_norm_examples"]}
-    counts |= {"batch_norm": evaluator.statistics_from}
+    counts: dict[str, Any] = {"examples": len(data), "batch_norm": evaluator.statistics_from}
+    counts["batch_norm_examples"] = evaluator.counts()["batch_norm_examples"]
     along = target.geometry.kind() if word == "path" else word
     with Reporter() as report:
         run = _run(f"curvature-{word}", out, opened, report, job.fresh)
         config = _describe(job, opened, settings.model_dump())
         run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
-        measured = settings.model_dump(exclude={"points", "parameters"})
-        how = (scoring.model_dump(), measured, job.seed, job.device, *settings.restriction)
+        how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
         key = key_of(opened.identity, digests(opened.data), how, len(data), target.settings, target.t.tolist())
         with run:
             with run.stage(f"curvature {word}", key) as (stage, progress):
@@ -230,6 +200,37 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if word != "point" else ""))
 
 
+def _evaluator(
+    opened: Opened,
+    job: Options,
+    batch_norm: Policy | BatchNormName,
+    counts: Examples,
+    precision: str = "fp32",
+    statistics: list[Tensor] | None = None,
+) -> Evaluator:
+    """The evaluator that the options of a command describe.
+
+    Args:
+        opened: the files.
+        job: the options.
+        batch_norm, statistics: as for `Evaluator`.
+        counts: how many examples are used.
+        precision: of the scores.
+    """
+    return Evaluator(
+        opened.space,
+        opened.data,
+        batch_norm=batch_norm,
+        statistics=statistics,
+        examples=counts.scored,
+        batch_norm_examples=counts.batch_norm,
+        batch_size=job.batch_size,
+        seed=job.seed,
+        device=job.device,
+        precision=precision,
+    )
+
+
 def _run(command: str, out: Path, opened: Opened, report: Reporter, fresh: bool) -> Run:
     """The run of a command; with other files it is another run."""
     return Run(out, f"{command}-{key_of(opened.digests)[:8]}", report, fresh)
@@ -253,12 +254,3 @@ def _refuse_mixing(settings: Scoring, target: Target, what: str) -> None:
             f"--batch-norm {settings.batch_norm} has no meaning for {what}: its points have no statistics of their "
             "own; drop it to re-estimate them."
         )
-
-
-def _check_ends(checks: Checks, evaluator: Evaluator, opened: Opened, curve: Curve, name: str) -> None:
-    """Compare the scores of both ends with stored and with re-estimated statistics."""
-    assert opened.statistics is not None
-    how = evaluator.statistics_from
-    for side, theta, own in zip("ab", (curve.start, curve.end), opened.statistics, strict=True):
-        differences = compare(evaluator.values(theta, own), evaluator.values(theta))
-        checks.statistics(f"{name}-{side}", differences, how, opened.data["train"])

@@ -1,26 +1,12 @@
 """`pathfinder plot` and `pathfinder vtk`: figures and grids from the CSV files of a run."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pathfinder.cli.choices import Format, Lines
 from pathfinder.cli.options import Clip, Linear
-
-
-class Format(StrEnum):
-    """Kinds of files of figures."""
-
-    png = "png"
-    pdf = "pdf"
-
-
-class Lines(StrEnum):
-    """Levels of contour lines."""
-
-    paper = "paper"
-    log = "log"
 
 
 def plot(

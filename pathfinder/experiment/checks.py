@@ -4,7 +4,7 @@ Each compares two ways of scoring the same weights; run.json records the outcome
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -92,6 +92,21 @@ class Checks:
         if self.failures:
             raise PathfinderError(self.failures[0])
 
+    def ends(self, name: str, key: str, evaluator: Evaluator, curve: Curve, statistics: Sequence[Tensor]) -> None:
+        """Compare both ends of a path with the statistics stored with them, and as the evaluator re-estimates them.
+
+        Args:
+            name: of the pair.
+            key: what the scores depend on.
+            evaluator: scores the path.
+            curve: the path.
+            statistics: those stored with its ends.
+        """
+        how, values = evaluator.statistics_from, evaluator.values
+        for side, theta, own in zip("ab", (curve.start, curve.end), statistics, strict=True):
+            found = self._kept(f"{how} {name}-{side}", key, partial(values, theta, own), partial(values, theta))
+            self.statistics(f"{name}-{side}", found, how, evaluator.data["train"])
+
     def statistics(self, name: str, differences: list[Difference], how: str, train: Source) -> None:
         """Warn where re-estimated statistics give a minimum other scores than those stored with it, and record it.
 
@@ -109,13 +124,8 @@ class Checks:
     def _compare(self, name: str, key: str, score: Callable[[str], Values]) -> None:
         if not self._active:
             return
-        with self._run.stage(f"check {self._precision} {name}", key) as (stage, _):
-            kept: dict[str, Any] | None = stage.load()
-            if kept is None:
-                found = [vars(one) for one in compare(score("fp32"), score(self._precision))]
-                kept = {"differences": found}
-                stage.save(kept)
-        differences = [Difference(**one) for one in kept["differences"]]
+        both = partial(score, "fp32"), partial(score, self._precision)
+        differences = self._kept(f"{self._precision} {name}", key, *both)
         off = largest(differences, PRECISION)
         self._run.record_check(self._precision, name, off is None, [one.record() for one in differences])
         if off is not None:
@@ -124,6 +134,17 @@ class Checks:
                 'config, score.precision = "fp32"), or skip this check with precision_check = false '
                 "(--no-precision-check)."
             )
+
+    def _kept(
+        self, name: str, key: str, expected: Callable[[], Values], found: Callable[[], Values]
+    ) -> list[Difference]:
+        """What two ways of scoring give, kept in the run."""
+        with self._run.stage(f"check {name}", key) as (stage, _):
+            kept: dict[str, Any] | None = stage.load()
+            if kept is None:
+                kept = {"differences": [vars(one) for one in compare(expected(), found())]}
+                stage.save(kept)
+        return [Difference(**one) for one in kept["differences"]]
 
 
 def _values_at(make: Maker, curve: Curve, t: float, precision: str) -> Values:

@@ -76,8 +76,8 @@ class Measurements:
             in_path: whether paths end in it: it is then scored with the statistics of BatchNorm that are stored with
                 it and as along these paths, and the two are compared.
         """
-        space, theta = WeightSpace(minimum.module), WeightSpace(minimum.module).vector(minimum.module)
-        statistics, how = space.statistics(minimum.module), self.evaluators.at_points()
+        space = WeightSpace(minimum.module)
+        theta, statistics = space.vector(minimum.module), space.statistics(minimum.module)
         few = self.evaluators.examples().few()
         make = partial(self._make, space, batch_norm="stored", examples=few)
         self.checks.minimum(
@@ -89,23 +89,22 @@ class Measurements:
             kept: dict[str, Any] | None = stage.load()
             if kept is None:
                 evaluator = self.evaluators.make(
-                    space, batch_norm=how, examples=replace(self.evaluators.examples(), scored=None)
+                    space,
+                    batch_norm=None if both else "stored",
+                    examples=replace(self.evaluators.examples(), scored=None),
                 )
                 stored = evaluator.values(theta, statistics)
                 row: dict[str, Any] = {**means(evaluator.row(stored)), "norm": float(theta.double().norm())}
-                row |= {**evaluator.counts(), "batch_norm_examples": 0}
-                row["batch_norm"] = "stored" if space.has_statistics else "none"
+                row |= {**evaluator.counts(), "batch_norm": evaluator.statistics_from}
                 kept = {"row": row, "differences": []}
                 if both:
                     found = compare(stored, evaluator.values(theta))
                     kept["differences"] = [vars(one) for one in found]
                     row |= {score_column(one.split, one.metric, "reestimated"): one.found for one in found}
-                    row |= {"batch_norm_examples": evaluator.counts()["batch_norm_examples"], "batch_norm": how}
                 stage.save(kept)
         if both:
-            self.checks.statistics(
-                minimum.name, [Difference(**one) for one in kept["differences"]], how, self.data["train"]
-            )
+            differences = [Difference(**one) for one in kept["differences"]]
+            self.checks.statistics(minimum.name, differences, kept["row"]["batch_norm"], self.data["train"])
         return kept["row"]
 
     def score_around(self, pair: str, minimum: Trained, surfaces: Sequence[Surface]) -> None:
@@ -248,13 +247,12 @@ class Measurements:
         examples, seed = self.evaluators.examples(asked), self.config.seed
         evaluator = self.evaluators.make(space, batch_norm=how, examples=examples)
         data = self.data["train"].subset(examples.scored, seed)
-        settings = asked.model_dump(include={"tolerance", "most", "samples", "batch_size"})
-        own = self.evaluators.scoring_key("curvature", key, t.tolist(), examples, settings, how, *asked.restriction)
+        settings = asked.model_dump(include={"tolerance", "most", "samples", "batch_size", "parameters"})
+        own = self.evaluators.scoring_key("curvature", key, t.tolist(), examples, settings, how)
         with self.run.stage(f"curvature {name}-{asked.along}", own) as (stage, progress):
             table = curvature_table(
                 space, geometry, t, data, progress=progress, stage=stage, device=self.config.device, seed=seed,
-                statistics=evaluator.reestimate if evaluator.reestimates else None, parameters=asked.parameters,
-                **settings,
+                statistics=evaluator.reestimate if evaluator.reestimates else None, **settings,
             )  # fmt: skip
         return table.assign(
             examples=len(data),

@@ -48,8 +48,8 @@ class Minima:
         self._checkpoints = {} if checkpoints is None else checkpoints
         self._trained: dict[str, tuple[nn.Module, pd.DataFrame, Path]] = {}
 
-    def open(self, settings: Minimum) -> End:
-        """A minimum before its training, or from its checkpoint, checked against the data.
+    def open(self, settings: Minimum) -> tuple[End, nn.Module]:
+        """A minimum before its training, or from its checkpoint, checked against the data; and its module as it is now.
 
         Raises:
             PathfinderError: if its network cannot be built or does not take the data.
@@ -63,7 +63,8 @@ class Minima:
         if checkpoint is None:
             sizes.append(smallest_pass(self._data["train"], settings.batch_size, settings.micro_batch_size))
         probe(module, self._data, network.name, sizes)
-        return End(settings, network, module, None if checkpoint is None else checkpoint.digest)
+        end = End(settings, network) if checkpoint is None else End(settings, network, module, checkpoint.digest)
+        return end, module
 
     def smallest_batch(self, counted: Scoring | Planes | Surface | Curvature) -> int:
         """The smallest batch of training examples that re-estimates BatchNorm for a table."""
@@ -85,7 +86,7 @@ class Minima:
         """
         settings, network = end.settings, end.network
         row: dict[str, Any] = {"pair": pair, "model": network.name, "checkpoint": settings.checkpoint or ""}
-        if end.digest is not None:
+        if end.module is not None:
             minimum = Trained(name, end.module, key_of(end.digest, network.identity))
         else:
             recipe, seed = settings.recipe, settings.init_seed

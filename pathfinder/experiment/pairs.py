@@ -14,11 +14,11 @@ from pathfinder.weights.space import WeightSpace
 
 @dataclass(frozen=True)
 class End:
-    """A minimum before its training, with its initial weights; or from a checkpoint, with the digest of that."""
+    """A minimum before its training; the module and the digest of a checkpoint where it comes from one."""
 
     settings: Minimum
     network: Network
-    module: nn.Module
+    module: nn.Module | None = None
     digest: str | None = None
 
 

@@ -83,7 +83,9 @@ class Experiment:
             PathfinderError: if bfloat16 and float32 disagree; at the worst point of a path once everything is written.
         """
         plans, singles = self.config.plan(), self.config.singles()
-        alone = {one.title: self.minima.open(one) for one in singles}  # find every mistake before anything is written
+        alone = {
+            one.title: self.minima.open(one)[0] for one in singles
+        }  # find every mistake before anything is written
         ends = {plan.name: self._check_ends(plan) for plan in plans}
         self._describe()
         with self.folder:
@@ -101,8 +103,8 @@ class Experiment:
 
     def _check_ends(self, plan: Plan) -> tuple[End, End]:
         """Both ends of a pair, checked against the data and each other."""
-        ends = self.minima.open(plan.a), self.minima.open(plan.b)
-        modules = [end.module for end in ends]
+        (first, module_a), (second, module_b) = self.minima.open(plan.a), self.minima.open(plan.b)
+        ends, modules = (first, second), (module_a, module_b)
         space = WeightSpace(modules[0])
         both = plan.a.checkpoint and plan.b.checkpoint
         if both and torch.equal(*[space.vector(module) for module in modules]):

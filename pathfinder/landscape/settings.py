@@ -121,8 +121,3 @@ class Curvature(Checked):
         if self.samples == 1:
             raise ValueError("curvature.samples must be 0, or 2 and more: one has no standard error")
         return self
-
-    @property
-    def restriction(self) -> tuple[str, ...]:
-        """What a key of kept work says of the parameters: nothing of all, so that work of earlier versions counts."""
-        return () if self.parameters == "all" else (self.parameters,)

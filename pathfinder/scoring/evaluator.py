@@ -189,7 +189,7 @@ class Evaluator:
             return self._pass([{**self.space.split(theta), **fixed}])[0]
 
     def reestimate(self, theta: Float[Tensor, " weights"]) -> Float[Tensor, " statistics"]:
-        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); see `batch_norm.reestimate`.
+        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); see `statistics.reestimate`.
 
         Args:
             theta: the weights.
