@@ -20,6 +20,10 @@ cifar100, mnist, fashion-mnist, folder:PATH, npz:PATH, module:function.
     """
 
 
+class FailedWorkError(PathfinderError):
+    """Work that failed after it had begun, as a training that diverges; the command exits with code 1."""
+
+
 class PathfinderWarning(UserWarning):
     """A warning that a number may not mean what the user thinks. The command line prints it as one line."""
 

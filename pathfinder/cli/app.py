@@ -17,7 +17,14 @@ from pathfinder.cli.plot import plot, vtk
 from pathfinder.cli.run import run
 from pathfinder.cli.train import train
 from pathfinder.cli.words import Words
-from pathfinder.errors import PathfinderError, PathfinderWarning, describe_error, out_of_memory, users_line
+from pathfinder.errors import (
+    FailedWorkError,
+    PathfinderError,
+    PathfinderWarning,
+    describe_error,
+    out_of_memory,
+    users_line,
+)
 from pathfinder.progress import handle_signals
 
 app = typer.Typer(cls=Words, pretty_exceptions_enable=False)
@@ -65,7 +72,7 @@ def main() -> None:
             if message is None:
                 raise
             print(f"error: {' '.join(message.split())}", file=sys.stderr)
-            sys.exit(2)
+            sys.exit(1 if isinstance(error, FailedWorkError) else 2)
         sys.exit(code)
 
 

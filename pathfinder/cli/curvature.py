@@ -1,5 +1,6 @@
 """`pathfinder curvature`: both ends of the Hessian's spectrum, and its trace."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,13 +32,10 @@ app = typer.Typer(cls=Words, help="Measure both ends of the Hessian's spectrum, 
 @deterministic
 def point(*, file: Weights, out: Out, job: CurvatureJob) -> None:
     """Measure at a minimum."""
-    from pathfinder.cli.inputs import open_minima
     from pathfinder.cli.jobs import measure
-    from pathfinder.cli.targets import PointTarget
+    from pathfinder.cli.targets import open_point
 
-    settings = _settings(job)
-    opened = open_minima([file], job)
-    measure("point", job, settings, out, opened, PointTarget.of(opened.thetas[0]))
+    measure("point", job, _settings(job), out, partial(open_point, file, job))
 
 
 @app.command()
@@ -51,16 +49,13 @@ def path(
     job: CurvatureJob,
 ) -> None:
     """Measure along a curve, or along the straight line between two minima."""
-    from pathfinder.cli.inputs import open_curve, open_minima
     from pathfinder.cli.jobs import measure
-    from pathfinder.cli.targets import PathTarget
+    from pathfinder.cli.targets import open_path
     from pathfinder.errors import PathfinderError
 
     if len(files) not in (1, 2):
         raise PathfinderError(f"a path needs 1 or 2 files, got {len(files)}.")
-    settings = _settings(job, points)
-    opened = open_curve(files[0], job) if len(files) == 1 else open_minima(files, job)
-    measure("path", job, settings, out, opened, PathTarget(opened.path, opened.path.grid(points)))
+    measure("path", job, _settings(job, points), out, partial(open_path, files, job, points))
 
 
 @app.command()
@@ -76,16 +71,13 @@ def surface(
     job: CurvatureJob,
 ) -> None:
     """Measure over two random directions around a minimum."""
-    from pathfinder.cli.inputs import open_minima
     from pathfinder.cli.jobs import measure
-    from pathfinder.cli.targets import LandscapeTarget
+    from pathfinder.cli.targets import open_landscape
 
     counts = read_points(points)
     scale = (normalize or Normalization.filter).value
     around = read_surface({"normalize": scale, "seed": job.seed, "points": counts}, span)
-    settings = _settings(job, counts)
-    opened = open_minima([file], job)
-    measure("surface", job, settings, out, opened, LandscapeTarget.of(opened, around))
+    measure("surface", job, _settings(job, counts), out, partial(open_landscape, file, job, around))
 
 
 def _settings(job: CurvatureJob, points: int | tuple[int, ...] = 2) -> "Curvature":

@@ -1,38 +1,112 @@
 """The work of `score` and `curvature`: points of a target, scored or measured into the tables of a run."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import typer
-from torch import Tensor
 
-from pathfinder.cli.inputs import CurveInput, Minima, open_minima
+from pathfinder.cli.inputs import CurveInput, Minima
 from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
 from pathfinder.cli.progress import Reporter
 from pathfinder.cli.summary import show_point, show_summary
-from pathfinder.cli.targets import MINIMUM, LandscapeTarget, PathTarget, PointTarget, Target
+from pathfinder.cli.targets import (
+    MINIMUM,
+    LandscapeTarget,
+    PathTarget,
+    PointTarget,
+    Target,
+    open_landscape,
+    open_point,
+)
 from pathfinder.data.sources import digests
 from pathfinder.errors import PathfinderError, PathfinderWarning
-from pathfinder.experiment.checks import Checks
-from pathfinder.experiment.evaluators import Examples
+from pathfinder.experiment.checks import Findings
+from pathfinder.experiment.engines import Done, Serial
 from pathfinder.experiment.folder import Run
+from pathfinder.experiment.plan import Piece, split_points
+from pathfinder.experiment.shown import Shown
+from pathfinder.experiment.work import gather_scores
+from pathfinder.experiment.workplace import Measured, Scored, kept_result
 from pathfinder.geometry.curves import Curve
-from pathfinder.landscape.curvature import curvature_table
+from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
+from pathfinder.scoring.checks import CHECKED
 from pathfinder.scoring.evaluator import Evaluator
-from pathfinder.scoring.settings import Scoring
+from pathfinder.scoring.settings import REESTIMATED, Examples, Scoring
 from pathfinder.storage.keys import key_of
 
 Opened = Minima | CurveInput
 Options = ScoreJob | CurvatureJob | PointJob
+Opening = Callable[[], tuple[Opened, Target]]  # reads the files of a command; another process can call it too
 
 
-def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened, target: Target) -> None:
+class FilePlace:
+    """The place of the pieces of a command: what its files and options give.
+
+    Args:
+        opening: reads the files.
+        job: the options.
+        policies: how BatchNorm's statistics are found, by the name of a target.
+        folder: of the run.
+        curvature: how it is measured.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        job: Options,
+        policies: Mapping[str, Policy | BatchNormName],
+        folder: Path,
+        curvature: Curvature | None = None,
+    ) -> None:
+        self._given = opening, job, policies, folder, curvature
+        self.folder, self._job, self._curvature, self.policies = folder, job, curvature, policies
+        self.opened, self.target = opening()
+        self._evaluator = lru_cache(4)(self._make)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the files itself."""
+        return type(self), self._given
+
+    def scored(self, target: tuple[str, ...], few: bool = False, precision: str | None = None) -> Scored:
+        """As for `Place`; a target is the name of a policy."""
+        return Scored(self._evaluator(target[0], few, precision), self.target.geometry, self.target.t)
+
+    def measured(self, target: tuple[str, ...]) -> Measured:
+        """As for `Place`."""
+        assert self._curvature is not None
+        data = self.opened.data["train"].subset(self._curvature.examples, self._job.seed)
+        evaluator = self._evaluator(target[0], False, "fp32")
+        return Measured(self.opened.space, self.target.geometry, self.target.t, data, evaluator, self._curvature)
+
+    def _make(self, how: str, few: bool, precision: str | None) -> Evaluator:
+        job, opened = self._job, self.opened
+        measured = isinstance(job, CurvatureJob)
+        counts = Examples(None if measured else job.examples, job.batch_norm_examples)
+        if isinstance(job, PointJob):  # its policies know their own
+            counts = Examples(counts.scored, None)
+        counts = counts.few(CHECKED) if few else counts
+        along = isinstance(self.target, PathTarget) and not measured
+        return Evaluator(
+            opened.space,
+            opened.data,
+            batch_norm=self.policies[how],
+            statistics=opened.statistics if along else None,
+            examples=counts.scored,
+            batch_norm_examples=counts.batch_norm,
+            batch_size=job.batch_size,
+            seed=job.seed,
+            device=job.device,
+            precision=precision or ("fp32" if isinstance(job, CurvatureJob) else job.precision.value),
+        )
+
+
+def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Opening) -> None:
     """Score a target and write its tables and figures; show the summary of a path.
 
     Args:
@@ -40,53 +114,40 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opened: Opened
         job: the options.
         settings: how to score.
         out: the folder.
-        opened: the files.
-        target: what to score.
+        opening: reads the files.
     """
+    place = FilePlace(opening, job, {word: settings.batch_norm}, out)
+    opened, target = place.opened, place.target
     is_path = isinstance(target, PathTarget)
     if not is_path:
         _refuse_mixing(settings, target, f"a {word}")
-    elif opened.space.has_statistics and settings.batch_norm in ("stored", "interpolate"):
+    elif opened.space.has_statistics and settings.batch_norm not in REESTIMATED:
         check_between(*settings.range)
         if opened.statistics is None:
             raise PathfinderError(
                 f"{opened.files[0]} holds no BatchNorm statistics of its ends for --batch-norm {settings.batch_norm}; "
                 "drop it to re-estimate them, or write the curve again with `pathfinder connect`."
             )
-
-    def make(precision: str = job.precision.value, few: bool = False) -> Evaluator:
-        counts = Examples(settings.examples, settings.batch_norm_examples)
-        statistics = opened.statistics if is_path else None
-        return _evaluator(opened, job, settings.batch_norm, counts.few() if few else counts, precision, statistics)
-
-    evaluator = make()
-    with Reporter() as report:
-        run = _run(f"score-{word}", out, opened, report, job.fresh)
-        run.describe(
-            job.device,
-            opened.data,
-            seed=job.seed,
-            config=_describe(job, opened, settings.model_dump()),
-            scored=evaluator.counts(),
-        )
-        how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
-        key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
-        name = job.name or opened.name
-        checks = Checks(run, job.precision.value, job.precision_check)
-        with run:
-            few = partial(make, few=True)
-            checks.before(name, key, few, target.geometry)
-            if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
-                checks.ends(name, key, evaluator, target.geometry, opened.statistics)
-            with run.stage(word, key) as (stage, progress):
-                scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
-            if isinstance(target.geometry, Curve):
-                checks.worst(name, key, few, target.geometry, scores)
-            target.tabulate(run.results, name, scores)
+    evaluator, name = place.scored((word,)).evaluator, job.name or opened.name
+    run = _run(f"score-{word}", place, job, settings.model_dump(), evaluator.counts())
+    how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
+    key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
+    points = _points(word, "score_points", place, evaluator, key)
+    pieces = [*_check_ends(name, job, (word,), key), *points]
+    if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
+        arguments = (name, (word,), opened.statistics)
+        pieces.insert(-len(points), Piece(f"check batch_norm {name}", "check_statistics", arguments, key))
+    parts = tuple(piece.name for piece in points)
+    if is_path and _checked(job):
+        pieces.append(Piece(f"check worst {name}", "check_worst", (name, (word,), parts), key, parts))
+    with run:
+        findings = _work(run, place, pieces, job)
+        target.tabulate(run.results, name, gather_scores(place, (word,), parts))
     if is_path:
         show_summary(run.results.table("summary"))
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
-    checks.raise_failures()
+    if findings.wrong:
+        raise PathfinderError(findings.wrong[0])
 
 
 def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file: Path, trajectory: Path | None) -> None:
@@ -98,9 +159,7 @@ def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file:
         file: the weights of the minimum.
         trajectory: a folder of checkpoints of its training.
     """
-    settings = job.settings(around=True)
-    opened = open_minima([file], job)
-    score(word, job, settings, out, opened, LandscapeTarget.of(opened, surface, trajectory))
+    score(word, job, job.settings(around=True), out, partial(open_landscape, file, job, surface, trajectory))
 
 
 def score_point(job: PointJob, out: Path, file: Path) -> None:
@@ -110,49 +169,36 @@ def score_point(job: PointJob, out: Path, file: Path) -> None:
         job, out: as for `score`.
         file: the weights of the minimum.
     """
-    settings = Scoring.parse(
-        {key: getattr(job, key) for key in ("batch_size", "examples", "batch_norm_examples")}
-    ).model_dump(include={"batch_size", "examples", "batch_norm_examples"})
-    opened = open_minima([file], job)
-    target, how = PointTarget.of(opened.thetas[0]), (settings, job.seed, job.device, job.precision.value)
-    name = job.name or opened.name
-
-    def make(policy: Policy, precision: str = job.precision.value, few: bool = False) -> Evaluator:
-        counts = Examples(job.examples, None)  # the policy knows its own
-        return _evaluator(opened, job, policy, counts.few() if few else counts, precision)
-
-    with Reporter() as report:
-        run = _run("score-point", out, opened, report, job.fresh)
-        config = _describe(job, opened, settings)
-        scored = {name: len(split.subset(job.examples, job.seed)) for name, split in opened.data.items()}
-        run.describe(job.device, opened.data, seed=job.seed, config=config, scored=scored)
-        with run:
-            for how_found, policy in _policies(opened, job.batch_norm_examples).items():
-                with warnings.catch_warnings():  # clean images are scored besides those of training, on purpose
-                    warnings.filterwarnings("ignore", "BatchNorm is re-estimated from clean", PathfinderWarning)
-                    evaluator = make(policy)
-                key = key_of(opened.identity, digests(opened.data), how, repr(policy))
-                if isinstance(policy, Stored):
-                    few = partial(make, policy, few=True)
-                    Checks(run, job.precision.value, job.precision_check).before(name, key, few, target.geometry)
-                with run.stage(f"point {how_found}", key) as (stage, progress):
-                    scores = evaluator.score(target.geometry, target.t, progress=progress, stage=stage)
-                rows = scores.table.drop(columns=list(target.geometry.axes))
-                run.results.add("point", rows, name=name)
-    show_point(run.results.table("point"), opened.data["train"])
+    keys = ("batch_size", "examples", "batch_norm_examples")
+    settings = Scoring.parse({key: getattr(job, key) for key in keys}).model_dump(include=set(keys))
+    place = FilePlace(partial(open_point, file, job), job, _policies(job.batch_norm_examples), out)
+    opened, name, train = place.opened, job.name or place.opened.name, place.opened.data["train"]
+    scored = {name: len(split.subset(job.examples, job.seed)) for name, split in opened.data.items()}
+    run = _run("score-point", place, job, settings, scored)
+    how, pieces = (settings, job.seed, job.device, job.precision.value), []
+    found = ["stored", "training", *["reestimate"] * bool(train.crop or train.flip)]
+    found = found if opened.space.has_statistics else ["none"]
+    for policy in found:
+        key = key_of(opened.identity, digests(opened.data), how, repr(place.policies[policy]))
+        pieces += _check_ends(name, job, (policy,), key) if isinstance(place.policies[policy], Stored) else []
+        pieces.append(Piece(f"point {policy}", "score_points", ((policy,), 0, 1), key, points=1))
+    with run, warnings.catch_warnings():  # clean images are scored besides those of training, on purpose
+        warnings.filterwarnings("ignore", "BatchNorm is re-estimated from clean", PathfinderWarning)
+        _work(run, place, pieces, job)
+        for policy in found:
+            rows = gather_scores(place, (policy,), [f"point {policy}"]).table
+            run.results.add("point", rows.drop(columns=list(place.target.geometry.axes)), name=name)
+    show_point(run.results.table("point"), train)
     typer.echo(f"tables in {out}")
 
 
-def _policies(opened: Minima, examples: int | None) -> dict[str, Policy]:
+def _policies(examples: int | None) -> dict[str, Policy | BatchNormName]:
     """Each choice of BatchNorm's statistics that a minimum is scored with, by its name in the table."""
-    if not opened.space.has_statistics:
-        return {"none": Stored()}
-    train, clean = opened.data["train"], Reestimate(examples=examples)
-    found = {"stored": Stored(), "training": Reestimate(examples=examples, augmented=True)}
-    return {**found, "reestimate": clean} if train.crop or train.flip else found
+    training, clean = Reestimate(examples=examples, augmented=True), Reestimate(examples=examples)
+    return {"none": Stored(), "stored": Stored(), "training": training, "reestimate": clean}
 
 
-def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened: Opened, target: Target) -> None:
+def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opening: Opening) -> None:
     """Measure the curvature at the points of a target; write its table and figure, and show the table.
 
     Args:
@@ -160,86 +206,80 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, opened
         job: the options.
         settings: how to measure.
         out: the folder.
-        opened: the files.
-        target: where to measure.
+        opening: reads the files.
     """
-    scoring = job.settings(around=not isinstance(target, PathTarget))
+    around = word in ("point", "surface")
+    scoring = job.settings(around=around)
+    place = FilePlace(opening, job, {word: scoring.batch_norm}, out, settings)
+    opened, target = place.opened, place.target
     _refuse_mixing(scoring, target, "curvature")
-    evaluator = _evaluator(opened, job, scoring.batch_norm, Examples(None, scoring.batch_norm_examples))
-    data = opened.data["train"].subset(settings.examples, job.seed)
-    counts: dict[str, Any] = {"examples": len(data), "batch_norm": evaluator.statistics_from}
-    counts["batch_norm_examples"] = evaluator.counts()["batch_norm_examples"]
-    along = target.geometry.kind() if word == "path" else word
-    with Reporter() as report:
-        run = _run(f"curvature-{word}", out, opened, report, job.fresh)
-        config = _describe(job, opened, settings.model_dump())
-        run.describe(job.device, opened.data, seed=job.seed, config=config, scored=counts)
-        how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
-        key = key_of(opened.identity, digests(opened.data), how, len(data), target.settings, target.t.tolist())
-        with run:
-            with run.stage(f"curvature {word}", key) as (stage, progress):
-                table = curvature_table(
-                    opened.space,
-                    target.geometry,
-                    target.t,
-                    data,
-                    statistics=evaluator.reestimate if evaluator.reestimates else None,
-                    tolerance=settings.tolerance,
-                    most=settings.most,
-                    samples=settings.samples,
-                    seed=job.seed,
-                    progress=progress,
-                    stage=stage,
-                    batch_size=settings.batch_size,
-                    device=job.device,
-                    parameters=settings.parameters,
-                )
-            name = "" if word == "path" else MINIMUM
-            run.results.add_curvature(job.name or opened.name, name, along, table.assign(**counts))
+    found = place.measured((word,))
+    counts: dict[str, Any] = {"examples": len(found.data), "batch_norm": found.evaluator.statistics_from}
+    counts["batch_norm_examples"] = found.evaluator.counts()["batch_norm_examples"]
+    run = _run(f"curvature-{word}", place, job, settings.model_dump(), counts)
+    how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
+    key = key_of(opened.identity, digests(opened.data), how, len(found.data), target.settings, target.t.tolist())
+    pieces = _points(f"curvature {word}", "measure_points", place, found.evaluator, key, (word,))
+    with run:
+        _work(run, place, pieces, job)
+        points = [point for piece in pieces for point in kept_result(out, piece.name)["points"]]
+        table = gather_curvature(target.geometry, target.t, points)
+        name = "" if word == "path" else MINIMUM
+        along = target.geometry.kind() if word == "path" else word
+        run.results.add_curvature(job.name or opened.name, name, along, table.assign(**counts))
     typer.echo(table.to_string(index=False))
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if word != "point" else ""))
 
 
-def _evaluator(
-    opened: Opened,
-    job: Options,
-    batch_norm: Policy | BatchNormName,
-    counts: Examples,
-    precision: str = "fp32",
-    statistics: list[Tensor] | None = None,
-) -> Evaluator:
-    """The evaluator that the options of a command describe.
+def _points(
+    whole: str, work: str, place: FilePlace, evaluator: Evaluator, key: str, target: tuple[str, ...] | None = None
+) -> list[Piece]:
+    """The pieces for all points of a command."""
+    examples = sum(evaluator.counts().values()) if work == "score_points" else float("inf")
+    load = float(evaluator.space.size) * examples
+    return split_points(whole, work, target or (whole,), len(place.target.t), load, key)
 
-    Args:
-        opened: the files.
-        job: the options.
-        batch_norm, statistics: as for `Evaluator`.
-        counts: how many examples are used.
-        precision: of the scores.
+
+def _checked(job: ScoreJob | PointJob) -> bool:
+    """Whether bfloat16 is compared with float32."""
+    return job.precision_check and job.precision.value != "fp32"
+
+
+def _check_ends(name: str, job: ScoreJob | PointJob, target: tuple[str, ...], key: str) -> list[Piece]:
+    """The comparison of both precisions before anything is scored, where that is asked for."""
+    title = f"check {job.precision.value} {name}"
+    return [Piece(title, "check_precision", (name, target), key)] if _checked(job) else []
+
+
+def _work(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) -> Findings:
+    """Do the pieces of a command.
+
+    Raises:
+        PathfinderError: if one fails, or a check does.
     """
-    return Evaluator(
-        opened.space,
-        opened.data,
-        batch_norm=batch_norm,
-        statistics=statistics,
-        examples=counts.scored,
-        batch_norm_examples=counts.batch_norm,
-        batch_size=job.batch_size,
-        seed=job.seed,
-        device=job.device,
-        precision=precision,
-    )
+    precision = "fp32" if isinstance(job, CurvatureJob) else job.precision.value
+    findings = Findings(run, precision, place.opened.data["train"])
+
+    def finish(done: Done) -> None:
+        run.note(done)
+        findings.look(done.piece)
+
+    with Reporter() as report:
+        lost = Serial(place).run(pieces, Shown(report, pieces).of, finish)
+    if lost:
+        raise lost[0].error
+    return findings
 
 
-def _run(command: str, out: Path, opened: Opened, report: Reporter, fresh: bool) -> Run:
-    """The run of a command; with other files it is another run."""
-    return Run(out, f"{command}-{key_of(opened.digests)[:8]}", report, fresh)
-
-
-def _describe(job: Options, opened: Opened, settings: Mapping[str, object]) -> dict[str, object]:
-    """What the record says of a command: its files, its data and its options."""
-    files = {"files": [str(file) for file in opened.files], "data": opened.network.data}
-    return {**files, **settings, "options": asdict(job)}
+def _run(
+    command: str, place: FilePlace, job: Options, settings: Mapping[str, object], scored: Mapping[str, object]
+) -> Run:
+    """The run of a command, described; with other files it is another run."""
+    opened = place.opened
+    run = Run(place.folder, f"{command}-{key_of(opened.digests)[:8]}", job.fresh)
+    config = {"files": [str(file) for file in opened.files], "data": opened.network.data, **settings}
+    run.describe(job.device, opened.data, seed=job.seed, config={**config, "options": asdict(job)}, scored=scored)
+    return run
 
 
 def _refuse_mixing(settings: Scoring, target: Target, what: str) -> None:

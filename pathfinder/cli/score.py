@@ -1,5 +1,6 @@
 """`pathfinder score`: loss and error at a minimum, along a path, over a plane or around it, without training."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,15 +56,11 @@ def line(
     job: ScoreJob,
 ) -> None:
     """Score the straight line between two minima."""
-    from pathfinder.cli.inputs import open_minima
     from pathfinder.cli.jobs import score
-    from pathfinder.cli.targets import PathTarget
-    from pathfinder.geometry import Line
+    from pathfinder.cli.targets import open_line
 
     settings = job.settings(points=points, range=(low, high))
-    minima = open_minima([a, b], job)
-    straight = Line(minima.thetas[0], minima.thetas[1])
-    score("line", job, settings, out, minima, PathTarget(straight, straight.grid(points, low, high)))
+    score("line", job, settings, out, partial(open_line, a, b, job, points, (low, high)))
 
 
 @app.command()
@@ -71,13 +68,10 @@ def line(
 @deterministic
 def curve(*, file: CurveFile, out: Out, points: PathPoints = 61, job: ScoreJob) -> None:
     """Score a trained curve."""
-    from pathfinder.cli.inputs import open_curve
     from pathfinder.cli.jobs import score
-    from pathfinder.cli.targets import PathTarget
+    from pathfinder.cli.targets import open_path
 
-    settings = job.settings(points=points)
-    opened = open_curve(file, job)
-    score("curve", job, settings, out, opened, PathTarget(opened.path, opened.path.grid(points)))
+    score("curve", job, job.settings(points=points), out, partial(open_path, [file], job, points))
 
 
 @app.command()
@@ -94,18 +88,15 @@ def plane(
     job: ScoreJob,
 ) -> None:
     """Score the plane through both ends of a curve and its middle bend, or through three points."""
-    from pathfinder.cli.inputs import open_curve, open_minima
     from pathfinder.cli.jobs import score
-    from pathfinder.cli.targets import PlaneTarget
+    from pathfinder.cli.targets import open_plane
     from pathfinder.errors import PathfinderError
     from pathfinder.scoring.settings import Planes
 
     if len(files) not in (1, 3):
         raise PathfinderError(f"a plane needs 1 or 3 files, got {len(files)}.")
     Planes.parse({"points": points, "margin": margin})
-    settings = job.settings()
-    opened = open_curve(files[0], job) if len(files) == 1 else open_minima(files, job)
-    score("plane", job, settings, out, opened, PlaneTarget.of(opened.path, points, margin))
+    score("plane", job, job.settings(), out, partial(open_plane, files, job, points, margin))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What the commands score: a geometry at coordinates, and the tables that its scores fill."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -8,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.cli.inputs import Minima
+from pathfinder.cli.inputs import CurveInput, Minima, open_curve, open_minima
+from pathfinder.cli.options import Origin
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane, Ray
@@ -139,3 +141,55 @@ class PointTarget:
 
     def tabulate(self, results: Results, pair: str, scores: Scores) -> None:
         """A point fills no table of scores."""
+
+
+def open_line(a: Path, b: Path, origin: Origin, points: int, span: tuple[float, float]) -> tuple[Minima, PathTarget]:
+    """The straight line between two minima, and where it is scored.
+
+    Args:
+        a, b: their files.
+        origin: which network and data they belong to.
+        points: how many.
+        span: the first and the last t.
+    """
+    minima = open_minima([a, b], origin)
+    line = Line(minima.thetas[0], minima.thetas[1])
+    return minima, PathTarget(line, line.grid(points, *span))
+
+
+def open_path(files: Sequence[Path], origin: Origin, points: int) -> tuple[Minima | CurveInput, PathTarget]:
+    """A curve from one file, or the line between two minima; the rest as for `open_line`."""
+    opened = _open_either(files, origin)
+    return opened, PathTarget(opened.path, opened.path.grid(points))
+
+
+def open_plane(
+    files: Sequence[Path], origin: Origin, points: int, margin: float
+) -> tuple[Minima | CurveInput, PlaneTarget]:
+    """The plane of a curve from one file, or through three minima; the rest as for `open_line`."""
+    opened = _open_either(files, origin)
+    return opened, PlaneTarget.of(opened.path, points, margin)
+
+
+def open_landscape(
+    file: Path, origin: Origin, surface: Surface, trajectory: Path | None = None
+) -> tuple[Minima, LandscapeTarget]:
+    """The profile or surface around a minimum.
+
+    Args:
+        file, origin: as for `open_line`.
+        surface: which one.
+        trajectory: a folder of checkpoints of its training.
+    """
+    minima = open_minima([file], origin)
+    return minima, LandscapeTarget.of(minima, surface, trajectory)
+
+
+def open_point(file: Path, origin: Origin) -> tuple[Minima, PointTarget]:
+    """A minimum alone; the rest as for `open_line`."""
+    minima = open_minima([file], origin)
+    return minima, PointTarget.of(minima.thetas[0])
+
+
+def _open_either(files: Sequence[Path], origin: Origin) -> Minima | CurveInput:
+    return open_curve(files[0], origin) if len(files) == 1 else open_minima(files, origin)

@@ -9,10 +9,11 @@ from pydantic import Field, field_validator, model_validator
 
 from pathfinder.data.settings import Data
 from pathfinder.errors import brief
-from pathfinder.experiment.plan import ALIGNED, Plan, kept_weights
+from pathfinder.experiment.pairs import ALIGNED, Pair, kept_weights
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
-from pathfinder.scoring.settings import Planes, Scoring
+from pathfinder.scoring.batch_norm import BatchNormName
+from pathfinder.scoring.settings import REESTIMATED, Examples, Planes, Scoring
 from pathfinder.settings import LONGEST, Checked, Name, Seed, check_points
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum
@@ -91,32 +92,32 @@ class Config(Checked):
     def _fits_together(self) -> "Config":
         if not self.pairs and not self.minima:
             raise ValueError("pairs is empty; give it an entry, or leave it out for one pair")
-        plans, singles = self.plan(), self.singles()
+        pairs, singles = self.all_pairs(), self.singles()
         for one in singles:
             _check_name(one.title, "minimum", "minima")
             self._check_surfaces(one.title, {"a": one, "b": one})
         if singles and not self.surfaces:
             raise ValueError("nothing is to be scored around [[minima]]; add an entry of [[surfaces]]")
-        _check_distinct([plan.name for plan in plans], "pairs", "pairs")
-        _check_distinct([*(plan.name for plan in plans), *(one.title for one in singles)], "minima or pairs", "minima")
+        _check_distinct([pair.name for pair in pairs], "pairs", "pairs")
+        _check_distinct([*(pair.name for pair in pairs), *(one.title for one in singles)], "minima or pairs", "minima")
         sides = ("a", "b", "b-aligned") if self.align else ("a", "b")
-        ends = [f"{plan.name}-{side}" for plan in plans for side in sides]
+        ends = [f"{pair.name}-{side}" for pair in pairs for side in sides]
         _check_distinct([*ends, *(one.title for one in singles)], "minima", "minima")
-        _check_distinct([self._plan(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
+        _check_distinct([self._pair(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
         _check_distinct([surface.title for surface in self.surfaces], "surfaces", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
-        for plan in plans:
-            _check_name(plan.name, "pair", "pairs")
-            for curve in plan.curves:
+        for pair in pairs:
+            _check_name(pair.name, "pair", "pairs")
+            for curve in pair.curves:
                 _check_name(curve.title, "curve", "curves")
-            if plan.a.model_dump() == plan.b.model_dump():
-                raise ValueError(f"both minima of `{plan.name}` would be the same; give a and b seeds of their own")
-            if not plan.paths(self.score.line, self.align is not None):
+            if pair.a.model_dump() == pair.b.model_dump():
+                raise ValueError(f"both minima of `{pair.name}` would be the same; give a and b seeds of their own")
+            if not pair.paths(self.score.line, self.align is not None):
                 raise ValueError(
-                    f"nothing is to be scored between the minima of `{plan.name}`; add a curve or the line"
+                    f"nothing is to be scored between the minima of `{pair.name}`; add a curve or the line"
                 )
-            titles = [curve.title for curve in plan.curves]
+            titles = [curve.title for curve in pair.curves]
             if minimum := {"a", "b"}.intersection(titles):
                 raise ValueError(
                     f"a curve is called `{min(minimum)}`, as a minimum of its pair is; give it another name"
@@ -126,12 +127,12 @@ class Config(Checked):
             _check_distinct(
                 [*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces"
             )
-            self._check_surfaces(plan.name, {"a": plan.a, "b": plan.b})
-            self._check_planes(plan)
-            self._check_curvature(plan.paths(self.score.line, self.align is not None))
-        if not plans:
+            self._check_surfaces(pair.name, {"a": pair.a, "b": pair.b})
+            self._check_planes(pair)
+            self._check_curvature(pair.paths(self.score.line, self.align is not None))
+        if not pairs:
             self._check_curvature([])
-        if twice := _repetition([f"{plan.name}-{curve.title}" for plan in plans for curve in plan.curves]):
+        if twice := _repetition([f"{pair.name}-{curve.title}" for pair in pairs for curve in pair.curves]):
             raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
         return self
 
@@ -150,15 +151,15 @@ class Config(Checked):
                     f"`{name}`, which keeps {min(kept)}; raise minimum.epochs or lower minimum.checkpoint_every"
                 )
 
-    def _check_planes(self, plan: "Plan") -> None:
+    def _check_planes(self, pair: Pair) -> None:
         """Check that the curves of a pair have the bends that planes need."""
         titles, straight = (
-            plan.paths(self.score.line, self.align is not None),
-            [curve.title for curve in plan.curves if curve.bends == 0] + ["line"],
+            pair.paths(self.score.line, self.align is not None),
+            [curve.title for curve in pair.curves if curve.bends == 0] + ["line"],
         )
         bent = [title for title in titles if title.removeprefix(ALIGNED) not in straight]
         if self.planes:
-            if any(curve.bends > 0 and curve.epochs == 0 for curve in plan.curves):
+            if any(curve.bends > 0 and curve.epochs == 0 for curve in pair.curves):
                 raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
             for title in self.planes.curves or []:
                 if title not in titles:
@@ -185,6 +186,23 @@ class Config(Checked):
         """All tables of the config that set how many examples are scored."""
         return [self.score, *filter(None, [self.planes]), *self.surfaces, *self.curvature]
 
+    def examples(self, settings: Scoring | Planes | Surface | Curvature | None = None) -> Examples:
+        """The examples that a table of the config asks for; `[score]` says what it leaves out."""
+        asked = self.score if settings is None else settings
+        return Examples(
+            asked.examples or self.score.examples, asked.batch_norm_examples or self.score.batch_norm_examples
+        )
+
+    @property
+    def score_precision(self) -> str:
+        """The precision in which points are scored."""
+        return self.score.precision or self.precision
+
+    @property
+    def at_points(self) -> BatchNormName:
+        """How BatchNorm's statistics are found where mixing those of two ends has no meaning."""
+        return self.score.batch_norm if self.score.batch_norm in REESTIMATED else "training"
+
     def singles(self) -> list[SingleMinimum]:
         """Every minimum without a pair, with its recipe filled in: defaults, then `[minimum]`, then its own."""
         found = []
@@ -195,12 +213,12 @@ class Config(Checked):
             found.append(one.model_copy(update={"init_seed": one.seed if one.init_seed is None else one.init_seed}))
         return found
 
-    def plan(self) -> list["Plan"]:
+    def all_pairs(self) -> list[Pair]:
         """Every pair with its recipes filled in: defaults, then those of the group, then those of the end."""
-        return [self._plan(group, r) for group in self.pairs for r in range(group.replicates)]
+        return [self._pair(group, r) for group in self.pairs for r in range(group.replicates)]
 
-    def _plan(self, group: Pairs, replicate: int) -> "Plan":
-        """The plan of replicate 0, 1, ... (r below) of a group.
+    def _pair(self, group: Pairs, replicate: int) -> Pair:
+        """Replicate 0, 1, ... (r below) of a group.
 
         Seeds count up from the innermost table that sets one, so that no two trainings draw the same:
 
@@ -227,7 +245,7 @@ class Config(Checked):
         seeded = [c.model_copy(update={"seed": c.seed + self.seed + replicate}) for c in curves]
         name = group.name or _title(ends[0]) or "pair"
         full = f"{name}-{replicate + 1}" if group.replicates > 1 else name
-        return Plan(name, full, ends[0], ends[1], seeded)
+        return Pair(name, full, ends[0], ends[1], seeded)
 
 
 def _title(end: Minimum) -> str:

@@ -2,10 +2,9 @@
 
 import json
 import math
-import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,14 +12,13 @@ from typing import Any
 from pathfinder.data.normalization import normalization_of
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, list_names
+from pathfinder.experiment.engines import WORK, Done
 from pathfinder.experiment.provenance import provenance
-from pathfinder.progress import Progress, Report, defer_interrupts, quiet
-from pathfinder.storage import StageFile, hold_lock, is_scratch, write_json
+from pathfinder.storage import hold_lock, is_scratch, write_json
 from pathfinder.tables.results import Results
-from pathfinder.training.loop import last_good
 
-_WORK, _LOCK = ".work", ".lock"
-_OWN = (_WORK, "minima", "curves", "trajectories", "figures", "vtk")  # the folders that runs write into
+_LOCK = ".lock"
+_OWN = (WORK, "minima", "curves", "trajectories", "figures", "vtk")  # the folders that runs write into
 
 
 class Run:
@@ -33,7 +31,6 @@ class Run:
     Args:
         path: the folder; it may hold an earlier, even interrupted run of the same name.
         name: what the run is called; a folder takes runs of one name only.
-        report: gives the progress function of each piece of work by its name.
         fresh: whether nothing from an earlier run is used.
 
     Attributes:
@@ -45,8 +42,8 @@ class Run:
             another process works in it.
     """
 
-    def __init__(self, path: str | Path, name: str, report: Report = quiet, fresh: bool = False) -> None:
-        self.path, self._name, self._report, self._fresh = Path(path), name, report, fresh
+    def __init__(self, path: str | Path, name: str, fresh: bool = False) -> None:
+        self.path, self._name, self._fresh = Path(path), name, fresh
         self.results = Results(self.path)
         self._seconds = _seconds_in(_record(self.path, name))
         self._makers: dict[str, dict[str, Any]] = {}
@@ -59,16 +56,14 @@ class Run:
         """Set what the record says: the device, the splits, and further entries such as `config`."""
         self._device, self._data, self._entries = device, data, entries
 
-    def record_check(self, kind: str, name: str, passed: bool, compared: list[dict[str, Any]]) -> None:
-        """Set what the record says of a check.
+    def record_checks(self, kind: str, entries: Mapping[str, dict[str, Any]]) -> None:
+        """Set what the record says of checks.
 
         Args:
-            kind: of the check, `batch_norm` or the precision.
-            name: of what was checked.
-            passed: whether both ways of scoring agree.
-            compared: the metrics in both ways.
+            kind: of the checks, `batch_norm` or the precision.
+            entries: of each by the name of what was checked: whether it passed, and the metrics scored in both ways.
         """
-        self._checks.setdefault(kind, {})[name] = {"passed": passed, "compared": compared}
+        self._checks.setdefault(kind, {}).update(entries)
 
     def __enter__(self) -> "Run":
         with ExitStack() as held:
@@ -76,7 +71,7 @@ class Run:
             for leftover in _leftovers(self.path):  # from a killed write
                 leftover.unlink(missing_ok=True)
             if self._fresh:
-                for kept in (self.path / _WORK).glob("*.pt"):
+                for kept in (self.path / WORK).glob("*.pt"):
                     kept.unlink(missing_ok=True)
             self._write_record()
             self._held = held.pop_all()
@@ -102,41 +97,15 @@ class Run:
                 stacklevel=2,
             )
 
-    @contextmanager
-    def stage(self, name: str, key: str, lasting: bool = False) -> Generator[tuple[StageFile, Progress], None, None]:
-        """A piece of work that is saved while it is done, with its progress; the record gets its seconds and maker.
-
-        Args:
-            name: what the record and the progress call it; the progress adds `(kept)` where all was done before.
-            key: what it depends on.
-            lasting: whether it is used whatever made it, once it is finished, as a training is.
-        """
-        stage = StageFile(self.path / _WORK / f"{name.replace(' ', '-')}.pt", key, lasting=lasting)
-        loaded = stage.load() is not None
-        before = self._seconds.get(name, 0.0) if loaded else 0.0
-        shown = None if loaded else self._report(name)
-        called = False
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown, called
-            if shown is None:
-                shown = self._report(f"{name} (kept)" if done >= total else name)
-            called = True
-            shown(done, total)
-
-        began = time.monotonic()
-        with defer_interrupts():
-            yield stage, progress
-        if not called:  # work in one piece
-            progress(1, 1)
-        self._seconds[name] = round(before + time.monotonic() - began, 2)
-        self._makers[name] = stage.maker
-        if stage.reused:
-            self._reused.append(name)
-
-    def last_good(self, name: str, save: Callable[[Path], None]) -> AbstractContextManager:
-        """Where training diverges, its last good weights are saved to NAME.last-good.safetensors."""
-        return last_good(self.path / f"{name}.last-good.safetensors", save)
+    def note(self, done: Done) -> None:
+        """Set what the record says of a piece that was done: what made it, and how long it took."""
+        title = done.piece.title
+        if title not in self._makers and not done.kept:
+            self._seconds.pop(title, None)
+        self._seconds[title] = round(self._seconds.get(title, 0.0) + done.seconds, 2)
+        self._makers[title] = done.maker
+        if done.reused and title not in self._reused:
+            self._reused.append(title)
 
     def _write_record(self) -> None:
         """Write run.json: the settings, what the run was made with, and how long each stage took."""

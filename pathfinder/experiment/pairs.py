@@ -1,67 +1,37 @@
-"""What training passes on to scoring: minima, the ends of a pair, and the paths between them."""
+"""A pair of minima and the curves between them, with all settings filled in."""
 
+import math
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from pathfinder.training.settings import CurveSettings, Minimum
 
-from pathfinder.experiment.network import Network
-from pathfinder.experiment.plan import Plan
-from pathfinder.geometry.curves import Curve
-from pathfinder.symmetry.repair import Repair
-from pathfinder.training.settings import Minimum
-from pathfinder.weights.space import WeightSpace
-
-
-@dataclass(frozen=True)
-class End:
-    """A minimum before its training; the module and the digest of a checkpoint where it comes from one."""
-
-    settings: Minimum
-    network: Network
-    module: nn.Module | None = None
-    digest: str | None = None
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Two minima to be connected, a and b, in the weight space of a; b as it was trained, or aligned."""
-
-    space: WeightSpace
-    network: Network
-    thetas: tuple[Tensor, Tensor]
-    statistics: list[Tensor]
-    keys: list[str]
-
-
-@dataclass(frozen=True)
-class PairPath:
-    """A path between two minima, with what it depends on."""
-
-    curve: Curve
-    statistics: list[Tensor]  # of BatchNorm, at the ends
-    key: str
-    epochs: int = 0  # it was trained for
-    repair: Repair | None = None
+ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
+REPAIRED = "-repair"  # after the name of a path whose hidden units are repaired
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two minima and the paths between them by name."""
+    """A pair to train and connect: its group, its name, its ends and its curves."""
 
-    plan: Plan
-    space: WeightSpace
-    paths: dict[str, PairPath]
+    group: str
+    name: str
+    a: Minimum
+    b: Minimum
+    curves: list[CurveSettings]
 
     @property
-    def curves(self) -> dict[str, Curve]:
-        """The geometry of each path."""
-        return {name: path.curve for name, path in self.paths.items()}
+    def ends(self) -> dict[str, Minimum]:
+        """Both ends by the names of their minima."""
+        return {f"{self.name}-a": self.a, f"{self.name}-b": self.b}
+
+    def paths(self, line: bool, aligned: bool) -> list[str]:
+        """The names of all scored paths: the line if it is scored, the curves, and all again with b aligned."""
+        names = [*(["line"] if line else []), *(curve.title for curve in self.curves)]
+        return names + [f"{ALIGNED}{name}" for name in names if aligned]
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A minimum, and the key of what it depends on."""
-
-    name: str
-    module: nn.Module
-    key: str
+def kept_weights(end: Minimum) -> int:
+    """How many checkpoints the training of a minimum keeps: the first, one every few epochs, and the last."""
+    if end.checkpoint is not None or end.checkpoint_every is None:
+        return 0
+    return 1 + math.ceil(end.epochs / end.checkpoint_every)

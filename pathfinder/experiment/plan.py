@@ -1,31 +1,357 @@
-"""The plan of one pair of minima, with all its settings filled in."""
+"""The plan of an experiment: its pieces of work in an order in which they can be done, and what each depends on.
+
+A piece is named before anything is computed, and says which function of `work` does it, for whom, and which pieces must
+be done before. Its result lies in the folder of the run, where the pieces that need it, and the tables, find it.
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
 
+from pathfinder.experiment.config import Config
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
+from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.scoring.settings import REESTIMATED, Examples
+from pathfinder.storage.keys import key_of
+from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum
 
-ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
+Target = tuple[str, ...]  # what is scored: `path`, `plane`, `surface` or `minimum`; whose it is; its name
+_TOGETHER = 64  # points of a piece
+_LOAD = 1.5e9  # weights times examples of a piece, roughly; some seconds on one core
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A pair to train and connect: its group, its name, its ends and its curves."""
+class Piece:
+    """A piece of work.
 
-    group: str
+    Attributes:
+        name: its name, by which others need it and the folder keeps its result.
+        work: the function of `pathfinder.experiment.work` that does it.
+        arguments: what the function takes: names, numbers, targets.
+        key: of what its result depends on.
+        needs: the names of the pieces that must be done before.
+        whole: what progress and the record call it, together with the other parts of the same work.
+        points: how many points of the whole it does; 0 if it is the whole.
+        lasting: whether its result is used whatever made it, once it is finished, as a training is.
+    """
+
     name: str
-    a: Minimum
-    b: Minimum
-    curves: list[CurveSettings]
+    work: str
+    arguments: tuple[Any, ...]
+    key: str
+    needs: tuple[str, ...] = ()
+    whole: str = ""
+    points: int = 0
+    lasting: bool = False
 
-    def paths(self, line: bool, aligned: bool) -> list[str]:
-        """The names of all scored paths: the line if it is scored, the curves, and all again with b aligned."""
-        names = [*(["line"] if line else []), *(curve.title for curve in self.curves)]
-        return names + [f"{ALIGNED}{name}" for name in names if aligned]
+    @property
+    def title(self) -> str:
+        """What progress and the record call it."""
+        return self.whole or self.name
 
 
-def kept_weights(end: Minimum) -> int:
-    """How many checkpoints the training of a minimum keeps: the first, one every few epochs, and the last."""
-    if end.checkpoint is not None or end.checkpoint_every is None:
-        return 0
-    return 1 + math.ceil(end.epochs / end.checkpoint_every)
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What is known of the network of a minimum before any work.
+
+    Attributes:
+        identity: what work with it depends on.
+        digest: of its checkpoint, if it comes from one.
+        weights: how many it has.
+        has_statistics: whether it has BatchNorm.
+    """
+
+    identity: Mapping[str, Any]
+    digest: str | None
+    weights: int
+    has_statistics: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan must know besides the config.
+
+    Attributes:
+        digests: of the splits, and of the code of the data.
+        augmentation: how training inputs are prepared.
+        examples: how many each split has.
+        networks: of the minima, by their names.
+    """
+
+    digests: Mapping[str, str | None]
+    augmentation: tuple[Any, ...]
+    examples: Mapping[str, int]
+    networks: Mapping[str, NetworkFacts]
+
+
+@dataclass(frozen=True)
+class _Path:
+    """A path of a pair: the key of what it depends on, the pieces that make it, and whether it has a bend."""
+
+    key: str
+    needs: tuple[str, ...]
+    bent: bool
+
+
+class Plan:
+    """All pieces of an experiment.
+
+    Args:
+        config: what to do.
+        facts: what the data and the networks say.
+
+    Attributes:
+        pieces: by name, each after those it needs.
+        training: the piece that trains each minimum, by its name; none for those from checkpoints.
+    """
+
+    def __init__(self, config: Config, facts: Facts) -> None:
+        self._config, self._facts = config, facts
+        self.pieces: dict[str, Piece] = {}
+        self.training: dict[str, str] = {}
+        self._first: dict[str, str] = {}  # the minimum that is trained under a key
+        for one in config.singles():
+            self._add_minimum(one.title, one, config.surfaces, in_path=False)
+        groups: dict[str, dict[str, str]] = {}
+        for pair in config.all_pairs():
+            for name, key in self._add_pair(pair).items():
+                groups.setdefault(pair.group, {}).setdefault(key, name)
+        if config.align and config.align.every_pair:
+            for minima in groups.values():
+                self._add_barriers({name: key for key, name in minima.items()}, config.align)
+
+    def parts(self, whole: str) -> tuple[str, ...]:
+        """The names of the pieces of a work, in order."""
+        return tuple(piece.name for piece in self.pieces.values() if piece.title == whole)
+
+    def _add(self, name: str, work: str, arguments: Sequence[Any], key: str, needs: Sequence[str], **more: Any) -> str:
+        self.pieces[name] = Piece(name, work, tuple(arguments), key, tuple(dict.fromkeys(needs)), **more)
+        return name
+
+    def _add_points(self, *given: Any) -> list[str]:
+        """Pieces for all points of a target, see `split_points`; returns their names."""
+        pieces = split_points(*given)
+        self.pieces |= {piece.name: piece for piece in pieces}
+        return [piece.name for piece in pieces]
+
+    def _add_minimum(self, name: str, settings: Minimum, surfaces: Sequence[Surface], in_path: bool) -> "_Path":
+        """The training and the scores of a minimum, and what is around it."""
+        network = self._facts.networks[name]
+        if network.digest is not None:
+            key, needs = key_of(network.digest, network.identity), ()
+        else:
+            key = self._fit_key(
+                "minimum", network.identity, settings.recipe, settings.init_seed, settings.checkpoint_every
+            )
+            first = self._first.setdefault(key, name)
+            self.training[name] = f"minimum {first}"
+            if first == name:
+                needs = (self._add(f"minimum {name}", "train_minimum", (name,), key, (), lasting=True),)
+            else:
+                needs = (self._add(f"copy {name}", "copy_minimum", (name, first), key, (f"minimum {first}",)),)
+        needs = self._add_scores(name, network, key, needs, in_path)
+        for surface in surfaces:
+            self._add_surface(name, surface, key, needs)
+        return _Path(key, needs, bent=False)
+
+    def _add_scores(
+        self, name: str, network: NetworkFacts, key: str, needs: tuple[str, ...], in_path: bool
+    ) -> tuple[str, ...]:
+        """The scores of a minimum; returns what its further scores need."""
+        needs = self._add_check(name, ("minimum", name), self._scoring_key("own scores", key), needs)
+        both = in_path and network.has_statistics and self._config.score.batch_norm in REESTIMATED
+        own = self._scoring_key("own scores", key, both)
+        self._add(f"minimum scores {name}", "score_minimum", (name, both), own, needs)
+        return needs
+
+    def _add_check(self, name: str, target: Target, key: str, needs: tuple[str, ...]) -> tuple[str, ...]:
+        """The comparison of both precisions before a target is scored, where that is asked for."""
+        precision = self._config.score_precision
+        if precision == "fp32" or not self._config.precision_check:
+            return needs
+        return (*needs, self._add(f"check {precision} {name}", "check_precision", (name, target), key, needs))
+
+    def _add_surface(self, name: str, settings: Surface, key: str, needs: tuple[str, ...]) -> None:
+        drawn = settings.model_dump(exclude={"minima", "points", "span", "name"})
+        target, axes = ("surface", name, settings.title), settings.axes
+        examples = self._config.examples(settings)
+        own = self._scoring_key("surface", key, drawn, settings.spans, settings.points, examples)
+        load = self._load(name, examples, settings.batch_norm in REESTIMATED)
+        whole = f"surface {name}-{settings.title}"
+        self._add_points(whole, "score_points", target, _grid_size(settings.points, axes), load, own, needs)
+        for asked in self._config.curvature:
+            if asked.along == settings.title:
+                own = self._key("surface", key, drawn, settings.spans)
+                how = asked.batch_norm or settings.batch_norm
+                self._add_curvature(asked, name, target, _grid_size(asked.points, axes), (own, how), needs)
+
+    def _add_curvature(
+        self, asked: Curvature, name: str, target: Target, points: int, key: tuple[str, str], needs: Sequence[str]
+    ) -> None:
+        settings = asked.model_dump(include={"tolerance", "most", "samples", "batch_size", "parameters"})
+        own = self._scoring_key("curvature", *key, asked.points, self._config.examples(asked), settings)
+        self._add_points(f"curvature {name}-{asked.along}", "measure_points", target, points, math.inf, own, needs)
+
+    def _add_pair(self, pair: Pair) -> dict[str, str]:
+        """The pieces of a pair; returns the keys of its minima by their names."""
+        found = {
+            name: self._add_minimum(name, end, self._surfaces(side), in_path=True)
+            for side, (name, end) in zip("ab", pair.ends.items(), strict=True)
+        }
+        keys = [one.key for one in found.values()]
+        needs = tuple(need for one in found.values() for need in one.needs)
+        paths = self._add_paths(pair, keys, needs)
+        align = self._config.align
+        if align is not None:
+            name = f"{pair.name}-b-aligned"
+            key = self._key("align", self._config.seed, align.matching, keys)
+            aligned = self._add(f"align {pair.name}", "align_minima", (pair.name,), key, needs)
+            self._add_scores(name, self._network(pair), key, (aligned,), in_path=True)
+            paths |= self._add_paths(pair, [keys[0], key], (*needs, aligned), ALIGNED)
+            if align.repair and self._config.score.line and not self._network(pair).has_statistics:
+                line = paths[f"{ALIGNED}line"]
+                paths[f"{ALIGNED}line{REPAIRED}"] = replace(line, key=key_of(line.key, "repair"))
+        self._add_between(pair, paths)
+        return dict(zip(found, keys, strict=True))
+
+    def _surfaces(self, side: str) -> list[Surface]:
+        return [surface for surface in self._config.surfaces if side in surface.minima]
+
+    def _add_paths(self, pair: Pair, keys: list[str], needs: tuple[str, ...], prefix: str = "") -> dict[str, _Path]:
+        """The line and the curves between two ends, b as it was trained or aligned."""
+        paths = {}
+        if self._config.score.line:
+            paths[f"{prefix}line"] = _Path(key_of(*keys), needs, bent=False)
+        for settings in pair.curves:
+            title = f"{prefix}{settings.title}"
+            key = self._fit_key(
+                "curve", keys, settings.kind, settings.bends, settings.fixed_ends, curve_recipe(settings)
+            )
+            done = self._add(f"curve {pair.name}-{title}", "train_curve", (pair.name, title), key, needs, lasting=True)
+            paths[title] = _Path(key, (*needs, done), bent=settings.bends > 0)
+        return paths
+
+    def _add_between(self, pair: Pair, paths: dict[str, _Path]) -> None:
+        """The scores of the paths of a pair and of their planes, some once more; the curvature along them."""
+        score, network, checked = self._config.score, self._network(pair), {}
+        for first in {name.startswith(ALIGNED): name for name in reversed(paths)}.values():
+            path, key = paths[first], self._scoring_key("ends", paths[first].key)
+            target = ("path", pair.name, first)
+            checked[first.startswith(ALIGNED)] = self._add_check(f"{pair.name}-{first}", target, key, path.needs)
+        for name, path in paths.items():
+            needs = (*path.needs, *checked[name.startswith(ALIGNED)])
+            whole, target = f"score {pair.name}-{name}", ("path", pair.name, name)
+            span = list(score.range) if name.removeprefix(ALIGNED).removesuffix(REPAIRED) == "line" else [0, 1]
+            key = self._scoring_key(path.key, score.points, span)
+            load = self._load(f"{pair.name}-a", self._config.examples(), network.has_statistics)
+            parts = self._add_points(whole, "score_points", target, score.points, load, key, needs)
+            if self._config.precision_check and self._config.score_precision != "fp32":
+                key = self._scoring_key("worst", path.key, score.points)
+                arguments = (f"{pair.name}-{name}", target, tuple(parts))
+                self._add(f"check worst {pair.name}-{name}", "check_worst", arguments, key, parts)
+            if score.rescore and not self._covers(network, repaired=name.endswith(REPAIRED)):
+                key = self._scoring_key("rescore", path.key, score.points)
+                self._add(f"rescore {pair.name}-{name}", "rescore_points", (target, tuple(parts)), key, parts)
+        first = next(iter(paths))
+        if score.rescore and not self._covers(network):
+            target, key = ("path", pair.name, first), self._scoring_key("rescore", paths[first].key, "ends")
+            self._add(f"rescore {pair.name}-ends", "rescore_points", (target, ()), key, paths[first].needs)
+        if self._config.planes is not None:
+            for name in self._config.planes.curves or [name for name, path in paths.items() if path.bent]:
+                self._add_plane(pair, name, paths[name])
+        for asked in self._config.curvature:
+            if asked.along in paths:
+                assert isinstance(asked.points, int)  # the config has checked it
+                path, how = paths[asked.along], asked.batch_norm or self._config.at_points
+                target = ("path", pair.name, asked.along)
+                self._add_curvature(asked, pair.name, target, asked.points, (path.key, how), path.needs)
+
+    def _add_plane(self, pair: Pair, name: str, path: _Path) -> None:
+        settings = self._config.planes
+        assert settings is not None
+        examples = self._config.examples(settings)
+        key = self._scoring_key("plane", path.key, settings.points, settings.margin, examples)
+        load = self._load(f"{pair.name}-a", examples, self._network(pair).has_statistics)
+        whole, target = f"plane {pair.name}-{name}", ("plane", pair.name, name)
+        self._add_points(whole, "score_points", target, settings.points**2, load, key, path.needs)
+
+    def _add_barriers(self, minima: Mapping[str, str], settings: Align) -> None:
+        """The line between every two minima of a group, as they are and aligned."""
+        for first, second in combinations(minima, 2):
+            for method in ("none", settings.method):
+                how = {} if method == "none" else settings.matching
+                key = self._scoring_key("barrier", minima[first], minima[second], self._config.score.points, how)
+                needs = [f"minimum scores {name}" for name in (first, second)]
+                self._add(f"barrier {first} {second} {method}", "measure_barrier", (first, second, method), key, needs)
+
+    def _network(self, pair: Pair) -> NetworkFacts:
+        return self._facts.networks[f"{pair.name}-a"]
+
+    def _load(self, minimum: str, examples: Examples, reestimated: bool) -> float:
+        """Roughly, how much work a point is: weights times examples."""
+        counts = self._facts.examples
+        scored = sum(min(count, examples.scored or count) for count in counts.values())
+        again = min(counts["train"], examples.batch_norm or counts["train"]) if reestimated else 0
+        return float(self._facts.networks[minimum].weights) * (scored + again)
+
+    def _covers(self, network: NetworkFacts, repaired: bool = False) -> bool:
+        """Whether paths are scored on all examples already."""
+        examples, counts = self._config.examples(), self._facts.examples
+        all_scored = all(count <= (examples.scored or count) for count in counts.values())
+        estimates = network.has_statistics and self._config.score.batch_norm in REESTIMATED
+        return all_scored and not ((estimates or repaired) and (examples.batch_norm or math.inf) < counts["train"])
+
+    def _key(self, *parts: Any) -> str:
+        """The key of a piece of work that depends on these parts; all work depends on data, device and precision."""
+        return key_of(self._facts.digests, self._config.device, self._config.precision, *parts)
+
+    def _fit_key(self, *parts: Any) -> str:
+        """The key of a training."""
+        return self._key(*parts, *self._facts.augmentation)
+
+    def _scoring_key(self, *parts: Any) -> str:
+        """The key of a piece of scoring."""
+        score = self._config.score.model_dump(exclude={"points", "line", "range", "rescore"})
+        return self._key("score", self._config.seed, score, *parts)
+
+
+def split_points(
+    whole: str, work: str, target: Target, points: int, load: float, key: str, needs: Sequence[str] = ()
+) -> list[Piece]:
+    """Pieces for all points of a target; how many points each does follows from the load of one alone.
+
+    Args:
+        whole: what the work is called.
+        work: the function that does some of the points.
+        target: what is scored or measured.
+        points: how many it has.
+        load: of a point, weights times examples.
+        key: of what the points depend on.
+        needs: the pieces that each needs.
+    """
+    size = min(max(int(_LOAD / load), 1), _TOGETHER)
+    return [
+        Piece(
+            whole if size >= points else f"{whole}@{start}",
+            work,
+            (target, start, min(start + size, points)),
+            key_of(key, points, start, size),
+            tuple(dict.fromkeys(needs)),
+            whole,
+            min(size, points - start),
+        )
+        for start in range(0, points, size)
+    ]
+
+
+def curve_recipe(settings: CurveSettings) -> dict[str, Any]:
+    """The fields of a curve's settings that `fit_curve` takes."""
+    return settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
+
+
+def _grid_size(points: int | tuple[int, ...], axes: int) -> int:
+    """The number of points of a grid."""
+    return points**axes if isinstance(points, int) else math.prod(points)

@@ -1,7 +1,7 @@
 """The table of curvature.csv: extreme eigenvalues and trace of the Hessian at the points of a path or a surface."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, Unpack
 
 import pandas as pd
@@ -59,19 +59,62 @@ def curvature_table(
     """The smallest and largest eigenvalue of the Hessian, and its trace, at points of a path or a surface.
 
     Args:
+        space, geometry, t, data, statistics, seed, progress, stage, **settings: as for `measure_points`.
+
+    Returns:
+        A row per point: its coordinates, lambda_min, lambda_max, ratio, residual_min, residual_max, products,
+        converged, with samples trace and trace_se, and parameters.
+
+    Raises:
+        PathfinderError: if a setting is wrong, or the Hessian of the only point holds NaN or infinity.
+    """
+    rows = measure_points(
+        space, geometry, t, data, statistics=statistics, seed=seed, alone=len(t) == 1, progress=progress, stage=stage,
+        **settings,
+    )  # fmt: skip
+    return gather_curvature(geometry, t, rows)
+
+
+def gather_curvature(
+    geometry: Geometry, t: Float[Tensor, "points *coordinates"], measured: Sequence[dict[str, Any]]
+) -> pd.DataFrame:
+    """The table of what `measure_points` gave, in the order of the points.
+
+    Args:
+        geometry: the path, ray or plane.
+        t: the coordinates of all points.
+        measured: at each.
+    """
+    coordinates = pd.DataFrame(t.view(len(t), -1).numpy(), columns=list(geometry.axes))
+    return pd.concat([coordinates, pd.DataFrame(list(measured))], axis=1)
+
+
+def measure_points(
+    space: WeightSpace,
+    geometry: Geometry,
+    t: Float[Tensor, "points *coordinates"],
+    data: Any,
+    *,
+    statistics: Callable[[Tensor], Tensor] | None = None,
+    seed: int = 0,
+    alone: bool = False,
+    progress: Progress = silent,
+    stage: Stage | None = None,
+    **settings: Unpack[CurvatureArguments],
+) -> list[dict[str, Any]]:
+    """Measure the curvature at some points: points measured apart give the same as all at once.
+
+    Args:
         space: the weight space.
         geometry: the path, ray or plane.
         t: the coordinates.
         data: as for `Hessian`.
         statistics: computes the running statistics of BatchNorm at a point; the module's own if not given.
         seed: draws all random vectors.
+        alone: whether this is the only point, at which a Hessian that is not finite is an error.
         progress: called as progress(done, total).
         stage: keeps the points done so far.
         **settings: see `CurvatureArguments`.
-
-    Returns:
-        A row per point: its coordinates, lambda_min, lambda_max, ratio, residual_min, residual_max, products,
-        converged, with samples trace and trace_se, and parameters.
 
     Raises:
         PathfinderError: if a setting is wrong, or the Hessian of the only point holds NaN or infinity.
@@ -100,15 +143,14 @@ def curvature_table(
             found = hessian.extremes(tolerance, most, seed)
             trace = hessian.trace(samples, seed) if samples else None
         except NotFiniteError:
-            if len(t) == 1:
+            if alone:
                 raise
             found = Extremes.unknown(hessian.products)
             trace = Trace(math.nan, math.nan, samples) if samples else None
         values = {"lambda_min": found.lowest, "lambda_max": found.highest, "ratio": found.ratio}
         values |= {"residual_min": found.residual_lowest, "residual_max": found.residual_highest}
         values |= {"products": found.products, "converged": found.converged}
-        return [values if trace is None else {**values, "trace": trace.value, "trace_se": trace.standard_error}]
+        traced = {} if trace is None else {"trace": trace.value, "trace_se": trace.standard_error}
+        return [{**values, **traced, "parameters": parameters}]
 
-    rows = map_points(row, t, progress=progress, stage=stage or NoStage())
-    coordinates = pd.DataFrame(t.view(len(t), -1).numpy(), columns=list(geometry.axes))
-    return pd.concat([coordinates, pd.DataFrame(rows)], axis=1).assign(parameters=parameters)
+    return map_points(row, t, progress=progress, stage=stage or NoStage())

@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,8 +30,8 @@ from pathfinder.scoring.batch_norm import (
     policy_of,
 )
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
-from pathfinder.scoring.means import Values, fill_counts, join, row_of
-from pathfinder.scoring.scores import Scores, stack
+from pathfinder.scoring.means import Values, join, row_of
+from pathfinder.scoring.scores import Point, Scores, gather
 from pathfinder.scoring.statistics import NormInputs, interpolate, reestimate
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
@@ -142,29 +141,50 @@ class Evaluator:
             PathfinderError: if the geometry has another number of weights, or points are neither a whole number nor
                 finite coordinates.
         """
-        check_kind(geometry, Geometry, "geometry", "give a Line, curve, Ray or Plane")
-        weights = len(geometry.rows()[0])
-        if weights != self.space.size:
-            raise PathfinderError(
-                f"the {geometry.kind()} must have {self.space.size} weights, got {weights}; it is of another network."
-            )
-        t = coordinates_of(geometry, points)
-        check_ends(self.batch_norm, self.space, geometry, t)
+        t = self._coordinates_of(geometry, points)
+        return self.gather(geometry, t, self.score_points(geometry, t, progress=progress, stage=stage))
+
+    def score_points(
+        self,
+        geometry: Geometry,
+        points: int | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
+        *,
+        progress: Progress = silent,
+        stage: Stage | None = None,
+    ) -> list[Point]:
+        """Score some points of a geometry, for `gather`: points scored apart give the same as all at once.
+
+        Args:
+            geometry, points, progress, stage: as for `score`.
+
+        Returns:
+            For each point the means of its metrics, and for curves the value of each example.
+        """
+        t = self._coordinates_of(geometry, points)
         keep = isinstance(geometry, Curve)
         here = on_device(geometry, self.device)
         ends = self._end_moments(here)
 
-        def work(few: Tensor) -> Iterator[tuple[dict[str, float], dict[tuple[str, ...], Tensor]]]:
+        def work(few: Tensor) -> Iterator[Point]:
             for values in self._values(here, few, ends):
                 yield self.row(values), values.tensors() if keep else {}
 
-        scored = map_points(work, t, chunk=self.chunk, progress=progress, stage=stage or NoStage())
-        table = pd.concat([self._coordinates(geometry, t), pd.DataFrame([row for row, _ in scored])], axis=1)
-        table = fill_counts(table, self.data).assign(**self.counts(), batch_norm=self.statistics_from)
-        if not keep:
-            return Scores(table, kind=geometry.kind())
-        stacked, weights = stack([values for _, values in scored])
-        return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind(), weights)
+        return map_points(work, t, chunk=self.chunk, progress=progress, stage=stage or NoStage())
+
+    def gather(
+        self,
+        geometry: Geometry,
+        points: int | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
+        scored: Sequence[Point],
+    ) -> Scores:
+        """Put together what `score_points` gave, in the order of the points.
+
+        Args:
+            geometry, points: as for `score`.
+            scored: of each point.
+        """
+        columns = {**self.counts(), "batch_norm": self.statistics_from}
+        return gather(geometry, self._coordinates_of(geometry, points), scored, self.data, columns)
 
     def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:
         """The mean of each metric on each split at one point, and their standard errors.
@@ -221,6 +241,18 @@ class Evaluator:
 
     def __repr__(self) -> str:
         return f"Evaluator({self.space!r}, {' and '.join(self.data)}, {self.batch_norm!r})"
+
+    def _coordinates_of(self, geometry: Geometry, points: Any) -> Tensor:
+        """The coordinates of the points of a geometry, checked."""
+        check_kind(geometry, Geometry, "geometry", "give a Line, curve, Ray or Plane")
+        weights = len(geometry.rows()[0])
+        if weights != self.space.size:
+            raise PathfinderError(
+                f"the {geometry.kind()} must have {self.space.size} weights, got {weights}; it is of another network."
+            )
+        t = coordinates_of(geometry, points)
+        check_ends(self.batch_norm, self.space, geometry, t)
+        return t
 
     @cached_property
     def _statistics(self) -> list[Tensor]:
@@ -292,9 +324,3 @@ class Evaluator:
     def row(self, values: Values) -> dict[str, float]:
         """The mean of each metric on each split and its standard error, by the names of their columns."""
         return row_of(values, self._warned)
-
-    def _coordinates(self, geometry: Geometry, t: Tensor) -> pd.DataFrame:
-        columns = dict(zip(geometry.axes, t.view(len(t), -1).T.numpy(), strict=True))
-        if isinstance(geometry, Curve):
-            columns["arc_length"] = geometry.arc_length(t).numpy()
-        return pd.DataFrame({**columns, "norm": geometry.norm(t).numpy()})

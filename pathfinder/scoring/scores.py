@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from torch import Tensor
 
+from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Curve
+from pathfinder.scoring.means import fill_counts
 
 
 @dataclass(repr=False)
@@ -48,9 +54,38 @@ class Scores:
 
 
 Stacked = dict[tuple[str, str], np.ndarray]
+Point = tuple[dict[str, float], dict[tuple[str, ...], Tensor]]  # means and standard errors; the value of each example
 
 
-def stack(points: Sequence[Mapping[tuple[str, ...], Tensor]]) -> tuple[Stacked, Stacked]:
+def gather(
+    geometry: Geometry,
+    t: Float[Tensor, "points *coordinates"],
+    scored: Sequence[Point],
+    data: Mapping[str, Source],
+    columns: Mapping[str, Any],
+) -> Scores:
+    """The scores of a geometry from those of its points.
+
+    Args:
+        geometry: the line, curve, ray or plane.
+        t: the coordinates of its points.
+        scored: what was found at each.
+        data: the splits.
+        columns: further columns of the table, the same in every row.
+    """
+    at = dict(zip(geometry.axes, t.view(len(t), -1).T.numpy(), strict=True))
+    if isinstance(geometry, Curve):
+        at["arc_length"] = geometry.arc_length(t).numpy()
+    table = pd.DataFrame({**at, "norm": geometry.norm(t).numpy()})
+    table = pd.concat([table, pd.DataFrame([row for row, _ in scored])], axis=1)
+    table = fill_counts(table, data).assign(**columns)
+    if not isinstance(geometry, Curve):
+        return Scores(table, kind=geometry.kind())
+    stacked, weights = _stack([values for _, values in scored])
+    return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind(), weights)
+
+
+def _stack(points: Sequence[Mapping[tuple[str, ...], Tensor]]) -> tuple[Stacked, Stacked]:
     """The values of all points, (points, examples) by metric and split; and the weights of the examples.
 
     Args:

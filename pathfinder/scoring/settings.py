@@ -1,11 +1,26 @@
 """Settings of `[score]` and `[planes]` in a config."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pathfinder.scoring.batch_norm import BatchNormName, modern_name
 from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, check_points
+
+REESTIMATED = ("training", "reestimate")  # ways to find the statistics of BatchNorm from inputs
+
+
+@dataclass(frozen=True)
+class Examples:
+    """How many examples of each split are scored, and how many re-estimate BatchNorm; None for all."""
+
+    scored: int | None
+    batch_norm: int | None
+
+    def few(self, most: int) -> "Examples":
+        """These, but at most so many of each."""
+        return Examples(*(most if count is None else min(count, most) for count in (self.scored, self.batch_norm)))
 
 
 class Scoring(Checked):

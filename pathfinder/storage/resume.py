@@ -107,6 +107,15 @@ class StageFile:
             return None
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """The state that a stage saved last, under whichever key.
+
+    Args:
+        path: its file, which must be there.
+    """
+    return load_torch(path)["state"]
+
+
 def _save_torch(content: object, path: Path) -> None:
     with path.open("wb") as file:  # through a file of Python's, which knows why a write fails
         torch.save(content, file)

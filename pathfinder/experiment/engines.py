@@ -1,0 +1,140 @@
+"""Engines: what does the pieces of a plan, and in which process."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from pathfinder.errors import FailedWorkError, PathfinderError
+from pathfinder.experiment.plan import Piece
+from pathfinder.progress import Progress, defer_interrupts
+from pathfinder.storage import StageFile
+
+WORK = ".work"  # the folder of results in that of a run
+
+
+@dataclass(frozen=True)
+class Done:
+    """A piece that was done.
+
+    Attributes:
+        piece: which.
+        seconds: it took now.
+        maker: what made its result.
+        reused: whether that was another version of pathfinder or torch, or another number of threads.
+        kept: whether some of it was done before.
+    """
+
+    piece: Piece
+    seconds: float
+    maker: dict[str, Any]
+    reused: bool
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A piece that failed, and why; pieces that need it are not done."""
+
+    piece: Piece
+    error: PathfinderError
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Does pieces."""
+
+    def run(
+        self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
+    ) -> list[Lost]:
+        """Do all pieces but those that need one that failed.
+
+        Args:
+            pieces: each after those it needs.
+            shown: gives what shows the progress of a piece.
+            finished: called after each.
+        """
+        ...
+
+
+class Serial:
+    """Does one piece after another in this process.
+
+    Args:
+        place: where.
+    """
+
+    def __init__(self, place: Any) -> None:
+        self._place = place
+
+    def run(
+        self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
+    ) -> list[Lost]:
+        """As for `Engine`."""
+        lost: list[Lost] = []
+        missing: set[str] = set()
+        for piece in pieces:
+            if missing.intersection(piece.needs):
+                missing.add(piece.name)
+                continue
+            try:
+                done = do(piece, self._place, shown(piece))
+            except PathfinderError as error:
+                lost.append(Lost(piece, error))
+                missing.add(piece.name)
+            else:
+                finished(done)
+        return lost
+
+
+def do(piece: Piece, place: Any, progress: Progress) -> Done:
+    """Do a piece, or the rest of it; its result is kept in the folder of the place.
+
+    Args:
+        piece: which.
+        place: what its function takes first.
+        progress: shows how far it is.
+    """
+    from pathfinder.experiment import work
+
+    stage = StageFile(kept_file(place.folder, piece.name), piece.key, lasting=piece.lasting)
+    kept, called = stage.load() is not None, False
+
+    def show(done: int, total: int) -> None:
+        nonlocal called
+        called = True
+        progress(done, total)
+
+    if not kept:
+        progress(0, max(piece.points, 1))
+    began = time.monotonic()
+    with defer_interrupts():
+        result = getattr(work, piece.work)(place, stage, show, *piece.arguments)
+        if result is not None and not kept:
+            stage.save(result)
+    if not called:  # work in one piece
+        progress(1, 1)
+    return Done(piece, time.monotonic() - began, stage.maker, stage.reused, kept)
+
+
+def kept_file(folder: Path, name: str) -> Path:
+    """The file in the folder of a run that keeps the result of a piece."""
+    return folder / WORK / f"{name.replace(' ', '-')}.pt"
+
+
+def raise_lost(lost: Sequence[Lost], missing: int) -> None:
+    """End a run whose pieces failed, once everything else is done.
+
+    Args:
+        lost: the pieces that failed.
+        missing: how many pieces were not done, the failed ones included.
+
+    Raises:
+        FailedWorkError: if there is one.
+    """
+    if not lost:
+        return
+    others = missing - 1
+    more = f" {others} other pieces of work were not done: they failed or need it." if others else ""
+    raise FailedWorkError(f"{lost[0].error}{more}") from lost[0].error

@@ -1,0 +1,119 @@
+"""Open an experiment before any work: find every mistake, and what its plan must know of the data and the networks."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pathfinder.data.sources import Source, digests, smallest_pass
+from pathfinder.errors import PathfinderError, list_names
+from pathfinder.experiment.config import Config
+from pathfinder.experiment.network import network_of
+from pathfinder.experiment.pairs import Pair
+from pathfinder.experiment.plan import Facts, NetworkFacts
+from pathfinder.experiment.probe import probe
+from pathfinder.experiment.workplace import Workplace
+from pathfinder.geometry.base import find_kind
+from pathfinder.geometry.curves import Curve
+from pathfinder.scoring.batch_norm import check_between
+from pathfinder.scoring.settings import REESTIMATED
+from pathfinder.storage import Checkpoint, read_checkpoint
+from pathfinder.storage.keys import code_of
+from pathfinder.training.settings import Minimum
+from pathfinder.weights.space import WeightSpace
+from pathfinder.weights.tensors import check_same_network
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A minimum before its training, or from its checkpoint."""
+
+    module: nn.Module
+    facts: NetworkFacts
+
+
+def open_experiment(place: Workplace, checkpoints: dict[str, Checkpoint]) -> Facts:
+    """Open all minima of an experiment.
+
+    Args:
+        place: of its work; it holds the minima that come from checkpoints from now on.
+        checkpoints: those that were already read, by path; each is removed from here when it is used.
+
+    Raises:
+        PathfinderError: if a network cannot be built, does not take the data, or does not fit to what is asked for.
+    """
+    config = place.config
+    _check_splits(config, place.data)
+    networks = {}
+    for one in config.singles():
+        networks[one.title] = _open(place, one.title, one, checkpoints).facts
+    for pair in config.all_pairs():
+        a, b = (_open(place, name, end, checkpoints) for name, end in pair.ends.items())
+        _check_pair(place, pair, a.module, b.module)
+        networks |= dict(zip(pair.ends, (a.facts, b.facts), strict=True))
+    train = place.data["train"]
+    return Facts(
+        digests={**digests(place.data), "code": code_of(config.data.name)},
+        augmentation=(train.crop, train.flip),
+        examples={name: len(split) for name, split in place.data.items()},
+        networks=networks,
+    )
+
+
+def _check_splits(config: Config, data: dict[str, Source]) -> None:
+    for surface in config.surfaces:
+        if missing := [name for name in surface.splits or () if name not in data]:
+            raise PathfinderError(
+                f"surface `{surface.title}` names the split {list_names(missing)}, but there are "
+                f"{list_names(data)}; name one of them."
+            )
+
+
+def _open(place: Workplace, name: str, settings: Minimum, checkpoints: dict[str, Checkpoint]) -> _Opened:
+    """A minimum before its training, or from its checkpoint, checked against the data."""
+    train, config, checkpoint = place.data["train"], place.config, None
+    if settings.checkpoint is not None:
+        checkpoint = checkpoints.pop(settings.checkpoint, None) or read_checkpoint(settings.checkpoint)
+    network = network_of(settings.model, checkpoint, config.data, train)
+    module = network.build(settings.init_seed, checkpoint)
+    sizes = [_smallest_batch(place, config.examples(counted).batch_norm) for counted in config.scored()]
+    if checkpoint is None:
+        sizes.append(smallest_pass(train, settings.batch_size, settings.micro_batch_size))
+    else:
+        place.hold(name, network, module)
+    probe(module, place.data, network.name, sizes)
+    space = WeightSpace(module)
+    digest = None if checkpoint is None else checkpoint.digest
+    return _Opened(module, NetworkFacts(network.identity, digest, space.size, space.has_statistics))
+
+
+def _smallest_batch(place: Workplace, examples: int | None = None) -> int:
+    """The smallest batch of training examples that re-estimates BatchNorm."""
+    return smallest_pass(place.data["train"], place.config.score.batch_size, examples=examples)
+
+
+def _check_pair(place: Workplace, pair: Pair, first: nn.Module, second: nn.Module) -> None:
+    """Check the ends of a pair against each other, and against what is asked for between them."""
+    config, space = place.config, WeightSpace(first)
+    both = pair.a.checkpoint and pair.b.checkpoint
+    if both and torch.equal(space.vector(first), space.vector(second)):
+        raise PathfinderError(f"{pair.a.checkpoint} and {pair.b.checkpoint} hold the same weights; give two minima.")
+    check_same_network(first, second)
+    if config.align:
+        place.structure(pair.name)
+        few = _smallest_batch(place, config.examples().batch_norm) < 2
+        if config.align.repair and not space.has_statistics and few:
+            raise PathfinderError(
+                "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
+            )
+    for curve in pair.curves:
+        empty = torch.zeros(1)
+        find_kind(curve.kind, Curve)(empty, empty, bends=curve.bends)
+    mixed = config.score.batch_norm not in REESTIMATED
+    if space.has_statistics and mixed and config.planes:
+        raise PathfinderError(
+            f"score.batch_norm = {config.score.batch_norm} mixes the statistics of two ends, which has no meaning for "
+            "[planes]; re-estimate them with `training`, or drop the planes."
+        )
+    if space.has_statistics and mixed:
+        check_between(*config.score.range)

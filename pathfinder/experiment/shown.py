@@ -1,0 +1,38 @@
+"""The progress of pieces of work: one for all that do parts of the same."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pathfinder.experiment.plan import Piece
+from pathfinder.progress import Progress, Report
+
+
+class Shown:
+    """Shows the progress of pieces.
+
+    Args:
+        report: gives the progress function of each work by its name.
+        pieces: all pieces.
+    """
+
+    def __init__(self, report: Report, pieces: Iterable[Piece]) -> None:
+        self._report = report
+        self._totals = Counter[str]()
+        for piece in pieces:
+            self._totals[piece.title] += piece.points
+        self._points: dict[str, dict[str, int]] = {}  # done, of each piece of a work
+        self._shown: dict[str, Progress] = {}
+
+    def of(self, piece: Piece) -> Progress:
+        """What shows the progress of a piece."""
+
+        def progress(done: int, total: int) -> None:
+            if piece.points:
+                points = self._points.setdefault(piece.title, {})
+                points[piece.name] = done
+                done, total = sum(points.values()), self._totals[piece.title]
+            if piece.title not in self._shown:
+                self._shown[piece.title] = self._report(f"{piece.title} (kept)" if done >= total else piece.title)
+            self._shown[piece.title](done, total)
+
+        return progress

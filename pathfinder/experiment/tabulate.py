@@ -1,0 +1,141 @@
+"""The tables of an experiment, from the results of its pieces; in the order of the config, whatever was done first."""
+
+from collections.abc import Collection
+from typing import Any
+
+import pandas as pd
+
+from pathfinder.experiment.pairs import ALIGNED, Pair
+from pathfinder.experiment.plan import Plan, Target
+from pathfinder.experiment.work import gather_scores, rescored_at
+from pathfinder.experiment.workplace import Workplace, kept_result
+from pathfinder.geometry.planes import Plane
+from pathfinder.landscape.curvature import gather_curvature
+from pathfinder.tables.results import Results
+
+
+class Tabulation:
+    """Fills the tables of an experiment.
+
+    Args:
+        plan: its pieces.
+        place: gives their geometries.
+        results: the tables.
+        done: the names of the pieces that were done; what needs others is left out.
+    """
+
+    def __init__(self, plan: Plan, place: Workplace, results: Results, done: Collection[str]) -> None:
+        self._plan, self._place, self._done = plan, place, done
+        self._config, self.results = place.config, results
+
+    def fill(self) -> None:
+        """Add everything that was done to the tables."""
+        for one in self._config.singles():
+            self._add_minimum(one.title, one.title, "a")
+        for pair in self._config.all_pairs():
+            for side, name in zip("ab", pair.ends, strict=True):
+                self._add_minimum(pair.name, name, side)
+            self._add_alignment(pair)
+            self._add_between(pair)
+        self._add_barriers()
+
+    def minimum(self, pair: str, name: str) -> pd.DataFrame:
+        """The row of a minimum that was scored."""
+        own = self._place.own(name)
+        settings = self._place.minima[own]
+        row: dict[str, Any] = {"pair": pair, "model": self._place.network(own).name}
+        if name != own:
+            row["aligned"] = self._config.align and self._config.align.method
+        elif settings.checkpoint is not None:
+            row["checkpoint"] = settings.checkpoint
+        else:
+            row |= {"checkpoint": "", **settings.recipe, "init_seed": settings.init_seed}
+        return pd.DataFrame([{**row, **self._result(f"minimum scores {name}")["row"]}]).assign(name=name)
+
+    def _add_minimum(self, pair: str, name: str, side: str) -> None:
+        training = self._plan.training.get(name, "")
+        if training in self._done:
+            history = self._result(training)["history"]
+            self.results.add_training(pair, side, pd.DataFrame(history))
+        scored = f"minimum scores {name}"
+        if scored in self._done:
+            self.results.add("minima", self.minimum(pair, name))
+            self.results.add("weights", pd.DataFrame(self._result(scored)["weights"]), pair=pair, name=name)
+        for surface in self._config.surfaces:
+            target = ("surface", name, surface.title)
+            if parts := self._parts(f"surface {name}-{surface.title}"):
+                scores = gather_scores(self._place, target, parts)
+                trajectory = self._place.landscape(name, surface.title).trajectory
+                self.results.add_surface(pair, name, surface.title, scores, trajectory)
+            self._add_curvature(pair, name, name, target)
+
+    def _add_alignment(self, pair: Pair) -> None:
+        name = f"{pair.name}-b-aligned"
+        if f"minimum scores {name}" in self._done:
+            self.results.add("minima", self.minimum(pair.name, name))
+            row, align = self._result(f"align {pair.name}")["row"], self._config.align
+            self.results.add("alignment", pd.DataFrame([row]), pair=pair.name, method=align.method if align else "")
+
+    def _add_between(self, pair: Pair) -> None:
+        names = list(self._place.path_names(pair.name))
+        for name in names:
+            if f"curve {pair.name}-{name}" in self._done:
+                history = self._result(f"curve {pair.name}-{name}").get("history")
+                if history is not None:
+                    self.results.add_training(pair.name, name, pd.DataFrame(history))
+        parts = {name: found for name in names if (found := self._parts(f"score {pair.name}-{name}"))}
+        if not parts:
+            return
+        targets: dict[str, Target] = {name: ("path", pair.name, name) for name in parts}
+        scored = {name: gather_scores(self._place, targets[name], found) for name, found in parts.items()}
+        epochs = {curve.title: curve.epochs for curve in pair.curves}
+        trained = {name: epochs.get(name.removeprefix(ALIGNED), 0) for name in parts}
+        self.results.add_paths(pair.group, pair.name, scored, trained if self._config.align else None)
+        for name in ("ends", *parts):
+            self._add_rescored(pair.name, name, targets.get(name, targets[next(iter(parts))]), parts.get(name, ()))
+        curves = {name: self._place.path(pair.name, name) for name in parts}
+        planes = self._config.planes
+        named = planes.curves if planes is not None and planes.curves else list(curves)
+        for name in named:
+            if found := self._parts(f"plane {pair.name}-{name}"):
+                scores = gather_scores(self._place, ("plane", pair.name, name), found)
+                t = curves[name].grid(self._config.score.points)
+                self.results.add_plane(pair.name, name, Plane.of(curves[name]), scores, curves, t)
+        for asked in self._config.curvature:
+            if asked.along in targets:
+                self._add_curvature(pair.name, "", pair.name, targets[asked.along])
+
+    def _add_rescored(self, pair: str, name: str, target: Target, parts: Collection[str]) -> None:
+        piece = f"rescore {pair}-{name}"
+        if piece in self._done and (points := self._result(piece)["points"]):
+            full = self._place.scored_on_all(target)
+            t = rescored_at(self._place, target, tuple(parts))
+            self.results.add_rescored(pair, name, full.evaluator.gather(full.geometry, t, points))
+
+    def _add_curvature(self, pair: str, name: str, owner: str, target: Target) -> None:
+        along = target[-1]
+        if parts := self._parts(f"curvature {owner}-{along}"):
+            found = self._place.measured(target)
+            points = [point for part in parts for point in self._result(part)["points"]]
+            table = gather_curvature(found.geometry, found.t, points).assign(
+                examples=len(found.data),
+                batch_norm_examples=found.evaluator.counts()["batch_norm_examples"],
+                batch_norm=found.evaluator.statistics_from,
+            )
+            self.results.add_curvature(pair, name, along, table)
+
+    def _add_barriers(self) -> None:
+        for piece in self._plan.pieces.values():
+            if piece.work == "measure_barrier" and piece.name in self._done:
+                first, second, method = piece.arguments
+                row = {"a": first, "b": second, "method": method, **self._result(piece.name)}
+                group = self._place.pairs[self._place.pair_of(first)].group
+                self.results.add("barriers", pd.DataFrame([row]), group=group)
+
+    def _parts(self, whole: str) -> tuple[str, ...]:
+        """The pieces of a work, if all were done."""
+        parts = self._plan.parts(whole)
+        return parts if all(part in self._done for part in parts) else ()
+
+    def _result(self, name: str) -> dict[str, Any]:
+        return kept_result(self._place.folder, name)

@@ -1,0 +1,227 @@
+"""The work of an experiment: what each piece of its plan does.
+
+Each function takes the place, the stage that keeps its result, and what shows its progress; then its own arguments. It
+gives its result, which the stage then keeps, or nothing where it has kept it itself.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pathfinder.experiment.checks import compare_precisions, compare_statistics, compare_worst
+from pathfinder.experiment.curve_files import further_tensors
+from pathfinder.experiment.pairs import ALIGNED
+from pathfinder.experiment.plan import Target, curve_recipe
+from pathfinder.experiment.workplace import Place, Workplace, kept_result
+from pathfinder.geometry.base import find_kind
+from pathfinder.geometry.curves import Curve, Line
+from pathfinder.landscape.curvature import measure_points as curvature_at
+from pathfinder.progress import Progress
+from pathfinder.scoring.checks import compare
+from pathfinder.scoring.scores import Scores, means
+from pathfinder.storage import StageFile
+from pathfinder.symmetry.matching import align
+from pathfinder.tables.score_names import score_column
+from pathfinder.tables.summary import barriers, peaks
+from pathfinder.training.fit import fit_curve, fit_minimum
+from pathfinder.training.loop import last_good
+from pathfinder.training.trajectory import remove_trajectory, trajectory_folder
+from pathfinder.weights.histogram import weight_histogram
+from pathfinder.weights.space import WeightSpace
+
+State = Mapping[str, Any] | None
+
+
+def train_minimum(place: Workplace, stage: StageFile, progress: Progress, name: str) -> State:
+    """Train a minimum, and write its weights."""
+    settings, network, kept = place.minima[name], place.network(name), place.trajectory_folder(name)
+    module = network.build(settings.init_seed)
+    if not settings.checkpoint_every:
+        remove_trajectory(kept)
+    elif not trajectory_folder(kept).is_dir():
+        stage.path.unlink(missing_ok=True)  # a finished training would not write its checkpoints again
+    space, held_out = WeightSpace(module), place.evaluators.held_out
+    monitor = None
+    if held_out:
+        evaluator = place.evaluators.make(space, data=held_out, batch_norm="stored")
+        counts = {**evaluator.counts(), "batch_norm_examples": 0}
+        monitor = lambda: {**means(evaluator.at(space.vector(module), space.statistics(module))), **counts}  # noqa: E731
+    good = place.folder / f"{name}.last-good.safetensors"
+    with last_good(good, lambda path: network.save(path, module.state_dict())):
+        fit_minimum(
+            module, place.data["train"], monitor=monitor, progress=progress, stage=stage,
+            checkpoint=network.keep_trajectory(module, kept, settings.checkpoint_every, settings.epochs),
+            device=place.config.device, precision=place.config.precision, **settings.recipe,
+        )  # fmt: skip
+    network.save(place.path_of(name), module.state_dict(), recipe=settings.recipe, key=stage.key)
+    return None
+
+
+def copy_minimum(place: Workplace, stage: StageFile, progress: Progress, name: str, first: str) -> State:
+    """Take over the training of another minimum, which has the same recipe and seeds."""
+    walked, kept = place.trajectory_folder(first), place.trajectory_folder(name)
+    if walked.is_dir():
+        shutil.copytree(walked, kept, dirs_exist_ok=True)
+    network, recipe = place.network(name), place.minima[name].recipe
+    network.save(place.path_of(name), place.minimum(first).state_dict(), recipe=recipe, key=stage.key)
+    return {"first": first}
+
+
+def score_minimum(place: Workplace, stage: StageFile, progress: Progress, name: str, both: bool) -> State:
+    """Score a minimum on all examples, for its row of minima.csv.
+
+    With `both`, it is scored with the statistics of BatchNorm that are stored with it and as along paths, and the two
+    are compared.
+    """
+    if (kept := stage.load()) is not None:
+        return kept
+    module = place.minimum(name)
+    space = WeightSpace(module)
+    theta, statistics = space.vector(module), space.statistics(module)
+    examples = replace(place.config.examples(), scored=None)
+    evaluator = place.evaluators.make(space, batch_norm=None if both else "stored", examples=examples)
+    stored = evaluator.values(theta, statistics)
+    row: dict[str, Any] = {**means(evaluator.row(stored)), "norm": float(theta.double().norm())}
+    row |= {**evaluator.counts(), "batch_norm": evaluator.statistics_from}
+    result = {
+        "row": row,
+        "compared": {},
+        "batch_norm": evaluator.statistics_from,
+        "weights": weight_histogram(module).to_dict("list"),
+    }
+    if both:
+        found = compare(stored, evaluator.values(theta))
+        result["compared"] = {name: [vars(one) for one in found]}
+        row |= {score_column(one.split, one.metric, "reestimated"): one.found for one in found}
+    return result
+
+
+def align_minima(place: Workplace, stage: StageFile, progress: Progress, pair: str) -> State:
+    """Align b to a; the aligned b is one more minimum, `NAME-b-aligned`."""
+    settings, ends = place.config.align, place.ends(pair, False)
+    assert settings is not None
+    result: dict[str, Any] | None = stage.load()
+    if result is None:
+        a, b = ends.thetas
+        found = align(
+            ends.space, a, b, place.data["train"], settings, ends.statistics, place.config.seed, progress,
+            place.structure(pair),
+        )  # fmt: skip
+        result = {"b": found.vector, "statistics": found.statistics, "row": found.row(a, b)}
+    path, state = place.path_of(f"{pair}-b-aligned"), ends.space.state_dict(result["b"], result["statistics"])
+    place.network(f"{pair}-b").save(path, state, aligned={"to": f"{pair}-a", "method": settings.method})
+    return result
+
+
+def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: str, title: str) -> State:
+    """Train a curve between the ends of a pair, and write it."""
+    settings, ends = place.curve_settings(pair, title), place.ends(pair, title.startswith(ALIGNED))
+    recipe = curve_recipe(settings)
+    curve = find_kind(settings.kind, Curve)(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
+    beside, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
+    result: State = {"finished": True}
+    if curve.free():
+        good = place.folder / f"{pair}-{title}.last-good.safetensors"
+        monitor = None
+        if place.evaluators.held_out:
+            how, middle = place.config.at_points, torch.tensor([0.5], dtype=torch.float64)
+            evaluator = place.evaluators.make(ends.space, data=place.evaluators.held_out, batch_norm=how)
+            monitor = lambda: {**means(evaluator.at(curve(middle)[0])), **evaluator.counts()}  # noqa: E731
+        with last_good(good, lambda path: curve.save(path, beside, **about)):
+            fit_curve(
+                curve, ends.space, place.data["train"], monitor=monitor, progress=progress, stage=stage,
+                device=place.config.device, precision=place.config.precision, **recipe,
+            )  # fmt: skip
+        result = None
+    curve.save(place.curve_file(pair, title), beside, **about, recipe=recipe, key=stage.key)
+    return result
+
+
+def score_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
+    """Score some points of a target."""
+    found = place.scored(target)
+    found.evaluator.score_points(found.geometry, found.t[start:stop], progress=progress, stage=stage)
+    return None
+
+
+def measure_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
+    """Measure the curvature at some points of a target."""
+    found = place.measured(target)
+    evaluator, settings = found.evaluator, found.settings
+    curvature_at(
+        found.space, found.geometry, found.t[start:stop], found.data, alone=len(found.t) == 1, progress=progress,
+        stage=stage, device=str(evaluator.device), seed=evaluator.seed,
+        statistics=evaluator.reestimate if evaluator.reestimates else None,
+        **settings.model_dump(include={"tolerance", "most", "samples", "batch_size", "parameters"}),
+    )  # fmt: skip
+    return None
+
+
+def gather_scores(place: Place, target: Target, parts: Sequence[str]) -> Scores:
+    """The scores of a target from the pieces that scored its points."""
+    found = place.scored(target)
+    points = [point for name in parts for point in kept_result(place.folder, name)["points"]]
+    return found.evaluator.gather(found.geometry, found.t, points)
+
+
+def rescore_points(
+    place: Workplace, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str]
+) -> State:
+    """Score a path where it is worst, or its ends if no parts are given, once more, on all examples."""
+    t = rescored_at(place, target, parts)
+    if not t:
+        return {"points": []}
+    full = place.scored_on_all(target)
+    full.evaluator.score_points(full.geometry, t, progress=progress, stage=stage)
+    return None
+
+
+def rescored_at(place: Place, target: Target, parts: Sequence[str]) -> list[float]:
+    """Where a path is scored once more."""
+    return peaks(gather_scores(place, target, parts).table) if parts else [0.0, 1.0]
+
+
+def check_precision(place: Place, stage: StageFile, progress: Progress, name: str, target: Target) -> State:
+    """Compare the scores of bfloat16 and float32 at the ends of a path, or at the origin of anything else."""
+    return stage.load() or {"compared": compare_precisions(place, name, target)}
+
+
+def check_worst(
+    place: Place, stage: StageFile, progress: Progress, name: str, target: Target, parts: Sequence[str]
+) -> State:
+    """Compare the scores of bfloat16 and float32 at the point of a path at which its loss is largest."""
+    return stage.load() or {"compared": compare_worst(place, name, target, gather_scores(place, target, parts))}
+
+
+def check_statistics(
+    place: Place, stage: StageFile, progress: Progress, name: str, target: Target, statistics: Sequence[Tensor]
+) -> State:
+    """Compare the scores of both ends of a path with the statistics stored with them, and re-estimated."""
+    how = place.scored(target).evaluator.statistics_from
+    return stage.load() or {"compared": compare_statistics(place, name, target, statistics), "batch_norm": how}
+
+
+def measure_barrier(
+    place: Workplace, stage: StageFile, progress: Progress, first: str, second: str, method: str
+) -> State:
+    """Score the line between two minima of a group for its barrier; b as it is, or aligned."""
+    if (kept := stage.load()) is not None:
+        return kept
+    modules, config = [place.minimum(name) for name in (first, second)], place.config
+    space = WeightSpace(modules[0])
+    a, b = (space.vector(module) for module in modules)
+    statistics = [space.statistics(module) for module in modules]
+    if method != "none":
+        assert config.align is not None
+        structure = place.structure(place.pair_of(first))
+        found = align(space, a, b, place.data["train"], config.align, statistics, config.seed, structure=structure)
+        assert found.statistics is not None  # as they were given
+        b, statistics = found.vector, [statistics[0], found.statistics]
+    line, evaluator = Line(a, b), place.evaluators.make(space, statistics)
+    scores = evaluator.score(line, config.score.points, progress=progress)
+    result: dict[str, Any] = {"distance": line.chord(), **barriers(scores), **evaluator.counts()}
+    return {**result, "batch_norm": evaluator.statistics_from}

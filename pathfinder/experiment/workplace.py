@@ -1,0 +1,297 @@
+"""What a process needs to do pieces of work: data, networks, minima, paths and evaluators, each made once.
+
+Weights come from files, the user's own or those that earlier pieces wrote into the folder of the run, whoever did them;
+so the bytes of a result do not depend on which process made it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from pathfinder.data.sources import Source
+from pathfinder.errors import PathfinderError
+from pathfinder.experiment.config import Config
+from pathfinder.experiment.engines import kept_file
+from pathfinder.experiment.evaluators import Evaluators
+from pathfinder.experiment.network import Network, network_of
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
+from pathfinder.experiment.plan import Target
+from pathfinder.geometry.base import Geometry
+from pathfinder.geometry.curves import Curve, Line
+from pathfinder.geometry.planes import Plane, Ray
+from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.landscape.surfaces import Landscape, build_landscape
+from pathfinder.scoring.checks import CHECKED
+from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.settings import Examples
+from pathfinder.storage import Checkpoint, read_checkpoint
+from pathfinder.storage.resume import read_state
+from pathfinder.symmetry.matching import first_inputs, structure_of
+from pathfinder.symmetry.repair import Repair
+from pathfinder.symmetry.structure import ProvedStructure
+from pathfinder.training.settings import CurveSettings, Minimum
+from pathfinder.training.trajectory import trajectory_in
+from pathfinder.weights.space import WeightSpace
+
+_KEPT = 16  # modules and geometries of each kind in memory
+_EVALUATORS = 4  # which may hold a copy of the data, cropped and flipped
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Points of a geometry, and what scores them."""
+
+    evaluator: Evaluator
+    geometry: Geometry
+    t: Tensor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Points of a geometry at which the curvature is measured, on which data, and how."""
+
+    space: WeightSpace
+    geometry: Geometry
+    t: Tensor
+    data: Source
+    evaluator: Evaluator  # finds the statistics of BatchNorm
+    settings: Curvature
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Two minima to be connected, in the weight space of the first; b as it was trained, or aligned."""
+
+    space: WeightSpace
+    network: Network
+    thetas: tuple[Tensor, Tensor]
+    statistics: list[Tensor]
+
+
+def kept_result(folder: Path, name: str) -> dict[str, Any]:
+    """The result of a piece that was done in this run."""
+    return read_state(kept_file(folder, name))
+
+
+@runtime_checkable
+class Place(Protocol):
+    """Where pieces of work that score or measure points are done."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        ...
+
+    def scored(self, target: Target, few: bool = False, precision: str | None = None) -> Scored:
+        """What a target means.
+
+        Args:
+            target: what is scored.
+            few: whether only as many examples are used as are enough to compare two precisions.
+            precision: of the scores; as asked for if not given.
+        """
+        ...
+
+    def measured(self, target: Target) -> Measured:
+        """The same, for the curvature at its points."""
+        ...
+
+
+class Workplace:
+    """The place of the pieces of an experiment.
+
+    Args:
+        config: of the experiment.
+        folder: of its run.
+        data: the splits, if they were loaded already.
+    """
+
+    def __init__(self, config: Config, folder: Path, data: dict[str, Source] | None = None) -> None:
+        self.config, self.folder = config, folder
+        self.data = config.data.load() if data is None else data
+        self.evaluators = Evaluators(config, self.data)
+        self.pairs: dict[str, Pair] = {pair.name: pair for pair in config.all_pairs()}
+        self.minima: dict[str, Minimum] = {one.title: one for one in config.singles()}
+        self.minima |= {name: end for pair in self.pairs.values() for name, end in pair.ends.items()}
+        keep: Callable[..., Any] = lru_cache(_KEPT)
+        self._held: dict[str, tuple[Network, nn.Module]] = {}  # from checkpoints
+        self.network: Callable[[str], Network] = keep(self._network)
+        self.minimum: Callable[[str], nn.Module] = keep(self._minimum)
+        self.ends: Callable[[str, bool], Ends] = keep(self._ends)
+        self.curve: Callable[[str, str], Curve] = keep(self._curve)
+        self.structure: Callable[[str], ProvedStructure] = keep(self._structure)
+        self.landscape: Callable[[str, str], Landscape] = keep(self._landscape)
+        self._scored: Callable[[Target, bool, str | None], Scored] = lru_cache(_EVALUATORS)(self._make_scored)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process makes its own from the same config and folder."""
+        return type(self), (self.config, self.folder)
+
+    def own(self, minimum: str) -> str:
+        """The minimum whose settings and network one has: itself, or for an aligned one that which was aligned."""
+        return minimum if minimum in self.minima else minimum.removesuffix("-aligned")
+
+    def path_of(self, name: str) -> Path:
+        """The file of a minimum's weights in the folder."""
+        return self.folder / "minima" / f"{name}.safetensors"
+
+    def curve_file(self, pair: str, title: str) -> Path:
+        """The file of a curve in the folder."""
+        return self.folder / "curves" / f"{pair}-{title}.safetensors"
+
+    def trajectory_folder(self, name: str) -> Path:
+        """The folder of the checkpoints of a minimum's training."""
+        return self.folder / "trajectories" / name
+
+    def pair_of(self, minimum: str) -> str:
+        """The name of the first pair that ends in a minimum."""
+        return next(name for name, pair in self.pairs.items() if minimum in pair.ends)
+
+    def surface(self, title: str) -> Surface:
+        """The settings of a surface."""
+        return next(surface for surface in self.config.surfaces if surface.title == title)
+
+    def curve_settings(self, pair: str, title: str) -> CurveSettings:
+        """The settings of a curve of a pair."""
+        return next(one for one in self.pairs[pair].curves if one.title == title.removeprefix(ALIGNED))
+
+    def hold(self, name: str, network: Network, module: nn.Module) -> None:
+        """Use this module of a minimum from a checkpoint, so that the file is not read again."""
+        self._held[name] = network, module
+
+    def scored(self, target: Target, few: bool = False, precision: str | None = None) -> Scored:
+        """As for `Place`; targets are ("minimum", name), ("surface", name, title), ("path" or "plane", pair, path)."""
+        return self._scored(target, few, precision)
+
+    def scored_on_all(self, target: Target) -> Scored:
+        """A path as `scored` gives it, but on all examples."""
+        _, pair, name = target
+        ends = self.ends(pair, name.startswith(ALIGNED))
+        evaluator = self.evaluators.make(
+            ends.space, ends.statistics, repair=self._repair(pair, name), examples=Examples(None, None)
+        )
+        return replace(self.scored(target), evaluator=evaluator)
+
+    def measured(self, target: Target) -> Measured:
+        """As for `Place`; targets are ("surface", minimum, title) and ("path", pair, title)."""
+        kind, owner, title = target
+        asked = next(one for one in self.config.curvature if one.along == title)
+        if kind == "surface":
+            landscape, space = self.landscape(owner, title), WeightSpace(self.minimum(owner))
+            geometry, t = landscape.geometry, landscape.grid(asked.points)
+            how = asked.batch_norm or self.surface(title).batch_norm
+        else:
+            assert isinstance(asked.points, int)  # the config has checked it
+            space, geometry = self.ends(owner, title.startswith(ALIGNED)).space, self.path(owner, title)
+            t, how = geometry.grid(asked.points), asked.batch_norm or self.config.at_points
+        examples = self.config.examples(asked)
+        evaluator = self.evaluators.make(space, batch_norm=how, examples=examples)
+        data = self.data["train"].subset(examples.scored, self.config.seed)
+        return Measured(space, geometry, t, data, evaluator, asked)
+
+    def path(self, pair: str, title: str) -> Curve:
+        """The line between two ends, or a curve that was trained."""
+        own = title.removesuffix(REPAIRED)
+        if own.removeprefix(ALIGNED) != "line":
+            return self.curve(pair, title)
+        return Line(*self.ends(pair, title.startswith(ALIGNED)).thetas)
+
+    def path_names(self, pair: str) -> list[str]:
+        """The names of all paths of a pair, in the order of tables."""
+        align, line = self.config.align, self.config.score.line
+        repaired = align is not None and align.repair and line
+        return self.pairs[pair].paths(line, align is not None) + [f"{ALIGNED}line{REPAIRED}"] * repaired
+
+    def _make_scored(self, target: Target, few: bool, precision: str | None) -> Scored:
+        kind, owner, *title = target
+        if kind == "minimum":
+            module = self.minimum(owner)
+            space = WeightSpace(module)
+            theta = space.vector(module)
+            make = partial(self.evaluators.make, space, batch_norm="stored")
+            examples, geometry = self.config.examples(), Ray(theta, theta)
+            t = torch.zeros(1, dtype=torch.float64)
+        elif kind == "surface":
+            settings, space = self.surface(title[0]), WeightSpace(self.minimum(owner))
+            landscape = self.landscape(owner, title[0])
+            data = {split: self.data[split] for split in settings.splits or self.data}
+            make = partial(self.evaluators.make, space, batch_norm=settings.batch_norm, data=data)
+            examples, geometry, t = self.config.examples(settings), landscape.geometry, landscape.t
+        else:
+            name, ends = title[0], self.ends(owner, title[0].startswith(ALIGNED))
+            make = partial(self.evaluators.make, ends.space, ends.statistics, repair=self._repair(owner, name))
+            path, examples = self.path(owner, name), self.config.examples()
+            geometry, t = path, self._points_of(path)
+            if kind == "plane":
+                planes = self.config.planes
+                assert planes is not None
+                geometry, examples = Plane.of(path), self.config.examples(planes)
+                t = geometry.grid(planes.points, planes.margin)
+        counts = examples.few(CHECKED) if few else examples
+        return Scored(make(examples=counts, precision=precision), geometry, t)
+
+    def _repair(self, pair: str, path: str) -> Repair | None:
+        """What repairs the hidden units along a path, if its name says so."""
+        if not path.endswith(REPAIRED):
+            return None
+        return Repair(self.ends(pair, True).space.network, self.structure(pair))
+
+    def _points_of(self, path: Curve) -> Tensor:
+        """Where a path is scored."""
+        score = self.config.score
+        return path.grid(score.points, *score.range) if isinstance(path, Line) else path.grid(score.points)
+
+    def _checkpoint(self, name: str) -> Checkpoint | None:
+        """The checkpoint that a minimum comes from."""
+        file = self.minima[name].checkpoint
+        return None if file is None else read_checkpoint(file)
+
+    def _network(self, name: str) -> Network:
+        if name in self._held:
+            return self._held[name][0]
+        return network_of(self.minima[name].model, self._checkpoint(name), self.config.data, self.data["train"])
+
+    def _minimum(self, name: str) -> nn.Module:
+        if name in self._held:
+            return self._held[name][1]
+        own = self.own(name)
+        checkpoint = self._checkpoint(own) if own == name else None
+        return self.network(own).build(0, checkpoint or read_checkpoint(self.path_of(name)))
+
+    def _ends(self, pair: str, aligned: bool) -> Ends:
+        names = list(self.pairs[pair].ends)
+        first, second = self.minimum(names[0]), self.minimum(f"{names[1]}-aligned" if aligned else names[1])
+        space = WeightSpace(first)
+        thetas = space.vector(first), space.vector(second)
+        if torch.equal(*thetas):
+            raise PathfinderError(f"both minima of `{pair}` are the same; give a and b seeds of their own.")
+        return Ends(space, self.network(names[0]), thetas, [space.statistics(first), space.statistics(second)])
+
+    def _curve(self, pair: str, title: str) -> Curve:
+        found = Geometry.load(read_checkpoint(self.curve_file(pair, title), "curve"))
+        assert isinstance(found, Curve)
+        return found
+
+    def _structure(self, pair: str) -> ProvedStructure:
+        """The structure of the networks of a pair; networks that are alike share it."""
+        assert self.config.align is not None
+        name = f"{pair}-a"
+        alike = next(
+            other for other in self.pairs if self.network(f"{other}-a").identity == self.network(name).identity
+        )
+        if alike != pair:
+            return self.structure(alike)
+        end = self.minima[name]
+        module = self.minimum(name) if end.checkpoint else self.network(name).build(end.init_seed)
+        return structure_of(WeightSpace(module), first_inputs(self.data["train"]), self.config.align.structure)
+
+    def _landscape(self, name: str, title: str) -> Landscape:
+        module = self.minimum(name)
+        space = WeightSpace(module)
+        walked = trajectory_in(self.trajectory_folder(name), space)
+        return build_landscape(space, space.vector(module), self.surface(title), walked)
