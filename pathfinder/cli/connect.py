@@ -15,6 +15,7 @@ from pathfinder.cli.options import (
     PrecisionCheck,
     PrecisionOption,
     Recipe,
+    Redo,
     ScoreOptions,
     Weights,
     deterministic,
@@ -44,6 +45,7 @@ def connect(
     precision: PrecisionOption = Precision.fp32,
     precision_check: PrecisionCheck = True,
     fresh: Fresh = False,
+    force: Redo = False,
 ) -> None:
     """Train curves between two minima, score them and the straight line, and compare."""
     from pathfinder.cli.inputs import name_files
@@ -82,4 +84,4 @@ def connect(
         "align": {} if align else None,
     }
     config = Config.parse({key: value for key, value in raw.items() if value is not None})
-    run_experiment(config, out, fresh, checkpoints)
+    run_experiment(config, out, fresh, force, checkpoints)

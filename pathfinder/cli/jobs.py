@@ -1,16 +1,17 @@
 """The work of `score` and `curvature`: points of a target, scored or measured into the tables of a run."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from pathfinder.cli.inputs import CurveInput, Minima
 from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
+from pathfinder.cli.place import FilePlace, Opening, Options
 from pathfinder.cli.progress import Reporter
 from pathfinder.cli.summary import show_point, show_summary
 from pathfinder.cli.targets import (
@@ -27,83 +28,17 @@ from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.engines import Done, Serial
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.plan import Piece, split_points
+from pathfinder.experiment.pieces import Piece, split_points
 from pathfinder.experiment.shown import Shown
 from pathfinder.experiment.work import gather_scores
-from pathfinder.experiment.workplace import Measured, Scored, kept_result
+from pathfinder.experiment.workplace import kept_result
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
-from pathfinder.scoring.checks import CHECKED
 from pathfinder.scoring.evaluator import Evaluator
-from pathfinder.scoring.settings import REESTIMATED, Examples, Scoring
+from pathfinder.scoring.settings import REESTIMATED, Scoring
 from pathfinder.storage.keys import key_of
-
-Opened = Minima | CurveInput
-Options = ScoreJob | CurvatureJob | PointJob
-Opening = Callable[[], tuple[Opened, Target]]  # reads the files of a command; another process can call it too
-
-
-class FilePlace:
-    """The place of the pieces of a command: what its files and options give.
-
-    Args:
-        opening: reads the files.
-        job: the options.
-        policies: how BatchNorm's statistics are found, by the name of a target.
-        folder: of the run.
-        curvature: how it is measured.
-    """
-
-    def __init__(
-        self,
-        opening: Opening,
-        job: Options,
-        policies: Mapping[str, Policy | BatchNormName],
-        folder: Path,
-        curvature: Curvature | None = None,
-    ) -> None:
-        self._given = opening, job, policies, folder, curvature
-        self.folder, self._job, self._curvature, self.policies = folder, job, curvature, policies
-        self.opened, self.target = opening()
-        self._evaluator = lru_cache(4)(self._make)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Another process opens the files itself."""
-        return type(self), self._given
-
-    def scored(self, target: tuple[str, ...], few: bool = False, precision: str | None = None) -> Scored:
-        """As for `Place`; a target is the name of a policy."""
-        return Scored(self._evaluator(target[0], few, precision), self.target.geometry, self.target.t)
-
-    def measured(self, target: tuple[str, ...]) -> Measured:
-        """As for `Place`."""
-        assert self._curvature is not None
-        data = self.opened.data["train"].subset(self._curvature.examples, self._job.seed)
-        evaluator = self._evaluator(target[0], False, "fp32")
-        return Measured(self.opened.space, self.target.geometry, self.target.t, data, evaluator, self._curvature)
-
-    def _make(self, how: str, few: bool, precision: str | None) -> Evaluator:
-        job, opened = self._job, self.opened
-        measured = isinstance(job, CurvatureJob)
-        counts = Examples(None if measured else job.examples, job.batch_norm_examples)
-        if isinstance(job, PointJob):  # its policies know their own
-            counts = Examples(counts.scored, None)
-        counts = counts.few(CHECKED) if few else counts
-        along = isinstance(self.target, PathTarget) and not measured
-        return Evaluator(
-            opened.space,
-            opened.data,
-            batch_norm=self.policies[how],
-            statistics=opened.statistics if along else None,
-            examples=counts.scored,
-            batch_norm_examples=counts.batch_norm,
-            batch_size=job.batch_size,
-            seed=job.seed,
-            device=job.device,
-            precision=precision or ("fp32" if isinstance(job, CurvatureJob) else job.precision.value),
-        )
 
 
 def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Opening) -> None:
@@ -140,8 +75,7 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Openi
     parts = tuple(piece.name for piece in points)
     if is_path and _checked(job):
         pieces.append(Piece(f"check worst {name}", "check_worst", (name, (word,), parts), key, parts))
-    with run:
-        findings = _work(run, place, pieces, job)
+    with _working(run, place, pieces, job) as findings:
         target.tabulate(run.results, name, gather_scores(place, (word,), parts))
     if is_path:
         show_summary(run.results.table("summary"))
@@ -182,14 +116,20 @@ def score_point(job: PointJob, out: Path, file: Path) -> None:
         key = key_of(opened.identity, digests(opened.data), how, repr(place.policies[policy]))
         pieces += _check_ends(name, job, (policy,), key) if isinstance(place.policies[policy], Stored) else []
         pieces.append(Piece(f"point {policy}", "score_points", ((policy,), 0, 1), key, points=1))
-    with run, warnings.catch_warnings():  # clean images are scored besides those of training, on purpose
-        warnings.filterwarnings("ignore", "BatchNorm is re-estimated from clean", PathfinderWarning)
-        _work(run, place, pieces, job)
+    with _quiet_of_clean_images(), _working(run, place, pieces, job):
         for policy in found:
             rows = gather_scores(place, (policy,), [f"point {policy}"]).table
             run.results.add("point", rows.drop(columns=list(place.target.geometry.axes)), name=name)
     show_point(run.results.table("point"), train)
     typer.echo(f"tables in {out}")
+
+
+@contextmanager
+def _quiet_of_clean_images() -> Generator[None, None, None]:
+    """Do not warn of clean images: they are scored besides those of training, on purpose."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "BatchNorm is re-estimated from clean", PathfinderWarning)
+        yield
 
 
 def _policies(examples: int | None) -> dict[str, Policy | BatchNormName]:
@@ -220,8 +160,7 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, openin
     how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
     key = key_of(opened.identity, digests(opened.data), how, len(found.data), target.settings, target.t.tolist())
     pieces = _points(f"curvature {word}", "measure_points", place, found.evaluator, key, (word,))
-    with run:
-        _work(run, place, pieces, job)
+    with _working(run, place, pieces, job):
         points = [point for piece in pieces for point in kept_result(out, piece.name)["points"]]
         table = gather_curvature(target.geometry, target.t, points)
         name = "" if word == "path" else MINIMUM
@@ -251,11 +190,12 @@ def _check_ends(name: str, job: ScoreJob | PointJob, target: tuple[str, ...], ke
     return [Piece(title, "check_precision", (name, target), key)] if _checked(job) else []
 
 
-def _work(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) -> Findings:
-    """Do the pieces of a command.
+@contextmanager
+def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) -> Generator[Findings, None, None]:
+    """Enter the run of a command, and do its pieces.
 
     Raises:
-        PathfinderError: if one fails, or a check does.
+        PathfinderError: if the folder holds other work of this command, a piece fails, or a check does.
     """
     precision = "fp32" if isinstance(job, CurvatureJob) else job.precision.value
     findings = Findings(run, precision, place.opened.data["train"])
@@ -264,11 +204,13 @@ def _work(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) -> 
         run.note(done)
         findings.look(done.piece)
 
-    with Reporter() as report:
-        lost = Serial(place).run(pieces, Shown(report, pieces).of, finish)
-    if lost:
-        raise lost[0].error
-    return findings
+    run.check_changes(pieces, job.force)
+    with run:
+        with Reporter() as report:
+            lost = Serial(place).run(pieces, Shown(report, pieces).of, finish)
+        if lost:
+            raise lost[0].error
+        yield findings
 
 
 def _run(
@@ -277,8 +219,9 @@ def _run(
     """The run of a command, described; with other files it is another run."""
     opened = place.opened
     run = Run(place.folder, f"{command}-{key_of(opened.digests)[:8]}", job.fresh)
+    options = {key: value for key, value in asdict(job).items() if key not in ("fresh", "force")}
     config = {"files": [str(file) for file in opened.files], "data": opened.network.data, **settings}
-    run.describe(job.device, opened.data, seed=job.seed, config={**config, "options": asdict(job)}, scored=scored)
+    run.describe(job.device, opened.data, seed=job.seed, config={**config, "options": options}, scored=scored)
     return run
 
 

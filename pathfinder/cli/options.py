@@ -73,6 +73,9 @@ Clip = Annotated[float, typer.Option(help="Clip plotted losses at this value (na
 Linear = Annotated[bool, typer.Option("--linear", help="Linear loss axis instead of logarithmic.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that this command did not make.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore what an earlier or interrupted run kept; start over.")]
+Redo = Annotated[
+    bool, typer.Option("--force", help="Redo what other settings change in a folder that holds this run already.")
+]
 Name = Annotated[
     str | None,
     typer.Option(
@@ -156,6 +159,7 @@ class ScoreJob(ScoreOptions, Origin):
     precision_check: PrecisionCheck = True
     name: Name = None
     fresh: Fresh = False
+    force: Redo = False
 
     def settings(self, around: bool = False, **more: Any) -> "Scoring":
         """These options as the settings of `[score]`, the number of examples among them."""
@@ -175,6 +179,7 @@ class PointJob(Origin):
     device: Device = "cpu"
     name: Name = None
     fresh: Fresh = False
+    force: Redo = False
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,7 @@ class CurvatureJob(ScoreOptions, Origin):
     ] = Parameters.all
     name: Name = None
     fresh: Fresh = False
+    force: Redo = False
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Precision
-from pathfinder.cli.options import Changes, Fresh, deterministic
+from pathfinder.cli.options import Changes, Fresh, Redo, deterministic
 
 if TYPE_CHECKING:
     from pathfinder.experiment.config import Config
@@ -26,6 +26,7 @@ def run(
     ] = None,
     scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
     fresh: Fresh = False,
+    force: Redo = False,
 ) -> None:
     """Run an experiment: train minima and curves, score them, write tables and figures. Rerun to resume."""
     from pathfinder.cli.configs import find_config
@@ -34,11 +35,15 @@ def run(
     given = {"device": device, "precision": precision and precision.value}
     extra = [f"{key}={value}" for key, value in given.items() if value]
     experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
-    run_experiment(experiment, out or Path("results") / experiment.name, fresh)
+    run_experiment(experiment, out or Path("results") / experiment.name, fresh, force)
 
 
 def run_experiment(
-    config: "Config", folder: Path, fresh: bool, checkpoints: "dict[str, Checkpoint] | None" = None
+    config: "Config",
+    folder: Path,
+    fresh: bool,
+    force: bool,
+    checkpoints: "dict[str, Checkpoint] | None" = None,
 ) -> None:
     """Run a config, and show its summary.
 
@@ -46,6 +51,7 @@ def run_experiment(
         config: the experiment.
         folder: where to write.
         fresh: whether to ignore what an earlier run kept.
+        force: whether an earlier run may be changed, and not only added to.
         checkpoints: files of weights that were read already, by the path that the config names.
     """
     from pathfinder.cli.progress import Reporter
@@ -53,7 +59,7 @@ def run_experiment(
     from pathfinder.experiment.run import Experiment
 
     with Reporter() as report:
-        summary = Experiment(config, folder, report, fresh, checkpoints, show_ends).run()
+        summary = Experiment(config, folder, report, fresh, force, checkpoints, show_ends).run()
     if summary is not None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")

@@ -14,7 +14,7 @@ from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.plan import Piece, Target
+from pathfinder.experiment.pieces import Piece, Target
 from pathfinder.experiment.workplace import Place, Scored, kept_result
 from pathfinder.geometry.curves import Curve
 from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, compare, largest

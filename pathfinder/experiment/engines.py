@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from pathfinder.errors import FailedWorkError, PathfinderError
-from pathfinder.experiment.plan import Piece
+from pathfinder.errors import FailedWorkError
+from pathfinder.experiment.pieces import Piece
 from pathfinder.progress import Progress, defer_interrupts
 from pathfinder.storage import StageFile
 
@@ -38,7 +38,7 @@ class Lost:
     """A piece that failed, and why; pieces that need it are not done."""
 
     piece: Piece
-    error: PathfinderError
+    error: FailedWorkError
 
 
 @runtime_checkable
@@ -54,6 +54,9 @@ class Engine(Protocol):
             pieces: each after those it needs.
             shown: gives what shows the progress of a piece.
             finished: called after each.
+
+        Raises:
+            PathfinderError: for any other mistake of the user.
         """
         ...
 
@@ -80,12 +83,27 @@ class Serial:
                 continue
             try:
                 done = do(piece, self._place, shown(piece))
-            except PathfinderError as error:
+            except FailedWorkError as error:
                 lost.append(Lost(piece, error))
                 missing.add(piece.name)
             else:
                 finished(done)
         return lost
+
+
+def make_engine(place: Any, workers: int = 1, scheduler: str | None = None) -> Engine:
+    """The engine for so many workers.
+
+    Args:
+        place: where pieces are done.
+        workers: processes of this computer; one means this process.
+        scheduler: the address of a Dask scheduler whose workers do them instead.
+    """
+    if workers == 1 and scheduler is None:
+        return Serial(place)
+    from pathfinder.experiment.cluster import Cluster  # Dask takes a second to import
+
+    return Cluster(place, workers, scheduler)
 
 
 def do(piece: Piece, place: Any, progress: Progress) -> Done:

@@ -3,7 +3,7 @@
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,9 @@ from typing import Any
 from pathfinder.data.normalization import normalization_of
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, list_names
+from pathfinder.experiment.changes import check_changes
 from pathfinder.experiment.engines import WORK, Done
+from pathfinder.experiment.pieces import Piece
 from pathfinder.experiment.provenance import provenance
 from pathfinder.storage import hold_lock, is_scratch, write_json
 from pathfinder.tables.results import Results
@@ -45,7 +47,9 @@ class Run:
     def __init__(self, path: str | Path, name: str, fresh: bool = False) -> None:
         self.path, self._name, self._fresh = Path(path), name, fresh
         self.results = Results(self.path)
-        self._seconds = _seconds_in(_record(self.path, name))
+        record = _record(self.path, name)
+        self._earlier = record.get("config")
+        self._seconds = _seconds_in(record)
         self._makers: dict[str, dict[str, Any]] = {}
         self._reused: list[str] = []
         self._checks: dict[str, dict[str, Any]] = {}
@@ -55,6 +59,19 @@ class Run:
     def describe(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
         """Set what the record says: the device, the splits, and further entries such as `config`."""
         self._device, self._data, self._entries = device, data, entries
+
+    def check_changes(self, pieces: Sequence[Piece], force: bool) -> None:
+        """Warn of work of the earlier run that other settings redo; call this before the run begins.
+
+        Raises:
+            PathfinderError: if there is any, without `force`.
+        """
+        if self._fresh:
+            return
+        earlier = self._earlier if isinstance(self._earlier, dict) else {}
+        note = check_changes(self.path, pieces, earlier, self._entries.get("config", {}), force)
+        if note is not None:
+            warnings.warn(note, PathfinderWarning, stacklevel=2)
 
     def record_checks(self, kind: str, entries: Mapping[str, dict[str, Any]]) -> None:
         """Set what the record says of checks.

@@ -11,7 +11,7 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.engines import Done, Engine, Serial, raise_lost
+from pathfinder.experiment.engines import Done, make_engine, raise_lost
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.opening import open_experiment
 from pathfinder.experiment.pairs import Pair
@@ -31,6 +31,7 @@ class Experiment:
         folder: where to write; it may hold an earlier, even interrupted run of the same name.
         report: gives the progress function of each piece of work by its name.
         fresh: whether nothing from an earlier run is used.
+        force: whether an earlier run in the folder may be changed, and not only added to.
         checkpoints: checkpoints that were already read, by path; each is removed from here when it is used.
         show_ends: called with the rows of minima.csv of two minima from checkpoints and the training data, before
             anything between them is trained.
@@ -45,10 +46,12 @@ class Experiment:
         folder: str | Path,
         report: Report = quiet,
         fresh: bool = False,
+        force: bool = False,
         checkpoints: dict[str, Checkpoint] | None = None,
         show_ends: Callable[[pd.DataFrame, Source], None] = lambda minima, train: None,
     ) -> None:
         self.config, self._report, self._show_ends = config, report, show_ends
+        self._force = force
         find_device(config.device)  # fail before anything is written
         self.folder = Run(folder, config.name, fresh)
         self.place = Workplace(config, self.folder.path)
@@ -56,16 +59,20 @@ class Experiment:
         self._done: set[str] = set()
         self._findings = Findings(self.folder, config.score_precision, self.place.data["train"])
 
-    def run(self) -> pd.DataFrame | None:
+    def run(self, workers: int = 1, scheduler: str | None = None) -> pd.DataFrame | None:
         """Do what is missing, write tables and figures, and return the summary; None if there are no pairs.
+
+        Args:
+            workers: how many processes do the pieces; the tables have the same bytes for any number.
+            scheduler: the address of a Dask scheduler whose workers do them instead; they share the folder.
 
         Raises:
             PathfinderError: if bfloat16 and float32 disagree, at the worst point of a path once everything is written;
                 or if a piece failed, once all that do not need it are done.
         """
         self._describe()
-        engine: Engine = Serial(self.place)
-        pieces = list(self.plan.pieces.values())
+        engine, pieces = make_engine(self.place, workers, scheduler), list(self.plan.pieces.values())
+        self.folder.check_changes(pieces, self._force)
         with self.folder:
             lost = engine.run(pieces, Shown(self._report, pieces).of, self._finish)
             Tabulation(self.plan, self.place, self.folder.results, self._done).fill()

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from threading import Lock
 
-from pathfinder.experiment.plan import Piece
+from pathfinder.experiment.pieces import Piece
 from pathfinder.progress import Progress, Report
 
 
@@ -20,6 +21,7 @@ class Shown:
         self._totals = Counter[str]()
         for piece in pieces:
             self._totals[piece.title] += piece.points
+        self._lock = Lock()  # messages of workers come in a thread of their own
         self._points: dict[str, dict[str, int]] = {}  # done, of each piece of a work
         self._shown: dict[str, Progress] = {}
 
@@ -27,6 +29,10 @@ class Shown:
         """What shows the progress of a piece."""
 
         def progress(done: int, total: int) -> None:
+            with self._lock:
+                show(done, total)
+
+        def show(done: int, total: int) -> None:
             if piece.points:
                 points = self._points.setdefault(piece.title, {})
                 points[piece.name] = done

@@ -4,9 +4,11 @@ from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
+import torch
 
 from pathfinder.experiment.pairs import ALIGNED, Pair
-from pathfinder.experiment.plan import Plan, Target
+from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.work import gather_scores, rescored_at
 from pathfinder.experiment.workplace import Workplace, kept_result
 from pathfinder.geometry.planes import Plane
@@ -109,7 +111,7 @@ class Tabulation:
         piece = f"rescore {pair}-{name}"
         if piece in self._done and (points := self._result(piece)["points"]):
             full = self._place.scored_on_all(target)
-            t = rescored_at(self._place, target, tuple(parts))
+            t = torch.tensor(rescored_at(self._place, target, tuple(parts)), dtype=torch.float64)
             self.results.add_rescored(pair, name, full.evaluator.gather(full.geometry, t, points))
 
     def _add_curvature(self, pair: str, name: str, owner: str, target: Target) -> None:

@@ -15,7 +15,8 @@ from torch import Tensor
 from pathfinder.experiment.checks import compare_precisions, compare_statistics, compare_worst
 from pathfinder.experiment.curve_files import further_tensors
 from pathfinder.experiment.pairs import ALIGNED
-from pathfinder.experiment.plan import Target, curve_recipe
+from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.plan import curve_recipe
 from pathfinder.experiment.workplace import Place, Workplace, kept_result
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
@@ -176,7 +177,7 @@ def rescore_points(
     if not t:
         return {"points": []}
     full = place.scored_on_all(target)
-    full.evaluator.score_points(full.geometry, t, progress=progress, stage=stage)
+    full.evaluator.score_points(full.geometry, torch.tensor(t, dtype=torch.float64), progress=progress, stage=stage)
     return None
 
 

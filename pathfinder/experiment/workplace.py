@@ -20,7 +20,7 @@ from pathfinder.experiment.engines import kept_file
 from pathfinder.experiment.evaluators import Evaluators
 from pathfinder.experiment.network import Network, network_of
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
-from pathfinder.experiment.plan import Target
+from pathfinder.experiment.pieces import Target
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane, Ray

@@ -36,7 +36,7 @@ from pathfinder.scoring.statistics import NormInputs, interpolate, reestimate
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
 from pathfinder.storage.resume import NoStage, Stage, map_points
-from pathfinder.symmetry.repair import Correction, Moments, Repair, check_repair, interpolate_moments
+from pathfinder.symmetry.repair import Correction, PathRepair, Repair, check_repair
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
 
@@ -62,8 +62,7 @@ class Evaluator:
             the same inputs (Jordan et al. 2023); see `pathfinder.symmetry.repair.Repair`.
         batch_size: examples per forward pass; the re-estimated statistics depend on it, see `reestimate`.
         examples: how many examples of each split are scored, a fixed subset by seed; all if not given.
-        batch_norm_examples: how many examples `training` and `reestimate` use, a fixed subset by seed; all if not
-            given.
+        batch_norm_examples: how many of them `training` and `reestimate` use; all if not given.
         seed: draws the subsets.
         device: where to compute: `cpu`, `cuda`, `mps`.
         precision: `fp32`, or `bf16` for autocast; losses are computed in float32 either way.
@@ -145,46 +144,31 @@ class Evaluator:
         return self.gather(geometry, t, self.score_points(geometry, t, progress=progress, stage=stage))
 
     def score_points(
-        self,
-        geometry: Geometry,
-        points: int | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
-        *,
-        progress: Progress = silent,
-        stage: Stage | None = None,
+        self, geometry: Geometry, t: Tensor, *, progress: Progress = silent, stage: Stage | None = None
     ) -> list[Point]:
         """Score some points of a geometry, for `gather`: points scored apart give the same as all at once.
 
         Args:
-            geometry, points, progress, stage: as for `score`.
+            geometry, progress, stage: as for `score`.
+            t: the coordinates of the points.
 
         Returns:
             For each point the means of its metrics, and for curves the value of each example.
         """
-        t = self._coordinates_of(geometry, points)
-        keep = isinstance(geometry, Curve)
+        t, keep = self._coordinates_of(geometry, t), isinstance(geometry, Curve)
         here = on_device(geometry, self.device)
-        ends = self._end_moments(here)
+        repaired = self._repaired(here)
 
         def work(few: Tensor) -> Iterator[Point]:
-            for values in self._values(here, few, ends):
+            for values in self._values(here, few, repaired):
                 yield self.row(values), values.tensors() if keep else {}
 
         return map_points(work, t, chunk=self.chunk, progress=progress, stage=stage or NoStage())
 
-    def gather(
-        self,
-        geometry: Geometry,
-        points: int | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
-        scored: Sequence[Point],
-    ) -> Scores:
-        """Put together what `score_points` gave, in the order of the points.
-
-        Args:
-            geometry, points: as for `score`.
-            scored: of each point.
-        """
+    def gather(self, geometry: Geometry, t: Tensor, scored: Sequence[Point]) -> Scores:
+        """Put together what `score_points` gave, in the order of the points."""
         columns = {**self.counts(), "batch_norm": self.statistics_from}
-        return gather(geometry, self._coordinates_of(geometry, points), scored, self.data, columns)
+        return gather(geometry, self._coordinates_of(geometry, t), scored, self.data, columns)
 
     def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:
         """The mean of each metric on each split at one point, and their standard errors.
@@ -260,15 +244,14 @@ class Evaluator:
         given = self.batch_norm.statistics if isinstance(self.batch_norm, Interpolate) else ()
         return [one.to(self.device) for one in given]
 
-    def _end_moments(self, geometry: Geometry) -> tuple[Moments, Moments] | None:
-        """The moments of hidden units at the ends of a path, if the points between are repaired."""
+    def _repaired(self, geometry: Geometry) -> PathRepair | None:
+        """What repairs the hidden units between the ends of a path, if that is asked for."""
         if self._repair is None:
             return None
         if not isinstance(geometry, Curve):
             raise PathfinderError(f"repair needs a path between two ends, not a {geometry.kind()}; drop repair.")
         with torch.no_grad(), evaluation_mode(self.space.network):
-            first, last = (self._repair.moments(*self._measured(end)) for end in (geometry.start, geometry.end))
-        return first, last
+            return PathRepair(self._repair, (geometry.start, geometry.end), self._measured)
 
     def _measured(self, theta: Tensor) -> tuple[Any, Any]:
         """The network at theta as a function of its inputs, and the inputs on which its units are measured."""
@@ -276,20 +259,16 @@ class Evaluator:
         tensors = {**self.space.split(theta), **self.space.fixed(None, self.device)}
         return partial(self._output, tensors), (x for x, _ in self._inputs.batches(self.batch_size))
 
-    def _values(self, geometry: Geometry, t: Tensor, ends: tuple[Moments, Moments] | None) -> list[Values]:
+    def _values(self, geometry: Geometry, t: Tensor, repaired: PathRepair | None) -> list[Values]:
         """The values of each example at a few points, in one pass over the data."""
         with torch.no_grad():
             points = [t[i : i + 1] for i in range(len(t))]  # coefficients are float64, which not every device has
             thetas = [geometry(point)[0] for point in points]
             fixed = self._fixed_at(thetas, [geometry.coefficients(point)[0] for point in points], points)
             corrected: list[Correction | None] = [None] * len(t)
-            if self._repair is not None and ends is not None:
+            if repaired is not None:
                 with evaluation_mode(self.space.network):
-                    goals = [interpolate_moments(ends, float(at)) for at in t]
-                    corrected = [
-                        self._repair.correct(goal, *self._measured(theta))
-                        for goal, theta in zip(goals, thetas, strict=True)
-                    ]
+                    corrected = [repaired.at(float(at), theta) for at, theta in zip(t, thetas, strict=True)]
             return self._pass([{**self.space.split(a), **b} for a, b in zip(thetas, fixed, strict=True)], corrected)
 
     def _pass(self, points: list[Fixed], corrected: Sequence[Correction | None] = (None,)) -> list[Values]:

@@ -107,6 +107,14 @@ class StageFile:
             return None
 
 
+def read_key(path: Path) -> str | None:
+    """The key under which a stage saved its state last; None if its file is missing or damaged."""
+    try:
+        return load_torch(path)["key"] if path.is_file() else None
+    except Exception:  # torch's reader raises all kinds of errors on a damaged file
+        return None
+
+
 def read_state(path: Path) -> dict[str, Any]:
     """The state that a stage saved last, under whichever key.
 

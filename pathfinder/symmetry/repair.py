@@ -115,6 +115,30 @@ class Correction:
         return self._repair.hook(lambda name, axis, out: _rescale(out, axis, self._found[name], self._goal[name]))
 
 
+class PathRepair:
+    """Corrects the moments of a network's layers at the points of a path.
+
+    Args:
+        repair: the layers.
+        ends: theta at both ends.
+        measure: gives, for a theta, what `Repair.moments` takes.
+    """
+
+    def __init__(
+        self,
+        repair: Repair,
+        ends: tuple[Tensor, Tensor],
+        measure: Callable[[Tensor], tuple[Callable[[Any], Any], Iterable[Any]]],
+    ) -> None:
+        self._repair, self._measure = repair, measure
+        first, last = (repair.moments(*measure(end)) for end in ends)
+        self._ends = first, last
+
+    def at(self, t: float, theta: Tensor) -> Correction:
+        """The correction at a point of the path."""
+        return self._repair.correct(_interpolate(self._ends, t), *self._measure(theta))
+
+
 def _output_axis(name: str, layer: nn.Module) -> tuple[str, int]:
     """The weight of a layer, and the axis of it along which its output units lie.
 
@@ -123,7 +147,7 @@ def _output_axis(name: str, layer: nn.Module) -> tuple[str, int]:
     return f"{name}.weight" if name else "weight", 1 if getattr(layer, "transposed", False) and layer.groups == 1 else 0
 
 
-def interpolate_moments(ends: tuple[Moments, Moments], t: float) -> Moments:
+def _interpolate(ends: tuple[Moments, Moments], t: float) -> Moments:
     """Means and standard deviations at t between those of the ends."""
     first, second = ends
     mixed = {}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pathfinder.compute import accumulator, all_finite, own_draws
 from pathfinder.data.batching import count, parts
 from pathfinder.data.sources import Source
-from pathfinder.errors import PathfinderError
+from pathfinder.errors import FailedWorkError, PathfinderError
 from pathfinder.progress import Progress
 from pathfinder.scoring.weighted import correct
 from pathfinder.storage.resume import Stage
@@ -243,4 +243,4 @@ def last_good(path: Path, save: Callable[[Path], None]) -> Generator[None, None,
         yield
     except DivergedError as error:
         save(path)
-        raise PathfinderError(f"{path.name.partition('.')[0]}: {error} The last good weights are in {path}.") from error
+        raise FailedWorkError(f"{path.name.partition('.')[0]}: {error} The last good weights are in {path}.") from error

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import time
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,7 +12,12 @@ import torch
 
 from pathfinder import PathfinderError
 from pathfinder.errors import PathfinderWarning
+from pathfinder.experiment import work
+from pathfinder.experiment.engines import Serial, do
 from pathfinder.experiment.folder import Run
+from pathfinder.experiment.pieces import Piece
+from pathfinder.experiment.shown import Shown
+from pathfinder.progress import silent
 from pathfinder.storage import StageFile, hold_lock, write, write_text
 from pathfinder.storage.resume import map_points
 
@@ -21,11 +27,29 @@ def tree(folder):
 
 
 @pytest.fixture
-def run(tmp_path):
+def keep(monkeypatch):
+    """Do a piece in the folder of a run, which gives a state to be kept; returns what was kept before."""
+
+    def keep(run, name, state=None, lasting=False):
+        found = []
+
+        def act(place, stage, progress):
+            found.append(stage.load())
+            return state
+
+        monkeypatch.setattr(work, "act", act, raising=False)
+        run.note(do(Piece(name, "act", (), "key", lasting=lasting), SimpleNamespace(folder=run.path), silent))
+        return found[0]
+
+    return keep
+
+
+@pytest.fixture
+def run(tmp_path, keep):
     """The folder of a run called `mine`, with one piece of work in it."""
     folder = Run(tmp_path / "run", "mine")
-    with folder, folder.stage("piece one", "key") as (stage, _):
-        stage.save({"rows": [1.5], "finished": True})
+    with folder:
+        keep(folder, "piece one", {"rows": [1.5], "finished": True})
     return tmp_path / "run"
 
 
@@ -70,10 +94,10 @@ def test_an_odd_record_is_another_experiment(record, run):
 
 
 @pytest.mark.parametrize("seconds", ["[]", "3", "null", '{"piece one": "long", "b": NaN, "c": [1]}'])
-def test_odd_seconds_in_a_record_are_left_out(seconds, run):
+def test_odd_seconds_in_a_record_are_left_out(seconds, run, keep):
     (run / "run.json").write_text(f'{{"name": "mine", "seconds": {seconds}}}')
-    with Run(run, "mine") as folder, folder.stage("piece one", "key"):
-        pass
+    with Run(run, "mine") as folder:
+        keep(folder, "piece one")
     found = json.loads((run / "run.json").read_text())["seconds"]
     assert list(found) == ["piece one"] and found["piece one"] >= 0
 
@@ -112,24 +136,22 @@ def test_a_lock_that_is_a_link_is_not_followed(run, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_work_of_another_maker_is_used_if_it_is_a_finished_training(run, monkeypatch):
-    monkeypatch.setattr("pathfinder.storage.resume.maker", lambda: {"pathfinder": "other", "torch": "2", "threads": 1})
-    with Run(run, "mine") as folder, folder.stage("piece one", "key") as (stage, _):
-        assert stage.load() is None
-    reused = pytest.warns(PathfinderWarning, match="`piece one` made by another version .* --fresh trains again")
-    with reused, Run(run, "mine") as folder:
-        with folder.stage("piece one", "key", lasting=True) as (stage, _):
-            assert stage.load() == {"rows": [1.5], "finished": True}
-        with folder.stage("piece two", "key", lasting=True) as (stage, _):
-            stage.save({"finished": False})
-    made_by = json.loads((run / "run.json").read_text())["made_by"]
-    assert [one["stages"] for one in made_by] == [["piece one"], ["piece two"]]
-    assert made_by[0]["pathfinder"] != made_by[1]["pathfinder"] == "other"
-    monkeypatch.undo()
-    with Run(run, "mine") as folder, folder.stage("piece two", "key", lasting=True) as (stage, _):
-        assert stage.load() is None  # half done
-    with Run(run, "mine", fresh=True) as folder, folder.stage("piece one", "key") as (stage, _):
-        assert stage.load() is None
+def test_work_of_another_maker_is_used_if_it_is_a_finished_training(run, keep, monkeypatch):
+    with monkeypatch.context() as other:
+        other.setattr("pathfinder.storage.resume.maker", lambda: {"pathfinder": "other", "torch": "2", "threads": 1})
+        with Run(run, "mine") as folder:
+            assert keep(folder, "piece one") is None
+        reused = pytest.warns(PathfinderWarning, match="`piece one` made by another version .* --fresh trains again")
+        with reused, Run(run, "mine") as folder:
+            assert keep(folder, "piece one", lasting=True) == {"rows": [1.5], "finished": True}
+            keep(folder, "piece two", {"finished": False}, lasting=True)
+        made_by = json.loads((run / "run.json").read_text())["made_by"]
+        assert [one["stages"] for one in made_by] == [["piece one"], ["piece two"]]
+        assert made_by[0]["pathfinder"] != made_by[1]["pathfinder"] == "other"
+    with Run(run, "mine") as folder:
+        assert keep(folder, "piece two", lasting=True) is None  # half done
+    with Run(run, "mine", fresh=True) as folder:
+        assert keep(folder, "piece one") is None
 
 
 def test_every_flipped_byte_of_kept_work_is_noticed(tmp_path):
@@ -185,28 +207,25 @@ def test_the_same_tensors_are_the_same_bytes(tmp_path):
     assert len(files) == 1 and found == metadata and torch.equal(tensors["v"], theta[4:])
 
 
-def test_progress_says_what_is_kept(tmp_path):
+def test_progress_says_what_is_kept_and_adds_up_the_parts_of_a_work(tmp_path, monkeypatch):
     shown = []
 
     def report(name):
         return lambda done, total: shown.append((name, done, total))
 
-    def work(t):
-        return [float(one) for one in t]
+    def score(place, stage, progress, start, stop):
+        map_points(lambda t: t.tolist(), torch.arange(start, stop), progress=progress, stage=stage)
 
+    monkeypatch.setattr(work, "score", score, raising=False)
+    monkeypatch.setattr(work, "one", lambda place, stage, progress: {"done": True}, raising=False)
+    pieces = [Piece(f"points@{i}", "score", (i, i + 2), f"{i}", whole="points", points=2) for i in (0, 2)]
+    pieces.append(Piece("one piece", "one", (), "key"))
     for _ in range(2):
-        with Run(tmp_path / "run", "mine", report) as run:
-            with run.stage("points", "key") as (stage, progress):
-                assert map_points(work, torch.arange(2.0), progress=progress, stage=stage) == [0.0, 1.0]
-            with run.stage("one piece", "key") as (stage, _):
-                if stage.load() is None:
-                    stage.save({"done": True})
-    assert shown == [
-        *[("points", done, 2) for done in range(3)],
-        ("one piece", 1, 1),
-        ("points (kept)", 2, 2),
-        ("one piece (kept)", 1, 1),
-    ]
+        with Run(tmp_path / "run", "mine") as run:
+            assert not Serial(SimpleNamespace(folder=run.path)).run(pieces, Shown(report, pieces).of, run.note)
+    first = [("points", done, 4) for done in (0, 0, 1, 2, 2, 2, 3, 4)]
+    again = [("points", 2, 4), ("points", 4, 4), ("one piece (kept)", 1, 1)]
+    assert shown == [*first, ("one piece", 0, 1), ("one piece", 1, 1), *again]
 
 
 def test_leaving_with_an_error_writes_no_table_and_frees_the_folder(run):

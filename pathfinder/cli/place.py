@@ -1,0 +1,81 @@
+"""Where the pieces of `score` and `curvature` are done: what files and options give, in each process."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pathfinder.cli.inputs import CurveInput, Minima
+from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
+from pathfinder.cli.targets import PathTarget, Target
+from pathfinder.experiment.workplace import Measured, Scored
+from pathfinder.landscape.settings import Curvature
+from pathfinder.scoring.batch_norm import BatchNormName, Policy
+from pathfinder.scoring.checks import CHECKED
+from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.settings import Examples
+
+Opened = Minima | CurveInput
+Options = ScoreJob | CurvatureJob | PointJob
+Opening = Callable[[], tuple[Opened, Target]]  # reads the files of a command; another process can call it too
+
+
+class FilePlace:
+    """The place of the pieces of a command: what its files and options give.
+
+    Args:
+        opening: reads the files.
+        job: the options.
+        policies: how BatchNorm's statistics are found, by the name of a target.
+        folder: of the run.
+        curvature: how it is measured.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        job: Options,
+        policies: Mapping[str, Policy | BatchNormName],
+        folder: Path,
+        curvature: Curvature | None = None,
+    ) -> None:
+        self._given = opening, job, policies, folder, curvature
+        self.folder, self._job, self._curvature, self.policies = folder, job, curvature, policies
+        self.opened, self.target = opening()
+        self._evaluator = lru_cache(4)(self._make)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the files itself."""
+        return type(self), self._given
+
+    def scored(self, target: tuple[str, ...], few: bool = False, precision: str | None = None) -> Scored:
+        """As for `Place`; a target is the name of a policy."""
+        return Scored(self._evaluator(target[0], few, precision), self.target.geometry, self.target.t)
+
+    def measured(self, target: tuple[str, ...]) -> Measured:
+        """As for `Place`."""
+        assert self._curvature is not None
+        data = self.opened.data["train"].subset(self._curvature.examples, self._job.seed)
+        evaluator = self._evaluator(target[0], False, "fp32")
+        return Measured(self.opened.space, self.target.geometry, self.target.t, data, evaluator, self._curvature)
+
+    def _make(self, how: str, few: bool, precision: str | None) -> Evaluator:
+        job, opened = self._job, self.opened
+        measured = isinstance(job, CurvatureJob)
+        counts = Examples(None if measured else job.examples, job.batch_norm_examples)
+        if isinstance(job, PointJob):  # its policies know their own
+            counts = Examples(counts.scored, None)
+        counts = counts.few(CHECKED) if few else counts
+        along = isinstance(self.target, PathTarget) and not measured
+        return Evaluator(
+            opened.space,
+            opened.data,
+            batch_norm=self.policies[how],
+            statistics=opened.statistics if along else None,
+            examples=counts.scored,
+            batch_norm_examples=counts.batch_norm,
+            batch_size=job.batch_size,
+            seed=job.seed,
+            device=job.device,
+            precision=precision or ("fp32" if isinstance(job, CurvatureJob) else job.precision.value),
+        )

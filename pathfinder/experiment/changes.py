@@ -1,0 +1,104 @@
+"""What changes when a run starts again with other settings: which differ, what is kept, what is done once more."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pathfinder.errors import PathfinderError, brief
+from pathfinder.experiment.engines import WORK, kept_file
+from pathfinder.experiment.pieces import Piece
+from pathfinder.storage.resume import read_key
+
+_KINDS = {  # the first word of the name of a piece, and what several are called; other pieces are not worth a word
+    "minimum": ("minimum", "minima"),
+    "align": ("alignment", "alignments"),
+    "curve": ("curve", "curves"),
+    "score": ("scored path", "scored paths"),
+    "line": ("scored line", "scored lines"),
+    "direction": ("profile", "profiles"),
+    "point": ("scored point", "scored points"),
+    "plane": ("plane", "planes"),
+    "surface": ("surface", "surfaces"),
+    "curvature": ("table of curvature", "tables of curvature"),
+    "barrier": ("barrier", "barriers"),
+}
+_SCORES = "minimum scores "  # before the name of a minimum, of a piece that belongs to its training
+_SHOWN = 4  # settings in a message
+_LONGEST = 40  # letters of a value
+
+
+def check_changes(
+    folder: Path, pieces: Iterable[Piece], before: Mapping[str, Any], after: Mapping[str, Any], force: bool
+) -> str | None:
+    """Check that a run that starts again only adds to what its folder holds, or that the user wants it redone.
+
+    Args:
+        folder: of the run.
+        pieces: the plan.
+        before: the settings that the record of the folder names; empty for a new folder.
+        after: the settings now.
+        force: whether work may be done once more, and tables lose rows.
+
+    Returns:
+        A line that says what is redone; None if nothing is.
+
+    Raises:
+        PathfinderError: if something would be, without `force`.
+    """
+    planned = list(pieces)
+    keys = {piece.name: read_key(kept_file(folder, piece.name)) for piece in planned}
+    titles = {piece.name: piece.title for piece in planned}
+    changed = {titles[piece.name] for piece in planned if keys[piece.name] not in (None, piece.key)}
+    kept = {titles[name] for name, key in keys.items() if key is not None} - changed
+    dropped = _dropped(folder, planned)
+    if not changed and not dropped:
+        return None
+    says = f"{folder} holds this run with other settings"
+    if differences := _differences(before, after):
+        more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+        says += f" ({', '.join(differences[:_SHOWN])}{more})"
+    parts = [f"{_count(found)} {verb}" for found, verb in ((kept, "kept"), (changed, "redone")) if _count(found)]
+    parts += [f"{_count(dropped)} dropped"] if _count(dropped) else []
+    says += f": {', '.join(parts) or 'its scores are redone'}"
+    if not force:
+        raise PathfinderError(f"{says}; add --force if that is what you want, or choose another folder with --out.")
+    return f"{says}."
+
+
+def _dropped(folder: Path, pieces: list[Piece]) -> set[str]:
+    """The names of works in the folder that the plan does not have, but that fill tables."""
+    planned = {kept_file(folder, piece.title).stem for piece in pieces}
+    found = {file.stem.partition("@")[0] for file in (folder / WORK).glob("*.pt")}
+    lost = {name for name in found - planned if not name.startswith("minimum-scores-")}
+    return {name.replace("-", " ", 1) for name in lost if name.partition("-")[0] in _KINDS}
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Each setting that differs, as `curve.epochs 40 -> 5`."""
+    old, new = _flat(before), _flat(json.loads(json.dumps(after, default=str)))  # as the record writes it
+    keys = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    return [f"{key} {_value(old.get(key))} -> {_value(new.get(key))}" for key in keys]
+
+
+def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Settings by their paths, such as `pairs.0.a.seed`."""
+    if isinstance(settings, Mapping):
+        inner = settings.items()
+    elif isinstance(settings, list | tuple) and any(isinstance(one, Mapping) for one in settings):
+        inner = ((str(i), one) for i, one in enumerate(settings))
+    else:
+        return {prefix: list(settings) if isinstance(settings, tuple) else settings}
+    return {key: one for name, part in inner for key, one in _flat(part, f"{prefix}.{name}".lstrip(".")).items()}
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else brief(value, _LONGEST)
+
+
+def _count(titles: Iterable[str]) -> str:
+    """How many works of each kind: `2 curves and 1 plane`; empty if none is worth a word."""
+    kinds = Counter(word for title in titles if (word := title.partition(" ")[0]) in _KINDS and _SCORES not in title)
+    words = [f"{count} {_KINDS[kind][count > 1]}" for kind, count in kinds.items()]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,178 @@
+"""Do the pieces of a plan on the workers of a Dask cluster: processes of this computer, or of others that share the
+folder of the run. Dask schedules, moves work off dead workers and watches over processes; results lie in the folder.
+"""
+
+import logging
+import pickle
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from typing import Any
+
+import dask
+import torch
+from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed.scheduler import KilledWorker
+from distributed.security import Security
+
+from pathfinder.compute import find_device
+from pathfinder.errors import FailedWorkError, PathfinderWarning
+from pathfinder.experiment.engines import Done, Lost, do
+from pathfinder.experiment.pieces import Piece
+from pathfinder.progress import Progress
+
+_LARGE = str(2**30)
+_ENVIRONMENT = {  # of the workers: Dask's own would return freed memory at once, which small networks pay for
+    "MALLOC_TRIM_THRESHOLD_": _LARGE,
+    "MALLOC_MMAP_THRESHOLD_": _LARGE,
+    "OMP_NUM_THREADS": "1",  # each piece sets its own number
+}
+_SETTINGS = {
+    "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
+    "distributed.scheduler.allowed-failures": 2,  # the third worker that a piece kills ends the run
+    "distributed.worker.memory.target": False,  # results are small; memory belongs to torch
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+}
+_TOPIC = "pathfinder"  # of the messages of workers about their progress
+_OFTEN = 0.5  # seconds between two messages
+
+
+class Cluster:
+    """Does pieces on several workers.
+
+    Args:
+        place: where pieces are done; each worker makes its own.
+        workers: how many processes of this computer.
+        scheduler: the address of a cluster that runs already, instead.
+        security: the TLS files of that cluster, if it uses them.
+    """
+
+    def __init__(
+        self, place: Any, workers: int = 1, scheduler: str | None = None, security: Security | None = None
+    ) -> None:
+        self._place, self._workers, self._scheduler, self._security = place, workers, scheduler, security
+
+    def run(
+        self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
+    ) -> list[Lost]:
+        """As for `Engine`.
+
+        Raises:
+            FailedWorkError: if a piece ends three workers.
+        """
+        named = {piece.name: piece for piece in pieces}
+        recipe, run = pickle.dumps(self._place), uuid.uuid4().hex[:8]  # keys of an earlier run mean other pieces
+        lost: list[Lost] = []
+        with self._client() as client:
+            client.subscribe_topic(_TOPIC, lambda event: _show(named, shown, event[1]))
+            futures: dict[str, Any] = {}
+            for piece in named.values():
+                needs = [futures[name] for name in piece.needs]
+                key = f"{run} {piece.name}"
+                futures[piece.name] = client.submit(
+                    _do, recipe, piece, torch.get_num_threads(), needs, key=key, pure=False
+                )
+            names = {future.key: name for name, future in futures.items()}
+            for future in as_completed(futures.values()):
+                piece = named[names[future.key]]
+                outcome, notes = _outcome(future, piece)
+                for note in notes:
+                    warnings.warn(note, PathfinderWarning, stacklevel=2)
+                if isinstance(outcome, Done):
+                    if piece.points:
+                        shown(piece)(piece.points, piece.points)
+                    finished(outcome)
+                elif isinstance(outcome, Lost):
+                    lost.append(outcome)
+        order = list(named)
+        return sorted(lost, key=lambda one: order.index(one.piece.name))
+
+    @contextmanager
+    def _client(self) -> Generator[Client, None, None]:
+        if self._scheduler is not None:
+            with Client(self._scheduler, security=self._security) as client:
+                yield client
+            return
+        with (
+            dask.config.set(_SETTINGS),
+            LocalCluster(
+                n_workers=self._workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=Security.temporary(),  # other users of this computer can reach its loopback address
+                dashboard_address=None,
+                worker_dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def _outcome(future: Any, piece: Piece) -> tuple[Done | Lost | None, list[str]]:
+    """What became of a piece, and the notes that it gave.
+
+    Raises:
+        FailedWorkError: if it ended three workers.
+    """
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise FailedWorkError(
+            f"`{piece.name}` ended the process that did it three times, as lack of memory does; what is done is kept. "
+            "Lower batch_size or the number of workers, and run the same command again."
+        ) from error
+
+
+def _do(
+    recipe: bytes, piece: Piece, threads: int, needs: list[tuple[Done | Lost | None, list[str]]]
+) -> tuple[Done | Lost | None, list[str]]:
+    """Do a piece on a worker, unless one that it needs was not done; the notes it gave come with the outcome."""
+    if not all(isinstance(outcome, Done) for outcome, _ in needs):
+        return None, []
+    worker, sent = get_worker(), 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal sent
+        if time.monotonic() - sent >= _OFTEN or done == total:
+            sent = time.monotonic()
+            worker.log_event(_TOPIC, (piece.name, done, total))
+
+    torch.set_num_threads(threads)  # in the thread that computes
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", PathfinderWarning)
+        try:
+            place = _place(recipe)
+            _choose_gpu(place, worker.name)
+            outcome: Done | Lost = do(piece, place, tell)
+        except FailedWorkError as error:
+            outcome = Lost(piece, FailedWorkError(str(error)))
+    return outcome, [str(one.message) for one in said if issubclass(one.category, PathfinderWarning)]
+
+
+@lru_cache(1)
+def _place(recipe: bytes) -> Any:
+    """The place of this worker: the data are loaded once."""
+    return pickle.loads(recipe)
+
+
+def _choose_gpu(place: Any, worker: object) -> None:
+    """Let the workers of a computer with several GPUs take turns; where each sees one alone, that is it."""
+    name = getattr(getattr(place, "config", None), "device", "cpu")
+    if find_device(name).type == "cuda" and ":" not in name:
+        with suppress(ValueError):
+            torch.cuda.set_device(int(str(worker)) % torch.cuda.device_count())
+
+
+def _show(named: dict[str, Piece], shown: Callable[[Piece], Progress], message: tuple[str, int, int]) -> None:
+    """Show the progress that a worker told of."""
+    name, done, total = message
+    if name in named:
+        shown(named[name])(done, total)

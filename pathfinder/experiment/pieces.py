@@ -1,0 +1,70 @@
+"""Pieces of work: what a plan is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pathfinder.storage.keys import key_of
+
+Target = tuple[str, ...]  # what is scored: `path`, `plane`, `surface` or `minimum`; whose it is; its name
+_TOGETHER = 64  # points of a piece
+_LOAD = 1.5e9  # weights times examples of a piece, roughly; some seconds on one core
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of work.
+
+    Attributes:
+        name: its name, by which others need it and the folder keeps its result.
+        work: the function of `pathfinder.experiment.work` that does it.
+        arguments: what the function takes: names, numbers, targets.
+        key: of what its result depends on.
+        needs: the names of the pieces that must be done before.
+        whole: what progress and the record call it, together with the other parts of the same work.
+        points: how many points of the whole it does; 0 if it is the whole.
+        lasting: whether its result is used whatever made it, once it is finished, as a training is.
+    """
+
+    name: str
+    work: str
+    arguments: tuple[Any, ...]
+    key: str
+    needs: tuple[str, ...] = ()
+    whole: str = ""
+    points: int = 0
+    lasting: bool = False
+
+    @property
+    def title(self) -> str:
+        """What progress and the record call it."""
+        return self.whole or self.name
+
+
+def split_points(
+    whole: str, work: str, target: Target, points: int, load: float, key: str, needs: Sequence[str] = ()
+) -> list[Piece]:
+    """Pieces for all points of a target; how many points each does follows from the load of one alone.
+
+    Args:
+        whole: what the work is called.
+        work: the function that does some of the points.
+        target: what is scored or measured.
+        points: how many it has.
+        load: of a point, weights times examples.
+        key: of what the points depend on.
+        needs: the pieces that each needs.
+    """
+    size = min(max(int(_LOAD / load), 1), _TOGETHER)
+    return [
+        Piece(
+            whole if size >= points else f"{whole}@{start}",
+            work,
+            (target, start, min(start + size, points)),
+            key_of(key, points, start, size),
+            tuple(dict.fromkeys(needs)),
+            whole,
+            min(size, points - start),
+        )
+        for start in range(0, points, size)
+    ]
