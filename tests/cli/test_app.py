@@ -379,7 +379,7 @@ def test_another_network_or_pair_never_reuses_scores(command, minima, tmp_path, 
     line = ["score", "line", a, b, "-o", "line", "--points", 3]
     assert command(*line)[0] == 0
     relu = read_table("line/paths.csv")["train_loss"]
-    assert command(*line, "--model", "own_mlps:tanh")[0] == 0
+    assert command(*line, "--model", "own_mlps:tanh", "--force")[0] == 0
     assert not np.allclose(read_table("line/paths.csv")["train_loss"], relu)
     code, _, err = command("score", "line", b, a, "-o", "line", "--points", 3)
     assert code == 2 and "choose another folder" in err
@@ -390,7 +390,7 @@ def test_training_that_diverges_says_where_and_keeps_the_last_good_weights(comma
     options = ["--set", "lr=1e30", "--set", "schedule=constant", "--set", "epochs=9", "--force"]
     code, _, err = command("train", "mlp", "--data", "digits", "-o", tmp_path / "a.safetensors", *options)
     kept = tmp_path / "a.last-good.safetensors"
-    assert code == 2 and "at step" in err and "lower the learning rate" in err and str(kept) in err
+    assert code == 1 and "at step" in err and "lower the learning rate" in err and str(kept) in err
     assert all(tensor.isfinite().all() for tensor in load_weights(kept).values())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.last-good.safetensors", "a.safetensors"]
     assert (tmp_path / "a.safetensors").read_bytes() == b"earlier"

@@ -50,7 +50,7 @@ def test_defaults_are_filled_in_from_the_outside_in(tmp_path):
         same_init = true
         curves = []
     """
-    plans = config(tmp_path, text).plan()
+    plans = config(tmp_path, text).all_pairs()
     assert [plan.name for plan in plans] == ["wide-1", "wide-2", "twins"]
     wide, second, twins = plans
     assert (wide.a.epochs, wide.a.lr, wide.a.batch_size, wide.b.batch_size) == (7, 0.2, 128, 512)
@@ -78,7 +78,7 @@ def test_a_scale_changes_what_it_names_and_the_name(tmp_path):
     )
     full, small = config(tmp_path, text), config(tmp_path, text, ["minimum.lr=0.2"], "small")
     assert (full.name, small.name) == ("own", "own-small")
-    plans = [c.plan()[0] for c in (full, small)]
+    plans = [c.all_pairs()[0] for c in (full, small)]
     assert [(p.a.epochs, p.a.lr, p.a.model.arguments["widths"], p.b.batch_size) for p in plans] == [
         (90, 0.3, [8], 8192), (3, 0.2, [4], 256),
     ]  # fmt: skip
@@ -96,7 +96,7 @@ def test_a_scale_changes_what_it_names_and_the_name(tmp_path):
 def test_every_config_in_the_repository_holds_what_it_should(path):
     scales = tomllib.loads(path.read_text()).get("scales", {})
     for scale in (None, *scales):
-        plans = load_config(path, scale=scale).plan()
+        plans = load_config(path, scale=scale).all_pairs()
         for end in {end.model_dump_json(include={"model"}): end for plan in plans for end in (plan.a, plan.b)}.values():
             with torch.device("meta"):
                 assert list(build_model(end.model.name, input_shape=(3, 32, 32), **end.model.arguments).parameters())
@@ -104,18 +104,18 @@ def test_every_config_in_the_repository_holds_what_it_should(path):
 
 
 def test_a_shared_seed_still_gives_two_minima(tmp_path):
-    plan = config(tmp_path, BASE, ["minimum.seed=7"]).plan()[0]
+    plan = config(tmp_path, BASE, ["minimum.seed=7"]).all_pairs()[0]
     assert (plan.a.seed, plan.b.seed) == (7, 8)
 
 
 def test_one_pair_is_named_after_its_model(tmp_path):
-    assert [plan.name for plan in config(tmp_path, BASE).plan()] == ["mlp"]
+    assert [plan.name for plan in config(tmp_path, BASE).all_pairs()] == ["mlp"]
     assert config(tmp_path, BASE).name == "own"
 
 
 def test_set_changes_what_it_names(tmp_path):
     changed = config(tmp_path, BASE + "[[pairs]]\n", ["minimum.epochs=3", "pairs.0.name=x", "model.widths=[4, 4]"])
-    plan = changed.plan()[0]
+    plan = changed.all_pairs()[0]
     assert plan.name == "x" and plan.a.epochs == 3 and plan.a.model.arguments == {"widths": [4, 4]}
 
 
@@ -184,7 +184,7 @@ def test_seeds_follow_the_table(tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY)
 
     def seeds(*changes):
-        plans = load_config(tmp_path / "tiny.toml", changes).plan()
+        plans = load_config(tmp_path / "tiny.toml", changes).all_pairs()
         return [[(end.seed, end.init_seed) for end in (plan.a, plan.b)] for plan in plans]
 
     assert seeds() == [[(0, 0), (1, 1)]]

@@ -97,9 +97,11 @@ def test_the_largest_points_are_rescored_on_all_examples(tiny, tmp_path):
     changes = ["score.rescore=true", "minimum.epochs=1", "curve.epochs=1", "planes.points=2"]
     Experiment(load_config(tiny, changes), tmp_path / "run").run()
     found = read_table(tmp_path / "run" / "rescored.csv")
-    Experiment(load_config(tiny, [*changes, "score.batch_norm=stored", "planes=false"]), tmp_path / "run").run()
+    Experiment(
+        load_config(tiny, [*changes, "score.batch_norm=stored", "planes=false"]), tmp_path / "run", force=True
+    ).run()
     assert not found["test_loss"].equals(read_table(tmp_path / "run" / "rescored.csv")["test_loss"])
-    Experiment(load_config(tiny, changes), tmp_path / "run").run()
+    Experiment(load_config(tiny, changes), tmp_path / "run", force=True).run()
     assert found.equals(read_table(tmp_path / "run" / "rescored.csv"))
     paths = read_table(tmp_path / "run" / "paths.csv").set_index(["path", "t"])
     assert found.query("path == 'ends'")["t"].tolist() == [0, 1]
@@ -121,11 +123,12 @@ def test_a_trajectory_is_kept_and_ends_at_the_minimum(tiny, tmp_path):
     Experiment(load_config(tiny, changes), tmp_path / "run").run()
     kept = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").glob("trajectories/*/*"))
     assert kept == [f"trajectories/convnet-bn-{s}/epoch-000{e}.safetensors" for s in "ab" for e in (0, 2, 4)]
-    Experiment(load_config(tiny, [*changes, "minimum.checkpoint_every=3", "minimum.lr=0.2"]), tmp_path / "run").run()
+    again = [*changes, "minimum.checkpoint_every=3", "minimum.lr=0.2"]
+    Experiment(load_config(tiny, again), tmp_path / "run", force=True).run()
     folder = tmp_path / "run" / "trajectories" / "convnet-bn-b"
     assert sorted(path.name for path in folder.iterdir()) == [f"epoch-000{epoch}.safetensors" for epoch in (0, 3, 4)]
     shutil.rmtree(folder)
-    Experiment(load_config(tiny, [*changes]), tmp_path / "run").run()
+    Experiment(load_config(tiny, [*changes]), tmp_path / "run", force=True).run()
     last, end = (load_weights(tmp_path / "run" / name) for name in (kept[2], "minima/convnet-bn-a.safetensors"))
     assert all(torch.equal(tensor, end[name]) for name, tensor in last.items())
 
@@ -287,7 +290,7 @@ def test_augmented_data_is_another_fit(tiny, tmp_path):
     changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]
     losses = []
     for augmented in ([], ["data.crop=1"], ["data.flip=true"]):
-        Experiment(load_config(tiny, [*changes, *augmented]), tmp_path / "run").run()
+        Experiment(load_config(tiny, [*changes, *augmented]), tmp_path / "run", force=True).run()
         losses.append(tuple(read_table(tmp_path / "run" / "minima.csv")["train_loss"]))
     assert len(set(losses)) == 3
 
@@ -340,7 +343,11 @@ def test_set_redoes_only_what_changed(tiny, tmp_path):
     def report(name):
         return lambda finished, total: reports.setdefault(name, []).append(finished)
 
-    Experiment(load_config(tiny, ["curve.epochs=3"]), tmp_path / "run", report).run()
+    with pytest.raises(PathfinderError, match=r"\(curve.epochs 2 -> 3\): 2 minima and 1 scored path kept, .*--force"):
+        Experiment(load_config(tiny, ["curve.epochs=3"]), tmp_path / "run", report).run()
+    assert not reports
+    with pytest.warns(PathfinderWarning, match="1 curve, 1 scored path and 1 plane redone"):
+        Experiment(load_config(tiny, ["curve.epochs=3"]), tmp_path / "run", report, force=True).run()
     redone = {name for name, finished in reports.items() if len(finished) > 1}
     assert redone == {"curve convnet-bn-bezier", "score convnet-bn-bezier", "plane convnet-bn-bezier"}
     assert read_table(tmp_path / "run" / "training.csv").query("fit == 'bezier'")["epoch"].tolist() == [1, 2, 3]
@@ -451,7 +458,7 @@ def test_ends_are_scored_with_stored_and_with_re_estimated_statistics(tiny, tmp_
         far = far or off
     assert far
     again = [*changes, "score.batch_norm=stored", "planes=false"]
-    Experiment(load_config(tiny, again), out).run()
+    Experiment(load_config(tiny, again), out, force=True).run()
     found = read_table(out / "paths.csv").query("path == 'line'").set_index("t")["test_error"]
     assert [found[0], found[1]] == pytest.approx(minima["test_error"].tolist())
 

@@ -1,0 +1,203 @@
+"""Pieces on the workers of a Dask cluster: the same bytes, whoever does them and whatever dies on the way."""
+
+import os
+import random
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import psutil
+import pytest
+from helpers import TINY
+
+from pathfinder.errors import FailedWorkError
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.run import Experiment
+from pathfinder.tables.csv_files import read_table
+
+# tiny runs train too briefly for the running averages of BatchNorm
+pytestmark = pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning")
+
+
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    monkeypatch.setattr(import_module("pathfinder.figures.draw"), "draw", lambda folder: [])
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def serial(tiny, tmp_path_factory):
+    """The tables of a run in one process."""
+    folder = tmp_path_factory.mktemp("runs") / "serial"
+    Experiment(load_config(tiny), folder).run()
+    return csv_bytes(folder)
+
+
+def csv_bytes(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.csv"))}
+
+
+def listening():
+    """The addresses at which this process and its children listen."""
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    found = []
+    for process in family:
+        try:
+            found += [one.laddr for one in process.net_connections() if one.status == psutil.CONN_LISTEN]
+        except psutil.Error:  # it ended
+            continue
+    return found
+
+
+def test_two_workers_give_the_same_bytes_and_nobody_else_gets_in(tiny, serial, tmp_path):
+    before, seen, refused = {*listening()}, set(), []
+
+    def report(name):
+        if not refused:
+            seen.update({*listening()} - before)
+            refused.extend(is_refused(address) for address in sorted(seen))
+        return lambda done, total: None
+
+    Experiment(load_config(tiny), tmp_path / "run", report).run(workers=2)
+    assert csv_bytes(tmp_path / "run") == serial
+    assert len(seen) >= 3 and {address.ip for address in seen} == {"127.0.0.1"}
+    assert refused and all(refused)
+
+
+def is_refused(address):
+    """Whether somebody without the credentials of the run is turned away."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.create_connection(address, 10) as plain, context.wrap_socket(plain) as safe:
+            safe.settimeout(10)
+            return safe.recv(1) == b""
+    except ssl.SSLError:
+        return True
+    except OSError:
+        return True
+
+
+_RUN = """
+import sys
+from pathlib import Path
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.run import Experiment
+
+if __name__ == "__main__":
+    Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run(scheduler=sys.argv[3])
+"""
+
+
+@contextmanager
+def cluster(folder):
+    """A scheduler and two workers, each a process of its own as on a cluster; yields its address and the workers."""
+    file = folder / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    commands = [["scheduler", "--host", "127.0.0.1", "--port", "0", *common]]
+    commands += [["worker", "--host", "127.0.0.1", "--nthreads", "1", "--memory-limit", "0", *common]] * 2
+    started = []
+    try:
+        for command in commands:
+            started.append(subprocess.Popen([sys.executable, "-m", "dask", *command], stderr=subprocess.DEVNULL))
+            while not file.exists():
+                time.sleep(0.1)
+        yield f"tcp://{_address(file)}", started[1:]
+    finally:
+        for process in started:
+            for child in [*psutil.Process(process.pid).children(recursive=True), process]:
+                child.kill()
+            process.wait()
+
+
+def _address(file):
+    import json
+
+    while True:
+        try:
+            return json.loads(file.read_text())["address"].removeprefix("tcp://")
+        except ValueError:  # half written
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kills", [2])
+def test_workers_and_the_run_itself_may_be_killed_at_any_moment(tiny, serial, tmp_path, kills):
+    chance = random.Random(0)
+    script = tmp_path / "script.py"
+    script.write_text(_RUN)
+    with cluster(tmp_path) as (address, workers):
+        command = [sys.executable, script, tiny, tmp_path / "run", address]
+        for kill in range(kills):
+            run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            wait_for_work(tmp_path / "run" / ".work", chance.randint(1, 4))
+            if kill % 2:
+                run.kill()
+                run.wait()
+            else:
+                nanny = psutil.Process(chance.choice(workers).pid)
+                for child in nanny.children():
+                    os.kill(child.pid, signal.SIGKILL)
+                run.wait(300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert csv_bytes(tmp_path / "run") == serial
+
+
+def wait_for_work(folder, pieces):
+    """Wait until so many further pieces have begun to be kept."""
+    before = len([*folder.glob("*.pt")])
+    for _ in range(1200):
+        if len([*folder.glob("*.pt")]) >= before + pieces:
+            return
+        time.sleep(0.05)
+
+
+_DEADLY = """
+import multiprocessing
+import os
+
+import torch
+
+
+class Deadly(torch.nn.Sequential):
+    def forward(self, x):
+        if self.training and multiprocessing.parent_process() is not None:
+            os._exit(1)  # as when the kernel kills it for lack of memory
+        return super().forward(x)
+
+
+def build(num_classes, input_shape):
+    return Deadly(torch.nn.Flatten(), torch.nn.Linear(64, num_classes))
+"""
+
+
+def test_a_piece_that_kills_three_workers_ends_the_run_with_its_name(tmp_path, monkeypatch):
+    (tmp_path / "deadly_net.py").write_text(_DEADLY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = tmp_path / "deadly.toml"
+    config.write_text("[data]\nname = 'digits'\n[model]\nname = 'deadly_net:build'\n[minimum]\nepochs = 1\n")
+    with pytest.raises(FailedWorkError, match=r"`minimum deadly_net-build-\w` ended the process .* three times"):
+        Experiment(load_config(config), tmp_path / "run").run(workers=2)
+
+
+def test_a_training_that_diverges_on_a_worker_leaves_the_rest(tmp_path):
+    config = tmp_path / "pairs.toml"
+    text = TINY.replace("[planes]\npoints = 4\n", "")
+    text += "[[pairs]]\nname = 'wild'\nminimum = { lr = 1e12, schedule = 'constant', epochs = 20 }\n"
+    config.write_text(text + "[[pairs]]\nname = 'calm'\ncurves = []\n")
+    with pytest.raises(FailedWorkError, match=r"wild-\w: training diverged.* other pieces of work were not done"):
+        Experiment(load_config(config), tmp_path / "run").run(workers=2)
+    assert read_table(tmp_path / "run" / "summary.csv")["pair"].unique().tolist() == ["calm"]
+    assert (tmp_path / "run" / "wild-a.last-good.safetensors").exists()
