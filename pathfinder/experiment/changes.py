@@ -99,6 +99,6 @@ def _value(value: Any) -> str:
 
 def _count(titles: Iterable[str]) -> str:
     """How many works of each kind: `2 curves and 1 plane`; empty if none is worth a word."""
-    kinds = Counter(word for title in titles if (word := title.partition(" ")[0]) in _KINDS and _SCORES not in title)
-    words = [f"{count} {_KINDS[kind][count > 1]}" for kind, count in kinds.items()]
+    kinds = Counter(title.partition(" ")[0] for title in titles if _SCORES not in title)
+    words = [f"{kinds[kind]} {names[kinds[kind] > 1]}" for kind, names in _KINDS.items() if kinds[kind]]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

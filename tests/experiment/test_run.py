@@ -32,7 +32,10 @@ from pathfinder.storage import load_weights
 from pathfinder.tables.csv_files import read_table
 
 # tiny runs train too briefly for the running averages of BatchNorm
-pytestmark = pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning"),
+    pytest.mark.filterwarnings("ignore:.*holds this run with other settings:pathfinder.errors.PathfinderWarning"),
+]
 TABLES = ["minima", "weights", "training", "paths", "planes", "plane_markers", "plane_paths", "summary", "replicates"]
 
 
