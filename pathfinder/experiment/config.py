@@ -13,7 +13,7 @@ from pathfinder.experiment.plan import ALIGNED, Plan, kept_weights
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.settings import Planes, Scoring
-from pathfinder.settings import LONGEST, Checked, Name, Seed, check_points
+from pathfinder.settings import LONGEST, Checked, Name, Seed, Threads, check_points
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum
 
@@ -54,13 +54,19 @@ class SingleMinimum(Minimum):
 
 
 class Config(Checked):
-    """A whole experiment. `[minimum]` and `[curve]` hold what all minima and all curves share."""
+    """A whole experiment. `[minimum]` and `[curve]` hold what all minima and all curves share.
+
+    Attributes:
+        threads: that compute, last bits of results depend on it; if not given, 1 for a network of fewer than 100,000
+            weights, and the machine's own number for a larger one.
+    """
 
     name: Name = "experiment"
     seed: Seed = 0
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     precision_check: bool = True
+    threads: Threads | None = None
     data: Data
     model: Model | None = None
     minimum: Minimum = Minimum()

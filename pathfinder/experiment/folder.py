@@ -4,7 +4,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -55,9 +55,16 @@ class Run:
         self._held = ExitStack()
         self.describe("cpu", {})
 
-    def describe(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
-        """Set what the record says: the device, the splits, and further entries such as `config`."""
-        self._device, self._data, self._entries = device, data, entries
+    def describe(self, device: str, data: Mapping[str, Source], threads: Sequence[int] = (), **entries: Any) -> None:
+        """Set what the record says.
+
+        Args:
+            device: where the run computes.
+            data: the splits.
+            threads: the numbers of threads that its pieces take; torch's own at the time of writing if not given.
+            entries: further entries, such as `config`.
+        """
+        self._device, self._data, self._threads, self._entries = device, data, threads, entries
 
     def record_check(self, kind: str, name: str, passed: bool, compared: list[dict[str, Any]]) -> None:
         """Set what the record says of a check.
@@ -147,7 +154,7 @@ class Run:
         record = {
             "name": self._name,
             **self._entries,
-            **provenance(self._device),
+            **provenance(self._device, self._threads),
             "data": described,
             **({"checks": self._checks} if self._checks else {}),
             "seconds": self._seconds,

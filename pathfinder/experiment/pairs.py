@@ -14,12 +14,16 @@ from pathfinder.weights.space import WeightSpace
 
 @dataclass(frozen=True)
 class End:
-    """A minimum before its training; the module and the digest of a checkpoint where it comes from one."""
+    """A minimum before its training; the module and the digest of a checkpoint where it comes from one.
+
+    All work with its network takes `threads` threads.
+    """
 
     settings: Minimum
     network: Network
     module: nn.Module | None = None
     digest: str | None = None
+    threads: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Run a config: train minima and curves, score them, write tables and figures; each step is saved when it is done."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from pathfinder.symmetry.matching import align, first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.settings import Align
 from pathfinder.symmetry.structure import ProvedStructure
+from pathfinder.threads import threads, threads_for
 from pathfinder.training.fit import fit_curve
 from pathfinder.training.settings import CurveSettings
 from pathfinder.weights.space import WeightSpace
@@ -87,17 +88,20 @@ class Experiment:
             one.title: self.minima.open(one)[0] for one in singles
         }  # find every mistake before anything is written
         ends = {plan.name: self._check_ends(plan) for plan in plans}
-        self._describe()
+        self._describe([*alone.values(), *(end for pair in ends.values() for end in pair)])
         with self.folder:
             for name in list(alone):
-                self.minima.make(name, name, "a", alone.pop(name), self.config.surfaces, in_path=False)
+                with threads(alone[name].threads):
+                    self.minima.make(name, name, "a", alone.pop(name), self.config.surfaces, in_path=False)
                 self.results.write()
             for plan in plans:
-                self._make_pair(plan, *ends.pop(plan.name))
+                with threads(ends[plan.name][0].threads):
+                    self._make_pair(plan, *ends.pop(plan.name))
                 self.results.write()
             if self.config.align and self.config.align.every_pair:
                 for group, minima in self._groups.items():
-                    self.measure.score_every_pair(group, list(minima.values()), self.config.align)
+                    with threads(threads_for(next(iter(minima.values())).module, self.config.threads)):
+                        self.measure.score_every_pair(group, list(minima.values()), self.config.align)
         self.measure.checks.raise_failures()
         return self.results.table("summary") if plans else None
 
@@ -114,7 +118,8 @@ class Experiment:
         check_same_network(*modules)
         if self.config.align:
             inputs = first_inputs(self.data["train"])
-            self._structures[plan.name] = structure_of(space, inputs, self.config.align.structure)
+            with threads(first.threads):
+                self._structures[plan.name] = structure_of(space, inputs, self.config.align.structure)
             if (
                 self.config.align.repair
                 and not space.has_statistics
@@ -228,11 +233,12 @@ class Experiment:
         curve.save(path, further_tensors(space, ends.statistics), **network.metadata(), recipe=recipe, key=key)
         return curve, key
 
-    def _describe(self) -> None:
-        """Set what the record says of the run."""
+    def _describe(self, ends: Sequence[End]) -> None:
+        """Set what the record says of the run, and of the threads for these minima."""
         measured: dict[str, Any] = {"scored": self.config.score.model_dump()}
         for name in ("surfaces", "curvature"):
             asked = [settings.model_dump() for settings in getattr(self.config, name)]
             measured |= {name: asked} if asked else {}
         config = self.config.model_dump(exclude_unset=True)
-        self.folder.describe(self.config.device, self.data, seed=self.config.seed, config=config, **measured)
+        numbers = sorted({end.threads for end in ends})
+        self.folder.describe(self.config.device, self.data, numbers, seed=self.config.seed, config=config, **measured)

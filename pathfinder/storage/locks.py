@@ -1,10 +1,10 @@
 """Locks: one process at a time works in a folder, on whichever host that sees it.
 
-A lock is flock(2) on an open file. On a local disk it holds within the host. Hosts that share a folder see it too: Linux
-turns it into a lock of the whole file at the NFS server (since 2.6.12; see flock(2)), and Lustre with its option `flock`
-holds it on all clients. Where the file system has no flock, the lock is one of fcntl(2), which NFS has too; where it
-has neither, the work is refused. Where a folder is mounted for locks of one's own host alone (`local_lock` of NFS,
-`localflock` of Lustre), other hosts are not kept out, and no program can tell.
+A lock is flock(2) on an open file. On a local disk it holds within the host. Hosts that share a folder see it too:
+Linux turns it into a lock of the whole file at the NFS server (since 2.6.12; see flock(2)), and Lustre with its option
+`flock` holds it on all clients. Where the file system has no flock, the lock is one of fcntl(2), which NFS has too;
+where it has neither, the work is refused. Where a folder is mounted for locks of one's own host alone (`local_lock` of
+NFS, `localflock` of Lustre), other hosts are not kept out, and no program can tell.
 """
 
 import errno
