@@ -19,7 +19,7 @@ from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import key_of
-from pathfinder.threads import threads_for
+from pathfinder.threads import threads, threads_for
 from pathfinder.training.fit import fit_minimum
 from pathfinder.training.settings import Minimum
 from pathfinder.training.trajectory import remove_trajectory, trajectory_folder
@@ -63,11 +63,12 @@ class Minima:
         sizes = [self.smallest_batch(counted) for counted in self._config.scored()]
         if checkpoint is None:
             sizes.append(smallest_pass(self._data["train"], settings.batch_size, settings.micro_batch_size))
-        probe(module, self._data, network.name, sizes)
-        threads = threads_for(module, self._config.threads)
+        number = threads_for(module, self._config.threads)
+        with threads(number):
+            probe(module, self._data, network.name, sizes)
         if checkpoint is None:
-            return End(settings, network, threads=threads), module
-        return End(settings, network, module, checkpoint.digest, threads), module
+            return End(settings, network, threads=number), module
+        return End(settings, network, module, checkpoint.digest, number), module
 
     def smallest_batch(self, counted: Scoring | Planes | Surface | Curvature) -> int:
         """The smallest batch of training examples that re-estimates BatchNorm for a table."""
