@@ -43,7 +43,7 @@ Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:N o
 Threads = Annotated[
     int | None,
     typer.Option(
-        help="Threads that compute; last bits of results depend on it.",
+        help="How many threads compute; the last bits of results depend on it.",
         show_default="1 for a network below 100,000 weights, else the machine's",
     ),
 ]
