@@ -25,7 +25,7 @@ BASE = {
     "surfaces": [{"points": 2, "span": 0.1}],
     "curvature": [{"along": "line", "points": 2, "examples": 50, "samples": 0, "most": 5}],
 }
-FEW = {"curves": [], "surfaces": [], "curvature": []}  # threads wait for each other long where cores are busy
+FEW = {"align": False, "surfaces": [], "curvature": []}  # threads wait for each other long where cores are busy
 
 
 @pytest.fixture(autouse=True)
@@ -79,19 +79,19 @@ def test_the_config_s_number_is_that_of_all_networks(seen, tmp_path):
     assert record["threads"] == record["config"]["threads"] == 1 and set(makers(record).values()) == {1}
 
 
-def test_bytes_of_a_small_network_do_not_depend_on_the_machine(tmp_path):
+def test_bytes_of_a_small_network_do_not_depend_on_the_machine(seen, tmp_path):
     record = run(tmp_path / "two", pairs=[SMALL])
+    assert seen == {4: {1}}
     torch.set_num_threads(1)
     run(tmp_path / "one", pairs=[SMALL])
     assert record["threads"] == 1 and tables(tmp_path / "two") == tables(tmp_path / "one")
 
 
 def test_kept_scores_are_made_again_with_another_number_and_minima_are_not(tmp_path):
-    few = {"pairs": [SMALL], "align": False, "surfaces": [], "curvature": []}
-    run(tmp_path / "run", **few)
+    run(tmp_path / "run", pairs=[SMALL], **FEW)
     kept = (tmp_path / "run" / ".work" / "score-small-line.pt").stat().st_mtime_ns
     with pytest.warns(PathfinderWarning, match="`minimum small-a`.*another number of threads"):
-        record = run(tmp_path / "run", **few, threads=2)
+        record = run(tmp_path / "run", pairs=[SMALL], **FEW, threads=2)
     assert record["threads"] == 2
     found = makers(record)
     assert {found["minimum small-a"], found["minimum small-b"], found["curve small-bezier"]} == {1}
