@@ -89,6 +89,8 @@ def describe(value: Any) -> str:
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+MOST_THREADS = 1024  # more would only exhaust the machine
+Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
 Epochs = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**62)]
 Parsed = TypeVar("Parsed", bound="Checked")

@@ -72,6 +72,7 @@ def connect(
         "name": f"connect-{ends[:8]}",
         "seed": scoring.seed,
         "device": scoring.device,
+        "threads": origin.threads,
         "precision": precision.value,
         "precision_check": precision_check,
         "data": data,

@@ -23,6 +23,7 @@ from pathfinder.models.settings import Model
 from pathfinder.settings import LONGEST
 from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import code_of
+from pathfinder.threads import threads_for, use_threads
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import load_state
 
@@ -150,5 +151,6 @@ def _open(first: Checkpoint, origin: Origin) -> tuple[tuple[str, dict[str, Sourc
     named = Model.parse({"name": origin.model, **origin.model_settings}) if origin.model else None
     network = network_of(named, first, data, splits["train"])
     module = network.build(seed=0)
+    use_threads(threads_for(module, origin.threads))  # restored when the command ends
     probe(module, splits, network.name)
     return (data.name, splits, network), module

@@ -3,11 +3,12 @@
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 import typer
 
 from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
@@ -204,6 +205,7 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
         run.note(done)
         findings.look(done.piece)
 
+    pieces = [replace(piece, threads=torch.get_num_threads()) for piece in pieces]  # set when the files were opened
     run.check_changes(pieces, job.force)
     with run:
         with Reporter() as report:

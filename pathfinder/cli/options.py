@@ -40,6 +40,13 @@ DataArgs = Annotated[
     typer.Option("--data-arg", help="Option of the dataset, e.g. crop=4 or mean=0.49,0.48,0.44. Repeatable."),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        help="How many threads compute; the last bits of results depend on it.",
+        show_default="1 for a network below 100,000 weights, else the machine's",
+    ),
+]
 PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of the network; bf16 is autocast.")]
 PrecisionCheck = Annotated[
     bool, typer.Option(help="With bf16, compare it with fp32 on 1,000 examples and stop where they disagree.")
@@ -88,7 +95,7 @@ CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` fold
 
 @dataclass(frozen=True)
 class Origin:
-    """The dataset and the network of files of weights. What is not given here, the files record.
+    """The dataset and the network of files of weights, and the threads for them. What is not given, the files record.
 
     A file never names code to import: a network or dataset of the user's own must be given here.
     """
@@ -97,6 +104,7 @@ class Origin:
     data_arg: DataArgs = None
     model: Annotated[str | None, typer.Option(help="Network.", show_default="the one named in the weights file")] = None
     model_arg: ModelArgs = None
+    threads: Threads = None
 
     def __post_init__(self) -> None:
         if self.model_arg and self.model is None:
@@ -228,13 +236,20 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def deterministic(command: Callable[..., None]) -> Callable[..., None]:
-    """A command during which torch uses algorithms that give the same bytes each time, wherever it has them."""
+    """A command that computes: the same bytes each time, wherever torch has algorithms for that, in kept memory.
+
+    The number of threads may be set within it; it is restored at the end.
+    """
 
     @wraps(command)
     def wrapped(*given: Any, **named: Any) -> None:
-        from pathfinder.compute import reproducible
+        from pathfinder.memory import keep_freed_memory
 
-        with reproducible():
+        keep_freed_memory()  # before torch allocates
+        from pathfinder.compute import reproducible
+        from pathfinder.threads import threads
+
+        with reproducible(), threads():
             command(*given, **named)
 
     return wrapped

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Precision
-from pathfinder.cli.options import Changes, Fresh, Redo, deterministic
+from pathfinder.cli.options import Changes, Fresh, Redo, Threads, deterministic
 
 if TYPE_CHECKING:
     from pathfinder.experiment.config import Config
@@ -24,6 +24,7 @@ def run(
     precision: Annotated[
         Precision | None, typer.Option(help="Arithmetic of the networks.", show_default="the config's")
     ] = None,
+    threads: Threads = None,
     scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
     fresh: Fresh = False,
     force: Redo = False,
@@ -32,7 +33,7 @@ def run(
     from pathfinder.cli.configs import find_config
     from pathfinder.experiment.config_file import load_config
 
-    given = {"device": device, "precision": precision and precision.value}
+    given = {"device": device, "precision": precision and precision.value, "threads": threads}
     extra = [f"{key}={value}" for key, value in given.items() if value]
     experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
     run_experiment(experiment, out or Path("results") / experiment.name, fresh, force)

@@ -15,6 +15,7 @@ from pathfinder.cli.options import (
     PrecisionOption,
     Recipe,
     Seed,
+    Threads,
     deterministic,
     read_settings,
 )
@@ -34,6 +35,7 @@ def train(
     seed: Seed = 0,
     device: Device = "cpu",
     precision: PrecisionOption = Precision.fp32,
+    threads: Threads = None,
     force: Force = False,
     fresh: Fresh = False,
 ) -> None:
@@ -47,7 +49,7 @@ def train(
     settings = Settings.parse({"seed": seed, **read_settings(changes, "--set")})
     dataset = Data.parse({"name": data, **read_settings(data_arg, "--data-arg")})
     network = Model.parse({"name": model, **read_settings(model_arg, "--model-arg")})
-    job = TrainJob(dataset, network, settings, out, checkpoint_every, device, precision.value)
+    job = TrainJob(dataset, network, settings, out, checkpoint_every, device, precision.value, threads)
     with Reporter() as report:
         row = job.run(report, force, fresh)
     typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))

@@ -17,6 +17,7 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.scores import means
 from pathfinder.storage import StageFile, hold_lock, remove_scratch
 from pathfinder.storage.keys import code_of, key_of
+from pathfinder.threads import threads, threads_for
 from pathfinder.training.fit import fit_minimum
 from pathfinder.training.loop import last_good
 from pathfinder.training.recipe import Recipe
@@ -39,6 +40,7 @@ class TrainJob:
     checkpoint_every: int | None  # epochs
     device: str
     precision: str
+    threads: int | None = None
 
     def run(self, report: Report, force: bool, fresh: bool) -> dict[str, float]:
         """Train, and give the losses and errors of the minimum.
@@ -57,21 +59,22 @@ class TrainJob:
         splits = self.data.load()
         network = network_for(self.model, self.data, splits["train"])
         module = network.build(self.recipe.seed)
-        smallest_batch = smallest_pass(splits["train"], self.recipe.batch_size, self.recipe.micro_batch_size)
-        probe(module, splits, network.name, [smallest_batch])
-        evaluator = self._evaluator(module, splits)
-        key = self._key(network, splits)
-        may_replace(out, {"key": key}, force)
-        stage = StageFile(out.with_name(f".{out.name}.partial"), key)
-        with hold_lock(out.with_name(f".{out.name}.lock"), f"{out} is being made"):
-            for path in (out, stage.path):
-                remove_scratch(path)
-            if fresh:
+        with threads(threads_for(module, self.threads)):
+            smallest_batch = smallest_pass(splits["train"], self.recipe.batch_size, self.recipe.micro_batch_size)
+            probe(module, splits, network.name, [smallest_batch])
+            evaluator = self._evaluator(module, splits)
+            key = self._key(network, splits)
+            may_replace(out, {"key": key}, force)
+            stage = StageFile(out.with_name(f".{out.name}.partial"), key)
+            with hold_lock(out.with_name(f".{out.name}.lock"), f"{out} is being made"):
+                for path in (out, stage.path):
+                    remove_scratch(path)
+                if fresh:
+                    stage.path.unlink(missing_ok=True)
+                self._train(network, module, splits, stage, report)
+                network.save(out, module.state_dict(), recipe=self.recipe.model_dump(), key=key)
                 stage.path.unlink(missing_ok=True)
-            self._train(network, module, splits, stage, report)
-            network.save(out, module.state_dict(), recipe=self.recipe.model_dump(), key=key)
-            stage.path.unlink(missing_ok=True)
-        return _scores(evaluator, module)
+            return _scores(evaluator, module)
 
     def _train(
         self, network: Network, module: nn.Module, splits: dict[str, Source], stage: StageFile, report: Report

@@ -22,16 +22,14 @@ from pathfinder.compute import find_device
 from pathfinder.errors import FailedWorkError, PathfinderWarning
 from pathfinder.experiment.engines import Done, Lost, do
 from pathfinder.experiment.pieces import Piece
+from pathfinder.memory import THRESHOLDS
 from pathfinder.progress import Progress
 
-_LARGE = str(2**30)
-_ENVIRONMENT = {  # of the workers: Dask's own would return freed memory at once, which small networks pay for
-    "MALLOC_TRIM_THRESHOLD_": _LARGE,
-    "MALLOC_MMAP_THRESHOLD_": _LARGE,
-    "OMP_NUM_THREADS": "1",  # each piece sets its own number
-}
 _SETTINGS = {
-    "distributed.nanny.pre-spawn-environ": _ENVIRONMENT,
+    "distributed.nanny.pre-spawn-environ": {  # Dask's own would give freed memory back at once, see `memory`
+        **{name: str(bound) for name, bound in THRESHOLDS.items()},
+        "OMP_NUM_THREADS": "1",  # each piece sets its own number
+    },
     "distributed.scheduler.allowed-failures": 2,  # the third worker that a piece kills ends the run
     "distributed.worker.memory.target": False,  # results are small; memory belongs to torch
     "distributed.worker.memory.spill": False,
@@ -74,9 +72,7 @@ class Cluster:
             for piece in named.values():
                 needs = [futures[name] for name in piece.needs]
                 key = f"{run} {piece.name}"
-                futures[piece.name] = client.submit(
-                    _do, recipe, piece, torch.get_num_threads(), needs, key=key, pure=False
-                )
+                futures[piece.name] = client.submit(_do, recipe, piece, needs, key=key, pure=False)
             names = {future.key: name for name, future in futures.items()}
             for future in as_completed(futures.values()):
                 piece = named[names[future.key]]
@@ -132,7 +128,7 @@ def _outcome(future: Any, piece: Piece) -> tuple[Done | Lost | None, list[str]]:
 
 
 def _do(
-    recipe: bytes, piece: Piece, threads: int, needs: list[tuple[Done | Lost | None, list[str]]]
+    recipe: bytes, piece: Piece, needs: list[tuple[Done | Lost | None, list[str]]]
 ) -> tuple[Done | Lost | None, list[str]]:
     """Do a piece on a worker, unless one that it needs was not done; the notes it gave come with the outcome."""
     if not all(isinstance(outcome, Done) for outcome, _ in needs):
@@ -145,7 +141,6 @@ def _do(
             sent = time.monotonic()
             worker.log_event(_TOPIC, (piece.name, done, total))
 
-    torch.set_num_threads(threads)  # in the thread that computes
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", PathfinderWarning)
         try:

@@ -14,7 +14,7 @@ from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.batch_norm import BatchNormName
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes, Scoring
-from pathfinder.settings import LONGEST, Checked, Name, Seed, check_points
+from pathfinder.settings import LONGEST, Checked, Name, Seed, Threads, check_points
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum
 
@@ -55,13 +55,19 @@ class SingleMinimum(Minimum):
 
 
 class Config(Checked):
-    """A whole experiment. `[minimum]` and `[curve]` hold what all minima and all curves share."""
+    """A whole experiment. `[minimum]` and `[curve]` hold what all minima and all curves share.
+
+    Attributes:
+        threads: that compute, last bits of results depend on it; if not given, 1 for a network of fewer than 100,000
+            weights, and the machine's own number for a larger one.
+    """
 
     name: Name = "experiment"
     seed: Seed = 0
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     precision_check: bool = True
+    threads: Threads | None = None
     data: Data
     model: Model | None = None
     minimum: Minimum = Minimum()

@@ -10,6 +10,7 @@ from pathfinder.errors import FailedWorkError
 from pathfinder.experiment.pieces import Piece
 from pathfinder.progress import Progress, defer_interrupts
 from pathfinder.storage import StageFile
+from pathfinder.threads import threads
 
 WORK = ".work"  # the folder of results in that of a run
 
@@ -114,6 +115,11 @@ def do(piece: Piece, place: Any, progress: Progress) -> Done:
         place: what its function takes first.
         progress: shows how far it is.
     """
+    with threads(piece.threads):
+        return _do(piece, place, progress)
+
+
+def _do(piece: Piece, place: Any, progress: Progress) -> Done:
     from pathfinder.experiment import work
 
     stage = StageFile(kept_file(place.folder, piece.name), piece.key, lasting=piece.lasting)

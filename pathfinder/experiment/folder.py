@@ -56,9 +56,16 @@ class Run:
         self._held = ExitStack()
         self.describe("cpu", {})
 
-    def describe(self, device: str, data: Mapping[str, Source], **entries: Any) -> None:
-        """Set what the record says: the device, the splits, and further entries such as `config`."""
-        self._device, self._data, self._entries = device, data, entries
+    def describe(self, device: str, data: Mapping[str, Source], threads: Sequence[int] = (), **entries: Any) -> None:
+        """Set what the record says.
+
+        Args:
+            device: where the run computes.
+            data: the splits.
+            threads: the numbers of threads that its pieces take; torch's own at the time of writing if not given.
+            entries: further entries, such as `config`.
+        """
+        self._device, self._data, self._threads, self._entries = device, data, threads, entries
 
     def check_changes(self, pieces: Sequence[Piece], force: bool) -> None:
         """Warn of work of the earlier run that other settings redo; call this before the run begins.
@@ -133,7 +140,7 @@ class Run:
         record = {
             "name": self._name,
             **self._entries,
-            **provenance(self._device),
+            **provenance(self._device, self._threads),
             "data": described,
             **({"checks": self._checks} if self._checks else {}),
             "seconds": self._seconds,

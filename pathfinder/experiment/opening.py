@@ -19,6 +19,7 @@ from pathfinder.scoring.batch_norm import check_between
 from pathfinder.scoring.settings import REESTIMATED
 from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import code_of
+from pathfinder.threads import threads, threads_for
 from pathfinder.training.settings import Minimum
 from pathfinder.weights.space import WeightSpace
 from pathfinder.weights.tensors import check_same_network
@@ -49,7 +50,8 @@ def open_experiment(place: Workplace, checkpoints: dict[str, Checkpoint]) -> Fac
         networks[one.title] = _open(place, one.title, one, checkpoints).facts
     for pair in config.all_pairs():
         a, b = (_open(place, name, end, checkpoints) for name, end in pair.ends.items())
-        _check_pair(place, pair, a.module, b.module)
+        with threads(a.facts.threads):
+            _check_pair(place, pair, a.module, b.module)
         networks |= dict(zip(pair.ends, (a.facts, b.facts), strict=True))
     train = place.data["train"]
     return Facts(
@@ -81,10 +83,11 @@ def _open(place: Workplace, name: str, settings: Minimum, checkpoints: dict[str,
         sizes.append(smallest_pass(train, settings.batch_size, settings.micro_batch_size))
     else:
         place.hold(name, network, module)
-    probe(module, place.data, network.name, sizes)
-    space = WeightSpace(module)
+    space, number = WeightSpace(module), threads_for(module, config.threads)
+    with threads(number):
+        probe(module, place.data, network.name, sizes)
     digest = None if checkpoint is None else checkpoint.digest
-    return _Opened(module, NetworkFacts(network.identity, digest, space.size, space.has_statistics))
+    return _Opened(module, NetworkFacts(network.identity, digest, space.size, space.has_statistics, number))
 
 
 def _smallest_batch(place: Workplace, examples: int | None = None) -> int:

@@ -23,6 +23,7 @@ class Piece:
         needs: the names of the pieces that must be done before.
         whole: what progress and the record call it, together with the other parts of the same work.
         points: how many points of the whole it does; 0 if it is the whole.
+        threads: that compute it; last bits depend on their number.
         lasting: whether its result is used whatever made it, once it is finished, as a training is.
     """
 
@@ -33,6 +34,7 @@ class Piece:
     needs: tuple[str, ...] = ()
     whole: str = ""
     points: int = 0
+    threads: int | None = None
     lasting: bool = False
 
     @property

@@ -29,12 +29,14 @@ class NetworkFacts:
         digest: of its checkpoint, if it comes from one.
         weights: how many it has.
         has_statistics: whether it has BatchNorm.
+        threads: that work with it takes.
     """
 
     identity: Mapping[str, Any]
     digest: str | None
     weights: int
     has_statistics: bool
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,15 @@ class Plan:
     Attributes:
         pieces: by name, each after those it needs.
         training: the piece that trains each minimum, by its name; none for those from checkpoints.
+        threads: the numbers of threads that pieces take.
     """
 
     def __init__(self, config: Config, facts: Facts) -> None:
         self._config, self._facts = config, facts
         self.pieces: dict[str, Piece] = {}
         self.training: dict[str, str] = {}
+        self.threads: set[int] = set()
+        self._network = NetworkFacts({}, None, 0, False)  # that of the pieces being added
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
         for one in config.singles():
             self._add_minimum(one.title, one, config.surfaces, in_path=False)
@@ -95,18 +100,20 @@ class Plan:
         return tuple(piece.name for piece in self.pieces.values() if piece.title == whole)
 
     def _add(self, name: str, work: str, arguments: Sequence[Any], key: str, needs: Sequence[str], **more: Any) -> str:
-        self.pieces[name] = Piece(name, work, tuple(arguments), key, tuple(dict.fromkeys(needs)), **more)
+        needs, threads = tuple(dict.fromkeys(needs)), self._network.threads
+        self.pieces[name] = Piece(name, work, tuple(arguments), key, needs, threads=threads, **more)
+        self.threads.add(threads)
         return name
 
     def _add_points(self, *given: Any) -> list[str]:
         """Pieces for all points of a target, see `split_points`; returns their names."""
-        pieces = split_points(*given)
+        pieces = [replace(piece, threads=self._network.threads) for piece in split_points(*given)]
         self.pieces |= {piece.name: piece for piece in pieces}
         return [piece.name for piece in pieces]
 
     def _add_minimum(self, name: str, settings: Minimum, surfaces: Sequence[Surface], in_path: bool) -> "_Path":
         """The training and the scores of a minimum, and what is around it."""
-        network = self._facts.networks[name]
+        self._network = network = self._facts.networks[name]
         if network.digest is not None:
             key, needs = key_of(network.digest, network.identity), ()
         else:
@@ -119,17 +126,15 @@ class Plan:
                 needs = (self._add(f"minimum {name}", "train_minimum", (name,), key, (), lasting=True),)
             else:
                 needs = (self._add(f"copy {name}", "copy_minimum", (name, first), key, (f"minimum {first}",)),)
-        needs = self._add_scores(name, network, key, needs, in_path)
+        needs = self._add_scores(name, key, needs, in_path)
         for surface in surfaces:
             self._add_surface(name, surface, key, needs)
         return _Path(key, needs, bent=False)
 
-    def _add_scores(
-        self, name: str, network: NetworkFacts, key: str, needs: tuple[str, ...], in_path: bool
-    ) -> tuple[str, ...]:
+    def _add_scores(self, name: str, key: str, needs: tuple[str, ...], in_path: bool) -> tuple[str, ...]:
         """The scores of a minimum; returns what its further scores need."""
         needs = self._add_check(name, ("minimum", name), self._scoring_key("own scores", key), needs)
-        both = in_path and network.has_statistics and self._config.score.batch_norm in REESTIMATED
+        both = in_path and self._network.has_statistics and self._config.score.batch_norm in REESTIMATED
         own = self._scoring_key("own scores", key, both)
         self._add(f"minimum scores {name}", "score_minimum", (name, both), own, needs)
         return needs
@@ -146,7 +151,7 @@ class Plan:
         target, axes = ("surface", name, settings.title), settings.axes
         examples = self._config.examples(settings)
         own = self._scoring_key("surface", key, drawn, settings.spans, settings.points, examples)
-        load = self._load(name, examples, settings.batch_norm in REESTIMATED)
+        load = self._load(examples, settings.batch_norm in REESTIMATED)
         whole = f"surface {name}-{settings.title}"
         self._add_points(whole, "score_points", target, _grid_size(settings.points, axes), load, own, needs)
         for asked in self._config.curvature:
@@ -176,9 +181,9 @@ class Plan:
             name = f"{pair.name}-b-aligned"
             key = self._key("align", self._config.seed, align.matching, keys)
             aligned = self._add(f"align {pair.name}", "align_minima", (pair.name,), key, needs)
-            self._add_scores(name, self._network(pair), key, (aligned,), in_path=True)
+            self._add_scores(name, key, (aligned,), in_path=True)
             paths |= self._add_paths(pair, [keys[0], key], (*needs, aligned), ALIGNED)
-            if align.repair and self._config.score.line and not self._network(pair).has_statistics:
+            if align.repair and self._config.score.line and not self._network.has_statistics:
                 line = paths[f"{ALIGNED}line"]
                 paths[f"{ALIGNED}line{REPAIRED}"] = replace(line, key=key_of(line.key, "repair"))
         self._add_between(pair, paths)
@@ -203,7 +208,7 @@ class Plan:
 
     def _add_between(self, pair: Pair, paths: dict[str, _Path]) -> None:
         """The scores of the paths of a pair and of their planes, some once more; the curvature along them."""
-        score, network, checked = self._config.score, self._network(pair), {}
+        score, checked = self._config.score, {}
         for first in {name.startswith(ALIGNED): name for name in reversed(paths)}.values():
             path, key = paths[first], self._scoring_key("ends", paths[first].key)
             target = ("path", pair.name, first)
@@ -213,17 +218,17 @@ class Plan:
             whole, target = f"score {pair.name}-{name}", ("path", pair.name, name)
             span = list(score.range) if name.removeprefix(ALIGNED).removesuffix(REPAIRED) == "line" else [0, 1]
             key = self._scoring_key(path.key, score.points, span)
-            load = self._load(f"{pair.name}-a", self._config.examples(), network.has_statistics)
+            load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)
             parts = self._add_points(whole, "score_points", target, score.points, load, key, needs)
             if self._config.precision_check and self._config.score_precision != "fp32":
                 key = self._scoring_key("worst", path.key, score.points)
                 arguments = (f"{pair.name}-{name}", target, tuple(parts))
                 self._add(f"check worst {pair.name}-{name}", "check_worst", arguments, key, parts)
-            if score.rescore and not self._covers(network, repaired=name.endswith(REPAIRED)):
+            if score.rescore and not self._covers(repaired=name.endswith(REPAIRED)):
                 key = self._scoring_key("rescore", path.key, score.points)
                 self._add(f"rescore {pair.name}-{name}", "rescore_points", (target, tuple(parts)), key, parts)
         first = next(iter(paths))
-        if score.rescore and not self._covers(network):
+        if score.rescore and not self._covers():
             target, key = ("path", pair.name, first), self._scoring_key("rescore", paths[first].key, "ends")
             self._add(f"rescore {pair.name}-ends", "rescore_points", (target, ()), key, paths[first].needs)
         if self._config.planes is not None:
@@ -241,12 +246,13 @@ class Plan:
         assert settings is not None
         examples = self._config.examples(settings)
         key = self._scoring_key("plane", path.key, settings.points, settings.margin, examples)
-        load = self._load(f"{pair.name}-a", examples, self._network(pair).has_statistics)
+        load = self._load(examples, reestimated=True)
         whole, target = f"plane {pair.name}-{name}", ("plane", pair.name, name)
         self._add_points(whole, "score_points", target, settings.points**2, load, key, path.needs)
 
     def _add_barriers(self, minima: Mapping[str, str], settings: Align) -> None:
         """The line between every two minima of a group, as they are and aligned."""
+        self._network = self._facts.networks[next(iter(minima))]
         for first, second in combinations(minima, 2):
             for method in ("none", settings.method):
                 how = {} if method == "none" else settings.matching
@@ -254,21 +260,18 @@ class Plan:
                 needs = [f"minimum scores {name}" for name in (first, second)]
                 self._add(f"barrier {first} {second} {method}", "measure_barrier", (first, second, method), key, needs)
 
-    def _network(self, pair: Pair) -> NetworkFacts:
-        return self._facts.networks[f"{pair.name}-a"]
-
-    def _load(self, minimum: str, examples: Examples, reestimated: bool) -> float:
+    def _load(self, examples: Examples, reestimated: bool) -> float:
         """Roughly, how much work a point is: weights times examples."""
         counts = self._facts.examples
         scored = sum(min(count, examples.scored or count) for count in counts.values())
         again = min(counts["train"], examples.batch_norm or counts["train"]) if reestimated else 0
-        return float(self._facts.networks[minimum].weights) * (scored + again)
+        return float(self._network.weights) * (scored + again * self._network.has_statistics)
 
-    def _covers(self, network: NetworkFacts, repaired: bool = False) -> bool:
+    def _covers(self, repaired: bool = False) -> bool:
         """Whether paths are scored on all examples already."""
         examples, counts = self._config.examples(), self._facts.examples
         all_scored = all(count <= (examples.scored or count) for count in counts.values())
-        estimates = network.has_statistics and self._config.score.batch_norm in REESTIMATED
+        estimates = self._network.has_statistics and self._config.score.batch_norm in REESTIMATED
         return all_scored and not ((estimates or repaired) and (examples.batch_norm or math.inf) < counts["train"])
 
     def _key(self, *parts: Any) -> str:

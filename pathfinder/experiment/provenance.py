@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,22 @@ import torch
 from pathfinder.compute import compute_settings, find_device
 
 
-def provenance(device: str) -> dict[str, Any]:
-    """What someone needs to repeat a run."""
+def provenance(device: str, threads: Sequence[int] = ()) -> dict[str, Any]:
+    """What someone needs to repeat a run.
+
+    Args:
+        device: where it computes.
+        threads: the numbers of threads that it takes, more than one if its networks differ in size; torch's own now if
+            not given.
+    """
+    numbers = list(threads) or [torch.get_num_threads()]
     packages = ("torch", "torchvision", "numpy", "pandas", "scikit-learn")
     versions = {"pathfinder": version("pathfinder-landscapes"), "python": platform.python_version()}
     return {
         "versions": versions | {package: version(package) for package in packages},
         "commit": _commit(),
         "device": _device(find_device(device)),
-        "threads": torch.get_num_threads(),
+        "threads": numbers if len(numbers) > 1 else numbers[0],
         "compute": compute_settings(),
     }
 

@@ -21,6 +21,7 @@ from pathfinder.experiment.tabulate import Tabulation
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.progress import Report, quiet
 from pathfinder.storage import Checkpoint
+from pathfinder.threads import threads
 
 
 class Experiment:
@@ -75,7 +76,8 @@ class Experiment:
         self.folder.check_changes(pieces, self._force)
         with self.folder:
             lost = engine.run(pieces, Shown(self._report, pieces).of, self._finish)
-            Tabulation(self.plan, self.place, self.folder.results, self._done).fill()
+            with threads(1):  # lengths are sums, whose last bits depend on it
+                Tabulation(self.plan, self.place, self.folder.results, self._done).fill()
         if self._findings.wrong:
             raise PathfinderError(self._findings.wrong[0])
         raise_lost(lost, len(pieces) - len(self._done))
@@ -105,5 +107,11 @@ class Experiment:
         for name in ("surfaces", "curvature"):
             asked = [settings.model_dump() for settings in getattr(self.config, name)]
             measured |= {name: asked} if asked else {}
-        config = self.config.model_dump(exclude_unset=True)
-        self.folder.describe(self.config.device, self.place.data, seed=self.config.seed, config=config, **measured)
+        self.folder.describe(
+            self.config.device,
+            self.place.data,
+            sorted(self.plan.threads),
+            seed=self.config.seed,
+            config=self.config.model_dump(exclude_unset=True),
+            **measured,
+        )

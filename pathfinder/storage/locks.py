@@ -1,5 +1,13 @@
-"""Locks: one process at a time works in a folder."""
+"""Locks: one process at a time works in a folder, on whichever host that sees it.
 
+A lock is flock(2) on an open file. On a local disk it holds within the host. Hosts that share a folder see it too:
+Linux turns it into a lock of the whole file at the NFS server (since 2.6.12; see flock(2)), and Lustre with its option
+`flock` holds it on all clients. Where the file system has no flock, the lock is one of fcntl(2), which NFS has too;
+where it has neither, the work is refused. Where a folder is mounted for locks of one's own host alone (`local_lock` of
+NFS, `localflock` of Lustre), other hosts are not kept out, and no program can tell.
+"""
+
+import errno
 import os
 import platform
 import time
@@ -16,9 +24,14 @@ except ImportError:
     fcntl = None
 
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)  # answers of a file system without locks
+
+
 @contextmanager
 def hold_lock(path: Path, what: str) -> Generator[None, None, None]:
     """Hold a lock file, which says who holds it; the kernel frees the lock when its holder ends, even if it is killed.
+
+    If the holder's host dies, the file server frees it, after the time it gives a host that is silent.
 
     Args:
         path: the lock file; it is removed at the end.
@@ -33,6 +46,11 @@ def hold_lock(path: Path, what: str) -> Generator[None, None, None]:
     try:
         handle = _take_lock(path, fcntl)
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise PathfinderError(
+                f"a lock must keep other processes out, but the file system of {path} has none ({error.strerror}); "
+                "choose a folder elsewhere."
+            ) from error
         raise PathfinderError(f"cannot write {path}: {error.strerror}; choose another folder.") from error
     if handle is None:
         with suppress(OSError):
@@ -56,7 +74,7 @@ def _take_lock(path: Path, fcntl: ModuleType) -> int | None:
     while True:
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle, fcntl)
         except BlockingIOError:
             os.close(handle)
             return None
@@ -67,3 +85,24 @@ def _take_lock(path: Path, fcntl: ModuleType) -> int | None:
             if os.path.samestat(os.fstat(handle), os.lstat(path)):
                 return handle
         os.close(handle)  # its last holder removed it in the meantime
+
+
+def _lock(handle: int, fcntl: ModuleType) -> None:
+    """Lock an open file by flock, or by fcntl on a file system without flock.
+
+    flock comes first, since fcntl's locks keep only other processes out, and end as soon as their process closes any
+    handle of the file.
+
+    Raises:
+        BlockingIOError: if somebody else holds the lock.
+    """
+    how = fcntl.LOCK_EX | fcntl.LOCK_NB
+    try:
+        fcntl.flock(handle, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        try:
+            fcntl.lockf(handle, how)
+        except PermissionError as held:  # POSIX lets a system answer EACCES instead of EAGAIN
+            raise BlockingIOError(errno.EAGAIN, held.strerror) from held

@@ -102,7 +102,8 @@ class TrainingLoop:
         self, source: Source, monitor: Monitor | None, progress: Progress, stage: Stage, checkpoint: Checkpoint | None
     ) -> pd.DataFrame:
         steps, epochs = source.steps(self.recipe.batch_size), self.recipe.epochs
-        if state := stage.load():
+        state = stage.load()
+        if state:
             self._resume(state)
         progress(self.done, steps * epochs)
         if checkpoint and self.done == 0:
@@ -117,7 +118,8 @@ class TrainingLoop:
                 self.weights.zero_()
                 if checkpoint:
                     checkpoint(epoch + 1)
-        stage.save(self._state())
+        if not (state and state.get("finished")):  # kept work still says what made it
+            stage.save(self._state())
         return pd.DataFrame(self.history)
 
     def _steps(
