@@ -7,6 +7,7 @@ Commands raise the two thresholds that decide about this. The library does not: 
 
 import ctypes
 import os
+import sys
 
 THRESHOLDS = {  # bytes, by the variables that glibc reads when a process starts
     "MALLOC_TRIM_THRESHOLD_": 2**30,  # free memory at the end of the heap that stays with the process
@@ -50,3 +51,13 @@ def _is_glibc() -> bool:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
     except (AttributeError, ValueError, OSError):
         return False
+
+
+def peak_memory() -> int | None:
+    """The most bytes of memory that this process has held so far; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

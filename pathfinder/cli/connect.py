@@ -16,8 +16,10 @@ from pathfinder.cli.options import (
     PrecisionOption,
     Recipe,
     Redo,
+    Scheduler,
     ScoreOptions,
     Weights,
+    Workers,
     deterministic,
     expand_groups,
     read_settings,
@@ -44,6 +46,8 @@ def connect(
     scoring: ScoreOptions,
     precision: PrecisionOption = Precision.fp32,
     precision_check: PrecisionCheck = True,
+    workers: Workers = "auto",
+    scheduler: Scheduler = None,
     fresh: Fresh = False,
     force: Redo = False,
 ) -> None:
@@ -85,4 +89,4 @@ def connect(
         "align": {} if align else None,
     }
     config = Config.parse({key: value for key, value in raw.items() if value is not None})
-    run_experiment(config, out, fresh, force, checkpoints)
+    run_experiment(config, out, fresh, force, workers, scheduler, checkpoints)

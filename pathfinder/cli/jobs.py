@@ -27,7 +27,8 @@ from pathfinder.cli.targets import (
 from pathfinder.data.sources import digests
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.checks import Findings
-from pathfinder.experiment.engines import Done, Serial
+from pathfinder.experiment.engines import Done, make_engine, usable_workers
+from pathfinder.experiment.estimate import SOON, seconds_of_points
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.pieces import Piece, split_points
 from pathfinder.experiment.shown import Shown
@@ -209,10 +210,24 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
     run.check_changes(pieces, job.force)
     with run:
         with Reporter() as report:
-            lost = Serial(place).run(pieces, Shown(report, pieces).of, finish)
+            engine = make_engine(place, _count_workers(place, pieces, job), job.scheduler)
+            lost = engine.run(pieces, Shown(report, pieces).of, finish)
         if lost:
             raise lost[0].error
         yield findings
+
+
+def _count_workers(place: FilePlace, pieces: Sequence[Piece], job: Options) -> int:
+    """How many processes serve for the pieces of a command, or how many the user wants."""
+    if job.workers != "auto":
+        return int(job.workers)
+    most = usable_workers(job.device, torch.get_num_threads())
+    points = {piece.arguments[0][0]: piece.points for piece in pieces if piece.points}
+    if most == 1 or job.scheduler is not None:
+        return 1
+    products = job.samples + job.most if isinstance(job, CurvatureJob) else 0
+    seconds = sum(seconds_of_points(place, (how,), count, products) for how, count in points.items())
+    return 1 if seconds < SOON else min(most, len(pieces))
 
 
 def _run(

@@ -22,6 +22,12 @@ def _check_seed(seed: int) -> int:
     return seed
 
 
+def _check_workers(workers: str) -> str:
+    if workers != "auto" and not re.fullmatch(r"[1-9]\d{0,3}", workers):
+        raise typer.BadParameter(f"--workers must be a number from 1 to 9999 or auto, got {workers}")
+    return workers
+
+
 def _check_name(name: str | None) -> str | None:
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}", name):
         raise typer.BadParameter(f"--name must be a name of letters, digits and . _ + -, 80 at most, got {name}")
@@ -82,6 +88,17 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a file that this c
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore what an earlier or interrupted run kept; start over.")]
 Redo = Annotated[
     bool, typer.Option("--force", help="Redo what other settings change in a folder that holds this run already.")
+]
+Workers = Annotated[
+    str,
+    typer.Option(
+        callback=_check_workers,
+        metavar="N|auto",
+        help="Processes of this computer that share the work; the tables stay the same. auto: as many as serve.",
+    ),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler whose workers do the work; they share the folder.")
 ]
 Name = Annotated[
     str | None,
@@ -166,6 +183,8 @@ class ScoreJob(ScoreOptions, Origin):
     precision: PrecisionOption = Precision.fp32
     precision_check: PrecisionCheck = True
     name: Name = None
+    workers: Workers = "auto"
+    scheduler: Scheduler = None
     fresh: Fresh = False
     force: Redo = False
 
@@ -186,6 +205,8 @@ class PointJob(Origin):
     seed: Seed = 0
     device: Device = "cpu"
     name: Name = None
+    workers: Workers = "auto"
+    scheduler: Scheduler = None
     fresh: Fresh = False
     force: Redo = False
 
@@ -208,6 +229,8 @@ class CurvatureJob(ScoreOptions, Origin):
         ),
     ] = Parameters.all
     name: Name = None
+    workers: Workers = "auto"
+    scheduler: Scheduler = None
     fresh: Fresh = False
     force: Redo = False
 

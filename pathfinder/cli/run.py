@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Precision
-from pathfinder.cli.options import Changes, Fresh, Redo, Threads, deterministic
+from pathfinder.cli.options import Changes, Fresh, Redo, Scheduler, Threads, Workers, deterministic
 
 if TYPE_CHECKING:
     from pathfinder.experiment.config import Config
@@ -26,8 +26,13 @@ def run(
     ] = None,
     threads: Threads = None,
     scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
+    workers: Workers = "auto",
+    scheduler: Scheduler = None,
     fresh: Fresh = False,
     force: Redo = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show the pieces of work, and how long they take, and do nothing.")
+    ] = False,
 ) -> None:
     """Run an experiment: train minima and curves, score them, write tables and figures. Rerun to resume."""
     from pathfinder.cli.configs import find_config
@@ -36,7 +41,11 @@ def run(
     given = {"device": device, "precision": precision and precision.value, "threads": threads}
     extra = [f"{key}={value}" for key, value in given.items() if value]
     experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
-    run_experiment(experiment, out or Path("results") / experiment.name, fresh, force)
+    folder = out or Path("results") / experiment.name
+    if plan:
+        show_plan(experiment, folder, fresh)
+    else:
+        run_experiment(experiment, folder, fresh, force, workers, scheduler)
 
 
 def run_experiment(
@@ -44,6 +53,8 @@ def run_experiment(
     folder: Path,
     fresh: bool,
     force: bool,
+    workers: str,
+    scheduler: str | None,
     checkpoints: "dict[str, Checkpoint] | None" = None,
 ) -> None:
     """Run a config, and show its summary.
@@ -53,6 +64,8 @@ def run_experiment(
         folder: where to write.
         fresh: whether to ignore what an earlier run kept.
         force: whether an earlier run may be changed, and not only added to.
+        workers: processes of this computer, a number or `auto`.
+        scheduler: the address of a Dask scheduler, whose workers are used instead.
         checkpoints: files of weights that were read already, by the path that the config names.
     """
     from pathfinder.cli.progress import Reporter
@@ -60,7 +73,22 @@ def run_experiment(
     from pathfinder.experiment.run import Experiment
 
     with Reporter() as report:
-        summary = Experiment(config, folder, report, fresh, force, checkpoints, show_ends).run()
+        summary = Experiment(config, folder, report, fresh, force, checkpoints, show_ends).run(
+            "auto" if workers == "auto" else int(workers), scheduler
+        )
     if summary is not None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
+
+
+def show_plan(config: "Config", folder: Path, fresh: bool) -> None:
+    """Show the pieces of a config, what of them is kept, and how long the rest takes.
+
+    Args:
+        config, folder, fresh: as for `run_experiment`.
+    """
+    from pathfinder.cli.summary import show_pieces
+    from pathfinder.experiment.run import Experiment
+
+    experiment = Experiment(config, folder, fresh=fresh)
+    show_pieces(experiment.plan.pieces.values(), experiment.estimate())

@@ -1,6 +1,7 @@
 """The summary of a run on the terminal."""
 
 import sys
+from collections.abc import Iterable
 
 import pandas as pd
 from rich.console import Console
@@ -9,6 +10,8 @@ from rich.text import Text
 
 from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
+from pathfinder.experiment.estimate import Estimate
+from pathfinder.experiment.pieces import Piece
 from pathfinder.tables.score_names import METRICS, parse_score_column, score_column, score_columns
 
 _CAPTION = (
@@ -105,3 +108,36 @@ def _cell(cells: pd.DataFrame, scored: str, column: str) -> float:
     """One quantity of a split and metric such as `train_loss`; NaN where that was not scored."""
     place = tuple(scored.split("_"))
     return float(cells.loc[place, column]) if place in cells.index else float("nan")
+
+
+def show_pieces(pieces: Iterable[Piece], left: Estimate) -> None:
+    """Show how many pieces there are of each kind, how many of them are kept, and how long the rest takes.
+
+    Args:
+        pieces: the plan.
+        left: what is not done.
+    """
+    rows = [
+        {
+            "work": piece.title.partition(" ")[0] if " scores " not in piece.title else "minimum scores",
+            "pieces": 1,
+            "kept": int(piece.name not in left.seconds),
+            "seconds": left.seconds.get(piece.name, 0.0),
+        }
+        for piece in pieces
+    ]
+    table = pd.DataFrame(rows).groupby("work", sort=False).sum().reset_index()
+    print(table.to_string(index=False, float_format="{:.1f}".format))
+    print(
+        f"about {_duration(left.total)} of work for one process, {_duration(left.with_workers(2))} for two, at least "
+        f"{_duration(left.longest)} for any number, and the time for figures; estimated from one step and one point"
+        + (f"; about {left.memory / 2**20:.0f} MiB of memory in each process" if left.memory else "")
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Seconds in words: seconds, minutes or hours."""
+    for bound, unit, name in ((120, 1, "s"), (7200, 60, "min")):
+        if seconds < bound:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 3600:.1f} h"

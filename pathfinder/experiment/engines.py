@@ -1,11 +1,15 @@
 """Engines: what does the pieces of a plan, and in which process."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import torch
+
+from pathfinder.compute import find_device
 from pathfinder.errors import FailedWorkError
 from pathfinder.experiment.pieces import Piece
 from pathfinder.progress import Progress, defer_interrupts
@@ -92,6 +96,20 @@ class Serial:
         return lost
 
 
+def usable_workers(device: str, threads: int) -> int:
+    """How many processes this computer has room for: one for each GPU, or for each so many cores.
+
+    Args:
+        device: where they compute.
+        threads: of each.
+    """
+    if find_device(device).type == "cuda":
+        return 1 if ":" in device else torch.cuda.device_count()
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(cores // threads, 1)
+
+
 def make_engine(place: Any, workers: int = 1, scheduler: str | None = None) -> Engine:
     """The engine for so many workers.
 
@@ -140,6 +158,15 @@ def _do(piece: Piece, place: Any, progress: Progress) -> Done:
     if not called:  # work in one piece
         progress(1, 1)
     return Done(piece, time.monotonic() - began, stage.maker, stage.reused, kept)
+
+
+def is_done(piece: Piece, folder: Path) -> bool:
+    """Whether a piece was done whole, as what would do it now would."""
+    with threads(piece.threads):
+        state = StageFile(kept_file(folder, piece.name), piece.key, lasting=piece.lasting).load()
+    if state is None or state.get("finished") is False:
+        return False
+    return not piece.points or len(state["points"]) == piece.points
 
 
 def kept_file(folder: Path, name: str) -> Path:

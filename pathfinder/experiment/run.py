@@ -1,8 +1,9 @@
 """Run a config: do the pieces of its plan, write tables and figures."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -11,7 +12,8 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.engines import Done, make_engine, raise_lost
+from pathfinder.experiment.engines import Done, make_engine, raise_lost, usable_workers
+from pathfinder.experiment.estimate import SOON, Estimate, estimate
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.opening import open_experiment
 from pathfinder.experiment.pairs import Pair
@@ -60,11 +62,16 @@ class Experiment:
         self._done: set[str] = set()
         self._findings = Findings(self.folder, config.score_precision, self.place.data["train"])
 
-    def run(self, workers: int = 1, scheduler: str | None = None) -> pd.DataFrame | None:
+    def estimate(self) -> Estimate:
+        """How long what is missing takes, from a timed step and a timed point of each network."""
+        return estimate(self.plan.pieces.values(), self.place)
+
+    def run(self, workers: int | Literal["auto"] = 1, scheduler: str | None = None) -> pd.DataFrame | None:
         """Do what is missing, write tables and figures, and return the summary; None if there are no pairs.
 
         Args:
-            workers: how many processes do the pieces; the tables have the same bytes for any number.
+            workers: how many processes do the pieces; the tables have the same bytes for any number. `auto` takes as
+                many as serve, one if all is done in a minute.
             scheduler: the address of a Dask scheduler whose workers do them instead; they share the folder.
 
         Raises:
@@ -72,7 +79,10 @@ class Experiment:
                 or if a piece failed, once all that do not need it are done.
         """
         self._describe()
-        engine, pieces = make_engine(self.place, workers, scheduler), list(self.plan.pieces.values())
+        engine, pieces = (
+            make_engine(self.place, self._count(workers, scheduler), scheduler),
+            list(self.plan.pieces.values()),
+        )
         self.folder.check_changes(pieces, self._force)
         with self.folder:
             lost = engine.run(pieces, Shown(self._report, pieces).of, self._finish)
@@ -82,6 +92,16 @@ class Experiment:
             raise PathfinderError(self._findings.wrong[0])
         raise_lost(lost, len(pieces) - len(self._done))
         return self.folder.results.table("summary") if self.config.all_pairs() else None
+
+    def _count(self, workers: int | Literal["auto"], scheduler: str | None) -> int:
+        """How many processes of this computer serve."""
+        if workers != "auto" or scheduler is not None:
+            return 1 if workers == "auto" else workers
+        most = usable_workers(self.config.device, max(self.plan.threads))
+        if most == 1:
+            return 1
+        found = self.estimate()
+        return 1 if found.total < SOON else max(min(most, math.ceil(found.total / found.longest)), 1)
 
     def _finish(self, done: Done) -> None:
         """Note that a piece was done, and look at what it found."""

@@ -1,0 +1,233 @@
+"""How long the pieces of a plan take, and how much memory: from a timed step and a timed point of each network."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pathfinder.data.sources import Source
+from pathfinder.errors import PathfinderWarning
+from pathfinder.experiment.engines import is_done
+from pathfinder.experiment.pieces import Piece, Target
+from pathfinder.experiment.workplace import Place, Workplace
+from pathfinder.geometry.base import find_kind
+from pathfinder.geometry.curves import Curve
+from pathfinder.memory import peak_memory
+from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.settings import REESTIMATED, Examples
+from pathfinder.threads import threads
+from pathfinder.training.fit import fit_curve, fit_minimum
+from pathfinder.weights.space import WeightSpace
+
+SOON = 60.0  # seconds; what takes less stays in one process
+_STEPS = 3  # batches of a timed epoch; the first epoch warms up
+_EXAMPLES = 256  # of each split that a timed point is scored on
+_PRODUCTS = 60  # Hessian-vector products until both eigenvalues converge, typically
+_PRODUCT = 5.0  # passes forward that a product takes
+_PEAKS = 3  # points of a path that are scored once more, typically
+_ALIGNMENT = 2.0  # seconds; not timed
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a plan.
+
+    Attributes:
+        seconds: that each piece takes which is not done, by its name.
+        memory: bytes of a process at its peak; None where it is not known.
+        longest: seconds of the longest chain of pieces of which each needs the one before.
+    """
+
+    seconds: Mapping[str, float]
+    memory: int | None
+    longest: float
+
+    @property
+    def total(self) -> float:
+        """Seconds of all pieces, one after another."""
+        return sum(self.seconds.values())
+
+    def with_workers(self, workers: int) -> float:
+        """Seconds with so many workers, without their start."""
+        return max(self.total / workers, self.longest)
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Seconds of a network: of a step of a minimum and of a curve, of scoring and of re-estimating an example."""
+
+    step: float
+    curve_step: float
+    forward: float
+    again: float
+
+
+def estimate(pieces: Iterable[Piece], place: Workplace) -> Estimate:
+    """Time one step and one point of each network, and add up what is not done.
+
+    Args:
+        pieces: the plan.
+        place: where they are done.
+    """
+    left = [piece for piece in pieces if not is_done(piece, place.folder)]
+    costs: dict[str, _Costs] = {}
+    seconds: dict[str, float] = {}
+    ends: dict[str, float] = {}
+    for piece in left:
+        owner = _owner(piece, place)
+        alike = str((place.network(owner).identity, place.minima[owner].batch_size, piece.threads))
+        if alike not in costs:
+            with threads(piece.threads), warnings.catch_warnings():
+                warnings.simplefilter("ignore", PathfinderWarning)  # of trainings that are too short
+                costs[alike] = _time(place, owner)
+        seconds[piece.name] = _Seconds(place, costs[alike]).of(piece)
+        ends[piece.name] = seconds[piece.name] + max((ends.get(need, 0.0) for need in piece.needs), default=0.0)
+    return Estimate(seconds, peak_memory(), max(ends.values(), default=0.0))
+
+
+def seconds_of_points(place: Place, target: Target, points: int, products: int = 0) -> float:
+    """Seconds of the points of a target, from one that is timed on a few examples.
+
+    Args:
+        place: where they are scored.
+        target: what is scored.
+        points: how many.
+        products: of the Hessian with vectors at each, if the curvature is measured instead.
+    """
+    few, all_examples = place.scored(target, few=True), place.scored(target).evaluator
+    theta = few.geometry(few.t[:1])[0].detach()
+    share = sum(all_examples.counts().values()) / sum(few.evaluator.counts().values())
+    passes = _PRODUCT * min(products, _PRODUCTS) if products else 1.0
+    return points * share * passes * _point(few.evaluator, theta)
+
+
+def _owner(piece: Piece, place: Workplace) -> str:
+    """A minimum of the network that a piece works with."""
+    first = piece.arguments[0]
+    name = first[1] if isinstance(first, tuple) else first
+    if piece.work in ("check_precision", "check_worst"):
+        name = piece.arguments[1][1]
+    return place.own(name) if place.own(name) in place.minima else f"{name}-a"
+
+
+def _time(place: Workplace, name: str) -> _Costs:
+    settings, train = place.minima[name], place.data["train"]
+    network, size = place.network(name), settings.batch_size
+    few = train.subset(_STEPS * size, 0)
+    recipe: dict[str, Any] = {**settings.recipe, "epochs": 2}
+    compute: dict[str, Any] = {"device": place.config.device, "precision": place.config.precision}
+    module, other = (network.build(seed) for seed in (0, 1))
+    space = WeightSpace(module)
+    theta = space.vector(module)
+    step = _median(lambda stamp: fit_minimum(module, few, progress=stamp, **recipe, **compute))
+    curve_step = 0.0
+    curves = [curve for pair in place.pairs.values() if name in pair.ends for curve in pair.curves if curve.bends]
+    if curves:
+        bend = find_kind(curves[0].kind, Curve)(theta, space.vector(other), bends=curves[0].bends)
+        again = train.subset(_STEPS * curves[0].batch_size, 0)
+        recipe = {"epochs": 2, "lr": 1e-6, "batch_size": curves[0].batch_size, "schedule": "constant"}
+        curve_step = _median(lambda stamp: fit_curve(bend, space, again, progress=stamp, **recipe, **compute))
+    counts = Examples(_EXAMPLES, _EXAMPLES)
+    stored = place.evaluators.make(space, batch_norm="stored", examples=counts)
+    forward, scored = _point(stored, theta), sum(min(len(split), _EXAMPLES) for split in place.data.values())
+    again = 0.0
+    if space.has_statistics:
+        estimated = place.evaluators.make(space, batch_norm=place.config.at_points, examples=counts)
+        again = max(_point(estimated, theta) - forward, 0.0) / min(len(train), _EXAMPLES)
+    return _Costs(step, curve_step, forward / scored, again)
+
+
+def _median(fit: Callable[[Callable[[int, int], None]], Any]) -> float:
+    """Seconds of a step of a fit, without those that warm up."""
+    stamps: list[float] = []
+    fit(lambda done, total: stamps.append(time.monotonic()))
+    gaps = torch.tensor(stamps, dtype=torch.float64).diff()[_STEPS - 1 :]
+    return float(gaps.median()) if len(gaps) else 0.0
+
+
+def _point(evaluator: Evaluator, theta: torch.Tensor) -> float:
+    """Seconds of a point, the second time."""
+    evaluator.values(theta)
+    began = time.monotonic()
+    evaluator.values(theta)
+    return time.monotonic() - began
+
+
+class _Seconds:
+    """Seconds of pieces that work with one network; a method for each function of `work` that takes long.
+
+    Args:
+        place: where they are done.
+        costs: of the network.
+    """
+
+    def __init__(self, place: Workplace, costs: _Costs) -> None:
+        self._place, self._config, self._costs = place, place.config, costs
+        self._data, self._train, self._along = place.data, place.data["train"], place.config.examples()
+
+    def of(self, piece: Piece) -> float:
+        """Seconds of a piece."""
+        find: Callable[..., float] = getattr(self, piece.work, lambda *given: 0.0)
+        return find(*piece.arguments)
+
+    def train_minimum(self, name: str) -> float:
+        """Steps, and scores of the other splits after each epoch."""
+        settings, others = self._place.minima[name], self._place.evaluators.held_out
+        monitor = self._point(others, self._along, "stored") if others else 0.0
+        return settings.epochs * (self._train.steps(settings.batch_size) * self._costs.step + monitor)
+
+    def train_curve(self, pair: str, title: str) -> float:
+        """The same."""
+        curve, others = self._place.curve_settings(pair, title), self._place.evaluators.held_out
+        monitor = self._point(others, self._along, self._config.at_points) if others else 0.0
+        return curve.epochs * (self._train.steps(curve.batch_size) * self._costs.curve_step + monitor)
+
+    def score_minimum(self, name: str, both: bool) -> float:
+        """All examples, once or twice."""
+        everything = Examples(None, self._along.batch_norm)
+        how = [self._config.score.batch_norm] * both
+        return sum(self._point(self._data, everything, one) for one in ("stored", *how))
+
+    def align_minima(self, pair: str) -> float:
+        """A guess."""
+        return _ALIGNMENT
+
+    def measure_barrier(self, first: str, second: str, method: str) -> float:
+        """The points of a line."""
+        points = self._config.score.points * self._point(self._data, self._along, self._config.score.batch_norm)
+        return points + _ALIGNMENT * (method != "none")
+
+    def score_points(self, target: Target, start: int, stop: int) -> float:
+        """Some points."""
+        how, examples, data = self._config.score.batch_norm, self._along, self._data
+        if target[0] == "surface":
+            surface = self._place.surface(target[-1])
+            how, examples = surface.batch_norm, self._config.examples(surface)
+            data = {name: data[name] for name in surface.splits or data}
+        elif target[0] == "plane":
+            examples = self._config.examples(self._config.planes)
+        return (stop - start) * self._point(data, examples, how)
+
+    def measure_points(self, target: Target, start: int, stop: int) -> float:
+        """Hessian-vector products at some points."""
+        asked = next(one for one in self._config.curvature if one.along == target[-1])
+        count = _few(self._config.examples(asked).scored, len(self._train))
+        products = min(_PRODUCTS, asked.most) + asked.samples
+        return (stop - start) * self._costs.forward * count * _PRODUCT * products
+
+    def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
+        """A few points on all examples."""
+        return _PEAKS * self._point(self._data, Examples(None, None), self._config.score.batch_norm)
+
+    def _point(self, data: Mapping[str, Source], examples: Examples, how: str) -> float:
+        """Scores of one point."""
+        scored = sum(_few(examples.scored, len(split)) for split in data.values())
+        again = _few(examples.batch_norm, len(self._train)) if how in REESTIMATED else 0
+        return self._costs.forward * scored + self._costs.again * again
+
+
+def _few(asked: int | None, there: int) -> int:
+    return there if asked is None else min(asked, there)
