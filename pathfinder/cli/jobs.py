@@ -208,9 +208,8 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
 
     pieces = [replace(piece, threads=torch.get_num_threads()) for piece in pieces]  # set when the files were opened
     run.check_changes(pieces, job.force)
-    with run:
+    with make_engine(place, _count_workers(place, pieces, job), job.scheduler) as engine, run:
         with Reporter() as report:
-            engine = make_engine(place, _count_workers(place, pieces, job), job.scheduler)
             lost = engine.run(pieces, Shown(report, pieces).of, finish)
         if lost:
             raise lost[0].error

@@ -8,7 +8,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from pathfinder.compute import find_device
-from pathfinder.errors import FailedWorkError, PathfinderWarning
+from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning, reason
 from pathfinder.experiment.engines import Done, Lost, do
 from pathfinder.experiment.pieces import Piece
 from pathfinder.memory import THRESHOLDS
@@ -47,13 +47,27 @@ class Cluster:
         place: where pieces are done; each worker makes its own.
         workers: how many processes of this computer.
         scheduler: the address of a cluster that runs already, instead.
-        security: the TLS files of that cluster, if it uses them.
     """
 
-    def __init__(
-        self, place: Any, workers: int = 1, scheduler: str | None = None, security: Security | None = None
-    ) -> None:
-        self._place, self._workers, self._scheduler, self._security = place, workers, scheduler, security
+    def __init__(self, place: Any, workers: int = 1, scheduler: str | None = None) -> None:
+        self._place, self._workers, self._scheduler = place, workers, scheduler
+        self._client: Client | None = None
+        self._held = ExitStack()
+
+    def __enter__(self) -> "Cluster":
+        """Start the workers, or find those that run.
+
+        Raises:
+            PathfinderError: if no scheduler answers.
+        """
+        with ExitStack() as held:
+            self._client = held.enter_context(self._connect())
+            self._held = held.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the cluster; its workers end if they were started here."""
+        self._held.close()
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
@@ -66,32 +80,40 @@ class Cluster:
         named = {piece.name: piece for piece in pieces}
         recipe, run = pickle.dumps(self._place), uuid.uuid4().hex[:8]  # keys of an earlier run mean other pieces
         lost: list[Lost] = []
-        with self._client() as client:
-            client.subscribe_topic(_TOPIC, lambda event: _show(named, shown, event[1]))
-            futures: dict[str, Any] = {}
-            for piece in named.values():
-                needs = [futures[name] for name in piece.needs]
-                key = f"{run} {piece.name}"
-                futures[piece.name] = client.submit(_do, recipe, piece, needs, key=key, pure=False)
-            names = {future.key: name for name, future in futures.items()}
-            for future in as_completed(futures.values()):
-                piece = named[names[future.key]]
-                outcome, notes = _outcome(future, piece)
-                for note in notes:
-                    warnings.warn(note, PathfinderWarning, stacklevel=2)
-                if isinstance(outcome, Done):
-                    if piece.points:
-                        shown(piece)(piece.points, piece.points)
-                    finished(outcome)
-                elif isinstance(outcome, Lost):
-                    lost.append(outcome)
+        client = self._client
+        assert client is not None, "enter the cluster first"
+        client.subscribe_topic(_TOPIC, lambda event: _show(named, shown, event[1]))
+        futures: dict[str, Any] = {}
+        for piece in named.values():
+            needs = [futures[name] for name in piece.needs]
+            key = f"{run} {piece.name}"
+            futures[piece.name] = client.submit(_do, recipe, piece, needs, key=key, pure=False)
+        names = {future.key: name for name, future in futures.items()}
+        for future in as_completed(futures.values()):
+            piece = named[names[future.key]]
+            outcome, notes = _outcome(future, piece)
+            for note in notes:
+                warnings.warn(note, PathfinderWarning, stacklevel=2)
+            if isinstance(outcome, Done):
+                if piece.points:
+                    shown(piece)(piece.points, piece.points)
+                finished(outcome)
+            elif isinstance(outcome, Lost):
+                lost.append(outcome)
         order = list(named)
         return sorted(lost, key=lambda one: order.index(one.piece.name))
 
     @contextmanager
-    def _client(self) -> Generator[Client, None, None]:
+    def _connect(self) -> Generator[Client, None, None]:
         if self._scheduler is not None:
-            with Client(self._scheduler, security=self._security) as client:
+            _warn_of_plain(self._scheduler)
+            try:
+                client = Client(self._scheduler)  # TLS files come from Dask's own settings
+            except (OSError, ValueError) as error:
+                raise PathfinderError(
+                    f"no Dask scheduler answers at {self._scheduler} ({reason(error)}); start one, or name its address."
+                ) from error
+            with client:
                 yield client
             return
         with (
@@ -110,6 +132,18 @@ class Cluster:
             Client(cluster) as client,
         ):
             yield client
+
+
+def _warn_of_plain(address: str) -> None:
+    """Warn of an address that anyone on the way can read and use."""
+    protocol, _, host = address.rpartition("://")
+    if protocol != "tls" and not host.startswith(("127.", "localhost", "[::1]")):
+        warnings.warn(
+            f"{address} is not encrypted: whoever reaches this cluster can run code as you, and read your data; use "
+            "tls:// with certificates of your own.",
+            PathfinderWarning,
+            stacklevel=2,
+        )
 
 
 def _outcome(future: Any, piece: Piece) -> tuple[Done | Lost | None, list[str]]:

@@ -48,7 +48,11 @@ class Lost:
 
 @runtime_checkable
 class Engine(Protocol):
-    """Does pieces."""
+    """Does pieces; enter it first."""
+
+    def __enter__(self) -> "Engine": ...
+
+    def __exit__(self, *error: object) -> None: ...
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
@@ -75,6 +79,13 @@ class Serial:
 
     def __init__(self, place: Any) -> None:
         self._place = place
+
+    def __enter__(self) -> "Serial":
+        """Nothing is to be started."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is to be stopped."""
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]

@@ -84,7 +84,7 @@ class Experiment:
             list(self.plan.pieces.values()),
         )
         self.folder.check_changes(pieces, self._force)
-        with self.folder:
+        with engine, self.folder:
             lost = engine.run(pieces, Shown(self._report, pieces).of, self._finish)
             with threads(1):  # lengths are sums, whose last bits depend on it
                 Tabulation(self.plan, self.place, self.folder.results, self._done).fill()
