@@ -2,20 +2,36 @@
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
+from pathfinder.experiment.pieces import kind_of
 from pathfinder.progress import Progress
+
+_SHOWN = 2  # works that are named next to the bar of their kind
+
+
+class _Count(ProgressColumn):
+    """How many are done of all, whole ones."""
+
+    def render(self, task: Task) -> Text:
+        """As `3/21`."""
+        return Text(f"{int(task.completed)}/{'?' if task.total is None else int(task.total)}")
 
 
 class Reporter:
-    """Shows the progress of named pieces of work."""
+    """Shows the progress of named works: on a terminal a bar for each, or one for all works of a kind."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+        self._expected = Counter[str]()
+        self._kinds: dict[str, tuple[TaskID, dict[str, float]]] = {}  # the bar of each kind, and the shares done
+        columns = [TextColumn("{task.description}"), BarColumn(), _Count()]
         self._bars = Bars(
             *columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console
         )
@@ -30,12 +46,35 @@ class Reporter:
             self._bars.stop()
 
     def __call__(self, name: str) -> Progress:
-        """The progress function of the piece of work called `name`."""
-        return self._bar(name) if self._console.is_terminal else _lines(name)
+        """The progress function of the work called `name`."""
+        if not self._console.is_terminal:
+            return _lines(name)
+        kind = kind_of(name)
+        return self._share(kind, name) if self._expected[kind] > 1 else self._bar(name)
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Say which works will come, so that those of a kind share a bar."""
+        self._expected = Counter(kind_of(name) for name in dict.fromkeys(names))
 
     def _bar(self, name: str) -> Progress:
         task = self._bars.add_task(name, total=None)
         return lambda done, total: self._bars.update(task, completed=done, total=total)
+
+    def _share(self, kind: str, name: str) -> Progress:
+        """The bar of a kind of work, which moves with the shares of its works that are done."""
+        if kind not in self._kinds:
+            self._kinds[kind] = self._bars.add_task(kind, total=self._expected[kind]), {}
+        task, shares = self._kinds[kind]
+
+        def progress(done: int, total: int) -> None:
+            shares[name] = done / max(total, 1)
+            at_work = [f"{one.removeprefix(kind).strip()} {share:.0%}" for one, share in shares.items() if share < 1]
+            more = f" and {len(at_work) - _SHOWN} more" if len(at_work) > _SHOWN else ""
+            self._bars.update(
+                task, completed=sum(shares.values()), description=" ".join([kind, ", ".join(at_work[:_SHOWN]) + more])
+            )
+
+        return progress
 
 
 def _lines(name: str, share: float = 0.05, seconds: float = 10.0) -> Progress:

@@ -73,9 +73,9 @@ def run_experiment(
     from pathfinder.experiment.run import Experiment
 
     with Reporter() as report:
-        summary = Experiment(config, folder, report, fresh, force, checkpoints, show_ends).run(
-            "auto" if workers == "auto" else int(workers), scheduler
-        )
+        experiment = Experiment(config, folder, report, fresh, force, checkpoints, show_ends)
+        report.expect(piece.title for piece in experiment.plan.pieces.values())
+        summary = experiment.run("auto" if workers == "auto" else int(workers), scheduler)
     if summary is not None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")

@@ -11,7 +11,7 @@ from rich.text import Text
 from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
 from pathfinder.experiment.estimate import Estimate
-from pathfinder.experiment.pieces import Piece
+from pathfinder.experiment.pieces import Piece, kind_of
 from pathfinder.tables.score_names import METRICS, parse_score_column, score_column, score_columns
 
 _CAPTION = (
@@ -119,7 +119,7 @@ def show_pieces(pieces: Iterable[Piece], left: Estimate) -> None:
     """
     rows = [
         {
-            "work": piece.title.partition(" ")[0] if " scores " not in piece.title else "minimum scores",
+            "work": kind_of(piece.title),
             "pieces": 1,
             "kept": int(piece.name not in left.seconds),
             "seconds": left.seconds.get(piece.name, 0.0),

@@ -8,7 +8,7 @@ from typing import Any
 
 from pathfinder.errors import PathfinderError, brief
 from pathfinder.experiment.engines import WORK, kept_file
-from pathfinder.experiment.pieces import Piece
+from pathfinder.experiment.pieces import Piece, kind_of
 from pathfinder.storage.resume import read_key
 
 _KINDS = {  # the first word of the name of a piece, and what several are called; other pieces are not worth a word
@@ -24,7 +24,6 @@ _KINDS = {  # the first word of the name of a piece, and what several are called
     "curvature": ("table of curvature", "tables of curvature"),
     "barrier": ("barrier", "barriers"),
 }
-_SCORES = "minimum scores "  # before the name of a minimum, of a piece that belongs to its training
 _SHOWN = 4  # settings in a message
 _LONGEST = 40  # letters of a value
 
@@ -99,6 +98,6 @@ def _value(value: Any) -> str:
 
 def _count(titles: Iterable[str]) -> str:
     """How many works of each kind: `2 curves and 1 plane`; empty if none is worth a word."""
-    kinds = Counter(title.partition(" ")[0] for title in titles if _SCORES not in title)
+    kinds = Counter(map(kind_of, titles))
     words = [f"{kinds[kind]} {names[kinds[kind] > 1]}" for kind, names in _KINDS.items() if kinds[kind]]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -7,6 +7,7 @@ from typing import Any
 from pathfinder.storage.keys import key_of
 
 Target = tuple[str, ...]  # what is scored: `path`, `plane`, `surface` or `minimum`; whose it is; its name
+_SCORES = "minimum scores"  # before the name of a minimum
 _TOGETHER = 64  # points of a piece
 _LOAD = 1.5e9  # weights times examples of a piece, roughly; some seconds on one core
 
@@ -41,6 +42,15 @@ class Piece:
     def title(self) -> str:
         """What progress and the record call it."""
         return self.whole or self.name
+
+
+def kind_of(title: str) -> str:
+    """The kind of a work, from its name: the first word, or `minimum scores`.
+
+    >>> kind_of("curve resnet20-bezier"), kind_of("minimum scores resnet20-a")
+    ('curve', 'minimum scores')
+    """
+    return _SCORES if title.startswith(f"{_SCORES} ") else title.partition(" ")[0]
 
 
 def split_points(

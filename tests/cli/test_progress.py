@@ -25,10 +25,22 @@ def test_long_work_reports_on_the_way_but_not_too_often(capsys, monkeypatch):
 
 
 def test_on_a_terminal_there_are_bars(monkeypatch, capsys):
-    monkeypatch.setattr("rich.console.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=100))
+    monkeypatch.setattr("pathfinder.cli.progress.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=100))
     with Reporter() as report:
         progress = report("score line")
         progress(3, 7)
         progress(7, 7)
     shown = capsys.readouterr().err
     assert "score line" in shown and "7/7" in shown
+
+
+def test_many_works_of_a_kind_share_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr("pathfinder.cli.progress.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=140))
+    with Reporter() as report:
+        report.expect([*(f"curve p-{i}" for i in range(21)), "plane p"])
+        for i in range(2):
+            report(f"curve p-{i}")(4, 4)
+        report("curve p-2")(3, 4)
+        report("plane p")(1, 7)
+    last = capsys.readouterr().err.rpartition("curve")[2]
+    assert "p-2 75%" in last and "2/21" in last and "1/7" in last and "p-1" not in last
