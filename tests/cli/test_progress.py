@@ -24,8 +24,17 @@ def test_long_work_reports_on_the_way_but_not_too_often(capsys, monkeypatch):
     assert lines[0] == "work: 10/100, 90 s left" and 8 <= len(lines) <= 20 and lines[-1] == "work: 100/100, 0 s left"
 
 
+def use_terminal(monkeypatch):
+    def console(**_):
+        return Console(file=sys.stderr, force_terminal=True, width=140)
+
+    monkeypatch.setattr("pathfinder.cli.progress.Console", console)
+
+
 def test_on_a_terminal_there_are_bars(monkeypatch, capsys):
-    monkeypatch.setattr("pathfinder.cli.progress.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=100))
+    monkeypatch.setattr(
+        "pathfinder.cli.progress.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=100)
+    )
     with Reporter() as report:
         progress = report("score line")
         progress(3, 7)
@@ -35,7 +44,9 @@ def test_on_a_terminal_there_are_bars(monkeypatch, capsys):
 
 
 def test_many_works_of_a_kind_share_a_bar(monkeypatch, capsys):
-    monkeypatch.setattr("pathfinder.cli.progress.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=140))
+    monkeypatch.setattr(
+        "pathfinder.cli.progress.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=140)
+    )
     with Reporter() as report:
         report.expect([*(f"curve p-{i}" for i in range(21)), "plane p"])
         for i in range(2):

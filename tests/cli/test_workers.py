@@ -1,0 +1,77 @@
+"""How commands share work between processes, show a plan, and name what other settings redo."""
+
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning")
+
+
+def tables(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
+
+
+def test_workers_change_nothing_in_the_tables_of_score_and_curvature(command, minima, tmp_path):
+    a, b = minima / "a.safetensors", minima / "b.safetensors"
+    line = ["score", "line", a, b, "--points", 130]
+    surface = ["curvature", "surface", a, "--points", 2, "--examples", 50, "--most", 5, "--samples", 2]
+    for name, arguments in (("line", line), ("surface", surface)):
+        for workers in (1, 2):
+            code, _, err = command(*arguments, "-o", tmp_path / f"{name}{workers}", "--workers", workers)
+            assert code == 0, err
+        assert tables(tmp_path / f"{name}1") == tables(tmp_path / f"{name}2")
+    assert len([*(tmp_path / "line2" / ".work").glob("line@*.pt")]) == 3
+
+
+def test_a_plan_is_shown_and_nothing_is_done(command, work, tmp_path):
+    code, out, _ = command("run", work / "tiny.toml", "--plan", "-o", tmp_path / "run")
+    assert code == 0 and not (tmp_path / "run").exists()
+    rows = {line.rsplit(maxsplit=3)[0].strip(): line.split()[-3:] for line in out.splitlines()[1:6]}
+    counts = {"minimum": "2", "minimum scores": "2", "curve": "1", "score": "2", "plane": "1"}
+    assert {name: row[:2] for name, row in rows.items()} == {name: [count, "0"] for name, count in counts.items()}
+    assert all(float(row[2]) > 0 for row in rows.values()) and "of work for one process" in out
+    assert command("run", work / "tiny.toml", "-o", tmp_path / "run")[0] == 0
+    before = tables(tmp_path / "run")
+    out = command("run", work / "tiny.toml", "--plan", "-o", tmp_path / "run", "--set", "planes.points=5")[1]
+    rows = {line.rsplit(maxsplit=3)[0].strip(): line.split()[-3:] for line in out.splitlines()[1:6]}
+    assert rows["curve"][:2] == ["1", "1"] and float(rows["curve"][2]) == 0
+    assert rows["plane"][:2] == ["1", "0"] and tables(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "two", "1.5", "99999"])
+def test_a_wrong_number_of_workers_is_refused(command, minima, tmp_path, workers):
+    code, _, err = command("score", "point", minima / "a.safetensors", "-o", tmp_path / "p", f"--workers={workers}")
+    assert code == 2 and "--workers must be a number from 1 to 9999 or auto" in err and not (tmp_path / "p").exists()
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line_and_nothing_is_written(command, minima, tmp_path, monkeypatch):
+    import dask
+
+    files = minima / "a.safetensors", minima / "b.safetensors"
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        for address in ("tcp://127.0.0.1:1", "nonsense"):
+            code, _, err = command("score", "line", *files, "-o", tmp_path / "line", "--scheduler", address)
+            assert code == 2 and f"no Dask scheduler answers at {address}" in err.splitlines()[-1]
+            assert not (tmp_path / "line").exists()
+
+
+def test_other_settings_are_named_before_anything_is_overwritten(command, minima, tmp_path):
+    point = ["score", "line", minima / "a.safetensors", minima / "b.safetensors", "-o", tmp_path / "line"]
+    assert command(*point, "--points", 3)[0] == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "line").iterdir() if path.is_file()}
+    code, _, err = command(*point, "--points", 4)
+    assert code == 2 and "(points 3 -> 4): 1 scored line redone; add --force" in err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "line").iterdir() if path.is_file()} == before
+    code, _, err = command(*point, "--points", 4, "--force")
+    assert code == 0 and "note: " in err and "1 scored line redone" in err
+    code, _, err = command(*point, "--points", 4, "--examples", 50, "--fresh")
+    assert code == 0 and "holds this run" not in err
+
+
+def test_plain_text_to_another_computer_is_warned_of():
+    from pathfinder.errors import PathfinderWarning
+    from pathfinder.experiment.cluster import _warn_of_plain
+
+    for address in ("tcp://127.0.0.1:8786", "localhost:8786", "tls://node1:8786"):
+        _warn_of_plain(address)
+    for address in ("tcp://node1:8786", "10.0.0.1:8786"):
+        with pytest.warns(PathfinderWarning, match="is not encrypted: whoever reaches this"):
+            _warn_of_plain(address)
