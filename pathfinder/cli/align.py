@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from pathfinder.cli.choices import Matching
-from pathfinder.cli.options import File, Force, Origin, Seed, deterministic, expand_groups
+from pathfinder.cli.options import File, Force, Origin, Seed
+from pathfinder.cli.wrapping import deterministic, expand_groups
 
 
 @expand_groups

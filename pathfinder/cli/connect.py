@@ -20,10 +20,9 @@ from pathfinder.cli.options import (
     ScoreOptions,
     Weights,
     Workers,
-    deterministic,
-    expand_groups,
     read_settings,
 )
+from pathfinder.cli.wrapping import deterministic, expand_groups
 
 
 @expand_groups

@@ -7,19 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Normalization
-from pathfinder.cli.options import (
-    CurvatureJob,
-    GridPoints,
-    Normalize,
-    Out,
-    Span,
-    Weights,
-    deterministic,
-    expand_groups,
-    read_points,
-)
+from pathfinder.cli.options import CurvatureJob, GridPoints, Normalize, Out, Span, Weights, read_points
 from pathfinder.cli.score import read_surface
 from pathfinder.cli.words import Words
+from pathfinder.cli.wrapping import deterministic, expand_groups
 
 if TYPE_CHECKING:
     from pathfinder.landscape.settings import Curvature

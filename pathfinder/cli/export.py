@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from pathfinder.cli.options import BatchSize, CurveFile, Device, File, Force, Origin, deterministic, expand_groups
+from pathfinder.cli.options import BatchSize, CurveFile, Device, File, Force, Origin
+from pathfinder.cli.wrapping import deterministic, expand_groups
 
 
 @expand_groups

@@ -1,10 +1,7 @@
 """Options of the command line: each one, and each group that several commands share, is written once."""
 
-import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -233,49 +230,6 @@ class CurvatureJob(ScoreOptions, Origin):
     scheduler: Scheduler = None
     fresh: Fresh = False
     force: Redo = False
-
-
-def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are groups of options, such as `Origin`, become these options."""
-    declared = inspect.signature(command).parameters
-    groups = {name: one.annotation for name, one in declared.items() if is_dataclass(one.annotation)}
-    options: list[tuple[str, Any, Any]] = []
-    for name, own in declared.items():
-        members = [(one.name, one.default, one.type) for one in fields(groups[name])] if name in groups else None
-        options += members or [(name, own.default, own.annotation)]
-
-    @wraps(command)
-    def expanded(**given: Any) -> None:
-        for name, group in groups.items():
-            given[name] = group(**{one.name: given.pop(one.name) for one in fields(group)})
-        command(**given)
-
-    parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, default, annotation in options
-    ]
-    expanded.__dict__["__signature__"] = inspect.Signature(parameters)
-    return expanded
-
-
-def deterministic(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that computes: the same bytes each time, wherever torch has algorithms for that, in kept memory.
-
-    The number of threads may be set within it; it is restored at the end.
-    """
-
-    @wraps(command)
-    def wrapped(*given: Any, **named: Any) -> None:
-        from pathfinder.memory import keep_freed_memory
-
-        keep_freed_memory()  # before torch allocates
-        from pathfinder.compute import reproducible
-        from pathfinder.threads import threads
-
-        with reproducible(), threads():
-            command(*given, **named)
-
-    return wrapped
 
 
 _TAKEN = {"--model-arg": "network", "--data-arg": "dataset"}

@@ -1,7 +1,7 @@
 """`pathfinder plot` and `pathfinder vtk`: figures and grids from the CSV files of a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,7 +35,7 @@ def plot(
         raise typer.BadParameter("--surface needs a folder to draw into; name it with --out.")
     if out is None and dark:
         raise typer.BadParameter("--dark needs a folder to draw into; name it with --out.")
-    style = {"clip": clip, "log": not linear, "pdf": format is Format.pdf, "levels": levels.value}
+    style: dict[str, Any] = {"clip": clip, "log": not linear, "pdf": format is Format.pdf, "levels": levels.value}
     if out is None:
         drawn = draw(folders[0], **style)
     else:

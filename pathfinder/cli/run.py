@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Precision
-from pathfinder.cli.options import Changes, Fresh, Redo, Scheduler, Threads, Workers, deterministic
+from pathfinder.cli.options import Changes, Fresh, Redo, Scheduler, Threads, Workers
+from pathfinder.cli.wrapping import deterministic
 
 if TYPE_CHECKING:
     from pathfinder.experiment.config import Config

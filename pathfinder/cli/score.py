@@ -19,12 +19,11 @@ from pathfinder.cli.options import (
     Span,
     Trajectory,
     Weights,
-    deterministic,
-    expand_groups,
     read_points,
     read_span,
 )
 from pathfinder.cli.words import Words
+from pathfinder.cli.wrapping import deterministic, expand_groups
 
 if TYPE_CHECKING:
     from pathfinder.landscape.settings import Surface

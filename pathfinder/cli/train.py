@@ -16,9 +16,9 @@ from pathfinder.cli.options import (
     Recipe,
     Seed,
     Threads,
-    deterministic,
     read_settings,
 )
+from pathfinder.cli.wrapping import deterministic
 
 
 @deterministic

@@ -3,7 +3,7 @@
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,7 @@ class Run:
     Attributes:
         path: the folder.
         results: its tables.
+        draw: draws its figures.
 
     Raises:
         PathfinderError: if the folder is a file, or holds anything else; nothing is changed then. On entering, if
@@ -47,6 +48,7 @@ class Run:
     def __init__(self, path: str | Path, name: str, fresh: bool = False) -> None:
         self.path, self._name, self._fresh = Path(path), name, fresh
         self.results = Results(self.path)
+        self.draw: Callable[[Path], object] = _draw
         record = _record(self.path, name)
         self._earlier = record.get("config")
         self._seconds = _seconds_in(record)
@@ -102,14 +104,12 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        from pathfinder.figures.draw import draw
-
         with self._held:
             if kind is None:
                 self.results.write()
                 self.results.remove_stale()
                 if self.results:
-                    draw(self.path)
+                    self.draw(self.path)
                 self._write_record()
             elif self._checks and issubclass(kind, PathfinderError):
                 self._write_record()  # with the check that stopped the run
@@ -157,6 +157,13 @@ class Run:
                 found.append((maker, stages := []))
             stages.append(name)
         return [{**maker, "stages": stages} for maker, stages in found]
+
+
+def _draw(folder: Path) -> object:
+    """Draw all figures, in this process."""
+    from pathfinder.figures.draw import draw
+
+    return draw(folder)
 
 
 def _record(folder: Path, name: str) -> dict[str, Any]:

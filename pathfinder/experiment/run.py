@@ -12,17 +12,19 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.engines import Done, make_engine, raise_lost, usable_workers
+from pathfinder.experiment.engines import Done, Engine, make_engine, raise_lost, usable_workers
 from pathfinder.experiment.estimate import SOON, Estimate, estimate
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.opening import open_experiment
 from pathfinder.experiment.pairs import Pair
+from pathfinder.experiment.pieces import Piece
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.shown import Shown
 from pathfinder.experiment.tabulate import Tabulation
-from pathfinder.experiment.workplace import Workplace
+from pathfinder.experiment.workplace import Workplace, kept_result
 from pathfinder.progress import Report, quiet
 from pathfinder.storage import Checkpoint
+from pathfinder.storage.keys import key_of
 from pathfinder.threads import threads
 
 
@@ -84,6 +86,7 @@ class Experiment:
             list(self.plan.pieces.values()),
         )
         self.folder.check_changes(pieces, self._force)
+        self.folder.draw = lambda folder: self.draw(engine)
         with engine, self.folder:
             lost = engine.run(pieces, Shown(self._report, pieces).of, self._finish)
             with threads(1):  # lengths are sums, whose last bits depend on it
@@ -92,6 +95,17 @@ class Experiment:
             raise PathfinderError(self._findings.wrong[0])
         raise_lost(lost, len(pieces) - len(self._done))
         return self.folder.results.table("summary") if self.config.all_pairs() else None
+
+    def draw(self, engine: Engine) -> None:
+        """Draw the figures of the tables that were written: a piece of work for each kind."""
+        from pathfinder.figures.draw import kinds_in, remove_others  # work does not wait for matplotlib
+
+        folder = self.folder.path
+        tables = [file.read_bytes().hex() for file in sorted(folder.glob("*.csv"))]
+        pieces = [Piece(f"figures {kind}", "draw_figures", (kind,), key_of(kind, tables)) for kind in kinds_in(folder)]
+        engine.run(pieces, Shown(quiet, pieces).of, self.folder.note)
+        names = [name for piece in pieces for name in kept_result(folder, piece.name)["drawn"]]
+        remove_others(folder, [folder / "figures" / name for name in names])
 
     def _count(self, workers: int | Literal["auto"], scheduler: str | None) -> int:
         """How many processes of this computer serve."""

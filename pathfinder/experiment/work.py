@@ -206,6 +206,16 @@ def check_statistics(
     return stage.load() or {"compared": compare_statistics(place, name, target, statistics), "batch_norm": how}
 
 
+def draw_figures(place: Place, stage: StageFile, progress: Progress, kind: str) -> State:
+    """Draw the figures of a kind from the tables, unless that was done and they are there."""
+    from pathfinder.figures.draw import draw  # other pieces do not wait for matplotlib
+
+    result = stage.load()
+    if result is None or not all((place.folder / "figures" / name).is_file() for name in result["drawn"]):
+        result = {"drawn": [path.name for path in draw(place.folder, kinds=[kind])]}
+    return result
+
+
 def measure_barrier(
     place: Workplace, stage: StageFile, progress: Progress, first: str, second: str, method: str
 ) -> State:

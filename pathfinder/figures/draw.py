@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,6 +42,14 @@ from pathfinder.tables.schema import (
 )  # fmt: skip
 from pathfinder.tables.table import FIGURES, Table
 
+_KINDS = {  # of figures, and the tables that one of each needs
+    "paths": (PATHS,),
+    "planes": (PLANES,),
+    "training": (TRAINING,),
+    "barriers": (BARRIERS,),
+    "weights": (WEIGHTS,),
+    "landscapes": (SURFACES, CURVATURE),
+}
 _OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights(-\d+)?")  # names of figures, before .png
 _LARGEST = 300_000  # bytes of a PNG file in all its colours
 _DOTS = 150  # per inch
@@ -50,8 +58,19 @@ _SMALLER = ((1, 4), (1, 8), (0.75, 8), (0.55, 8), (0.4, 16))  # share of the dot
 _STYLE = ["default", STYLE]  # not the user's own, or the same tables would not give the same bytes
 
 
+def kinds_in(folder: str | Path) -> list[str]:
+    """The kinds of figures for which a run has tables."""
+    folder = existing_folder(folder)
+    return [kind for kind, tables in _KINDS.items() if any(_path(folder, table).exists() for table in tables)]
+
+
 def draw(
-    folder: str | Path, clip: float = CLIP, log: bool = True, pdf: bool = False, levels: LevelChoice = "paper"
+    folder: str | Path,
+    clip: float = CLIP,
+    log: bool = True,
+    pdf: bool = False,
+    levels: LevelChoice = "paper",
+    kinds: Sequence[str] | None = None,
 ) -> list[Path]:
     """Draw every figure for which a run has tables, into its folder `figures`.
 
@@ -61,6 +80,7 @@ def draw(
         log: whether the levels of landscapes are evenly spaced in the logarithm.
         pdf: whether a PDF file is written next to each PNG file; those that are there are always drawn again.
         levels: of contour lines: `paper`, from 0.1 to 10 in steps of 0.5 (Li et al. 2018), or `log`.
+        kinds: of figures, some of `kinds_in`; if not given, all are drawn, and those without a table are removed.
 
     Returns:
         The files written.
@@ -70,15 +90,29 @@ def draw(
     """
     folder = existing_folder(folder)
     with mpl_style.context(_STYLE), _blame([folder]):
-        figures = _figures_of_paths(folder) | _figures_of_landscapes([folder], Scale(clip, log, levels))
+        figures: dict[str, Figure] = {}
+        for kind in kinds_in(folder) if kinds is None else kinds:
+            figures |= _figures_of(folder, kind, Scale(clip, log, levels))
         if not figures and not any(_path(folder, table).exists() for table in (CURVATURE, POINT)):  # they have none
             raise _no_run(folder)
         drawn = _save(figures, folder, pdf)
-    if (folder / "run.json").is_file():  # otherwise the folder may belong to somebody else
-        for path in {path for suffix in ("png", "pdf") for path in (folder / "figures").glob(f"*.{suffix}")} - {*drawn}:
-            if _OURS.fullmatch(path.stem) and path.is_file() and not path.is_symlink():  # its table was removed
-                path.unlink()
+    if kinds is None:
+        remove_others(folder, drawn)
     return drawn
+
+
+def remove_others(folder: Path, drawn: Collection[Path]) -> None:
+    """Remove the figures of a run that were drawn from tables it no longer has.
+
+    Args:
+        folder: of the run.
+        drawn: the files that it has tables for.
+    """
+    if not (folder / "run.json").is_file():  # the folder may belong to somebody else
+        return
+    for path in {path for suffix in ("png", "pdf") for path in (folder / "figures").glob(f"*.{suffix}")} - {*drawn}:
+        if _OURS.fullmatch(path.stem) and path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 def draw_together(
@@ -123,22 +157,24 @@ def draw_together(
         return _save(figures, Path(out), pdf)
 
 
-def _figures_of_paths(folder: Path) -> dict[str, Figure]:
-    """The figures of minima, and of what lies between them."""
+def _figures_of(folder: Path, kind: str, scale: Scale) -> dict[str, Figure]:
+    """The figures of a kind; none if the tables have no rows."""
+    if kind == "landscapes":
+        return _figures_of_landscapes([folder], scale)
+    rows = _read(folder, _KINDS[kind][0])
+    if not len(rows):
+        return {}
     summary = _read(folder, SUMMARY).drop_duplicates("pair")
     groups = dict(zip(summary["pair"], summary["group"], strict=True))
-    figures: dict[str, Figure] = {}
-    if len(paths := _read(folder, PATHS)):
-        figures |= path_figures(paths, groups)
-    if len(planes := _read(folder, PLANES)):
-        figures |= plane_figures(planes, _read(folder, PLANE_MARKERS), _read(folder, PLANE_PATHS))
-    if len(training := _read(folder, TRAINING)):
-        figures |= training_figures(training, groups)
-    if len(barriers := _read(folder, BARRIERS)):
-        figures |= barrier_figures(barriers)
-    if len(weights := _read(folder, WEIGHTS)):
-        figures |= weight_figures(weights, training, _read(folder, MINIMA), paths, groups)
-    return figures
+    if kind == "paths":
+        return path_figures(rows, groups)
+    if kind == "planes":
+        return plane_figures(rows, _read(folder, PLANE_MARKERS), _read(folder, PLANE_PATHS))
+    if kind == "training":
+        return training_figures(rows, groups)
+    if kind == "barriers":
+        return barrier_figures(rows)
+    return weight_figures(rows, _read(folder, TRAINING), _read(folder, MINIMA), _read(folder, PATHS), groups)
 
 
 def _figures_of_landscapes(folders: Sequence[Path], scale: Scale, chosen: Sequence[str] = ()) -> dict[str, Figure]:

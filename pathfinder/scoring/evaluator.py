@@ -66,7 +66,7 @@ class Evaluator:
         seed: draws the subsets.
         device: where to compute: `cpu`, `cuda`, `mps`.
         precision: `fp32`, or `bf16` for autocast; losses are computed in float32 either way.
-        chunk: points scored in one pass over the data. More points save passes over a stream; the scores are the same.
+        chunk: points scored in one pass over the data; more points save passes over a stream.
 
     Raises:
         PathfinderError: if an argument is wrong, or a policy lacks its inputs or statistics.
@@ -137,8 +137,7 @@ class Evaluator:
             stage: saves the points scored so far, so that an interrupted call resumes; see `pathfinder.storage.Stage`.
 
         Raises:
-            PathfinderError: if the geometry has another number of weights, or points are neither a whole number nor
-                finite coordinates.
+            PathfinderError: if the geometry is of another network, or points are neither a number nor coordinates.
         """
         t = self._coordinates_of(geometry, points)
         return self.gather(geometry, t, self.score_points(geometry, t, progress=progress, stage=stage))
@@ -151,12 +150,8 @@ class Evaluator:
         Args:
             geometry, progress, stage: as for `score`.
             t: the coordinates of the points.
-
-        Returns:
-            For each point the means of its metrics, and for curves the value of each example.
         """
-        t, keep = self._coordinates_of(geometry, t), isinstance(geometry, Curve)
-        here = on_device(geometry, self.device)
+        t, keep, here = self._coordinates_of(geometry, t), isinstance(geometry, Curve), on_device(geometry, self.device)
         repaired = self._repaired(here)
 
         def work(few: Tensor) -> Iterator[Point]:

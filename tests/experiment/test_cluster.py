@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import psutil
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinde
 
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch):
-    monkeypatch.setattr(import_module("pathfinder.figures.draw"), "draw", lambda folder: [])
+    monkeypatch.setattr(Experiment, "draw", lambda self, engine: None)
 
 
 @pytest.fixture(scope="module")

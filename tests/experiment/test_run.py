@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +42,7 @@ TABLES = ["minima", "weights", "training", "paths", "planes", "plane_markers", "
 def only_wanted_figures(request, monkeypatch):
     """Draw figures only where a test looks at them: they take longer than the tiny runs."""
     if request.node.get_closest_marker("figures") is None:
-        monkeypatch.setattr(import_module("pathfinder.figures.draw"), "draw", lambda folder: [])
+        monkeypatch.setattr(Experiment, "draw", lambda self, engine: None)
 
 
 @pytest.fixture(scope="module")

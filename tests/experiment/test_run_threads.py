@@ -1,7 +1,6 @@
 """How many threads compute in an experiment, and what its record and its tables say of them."""
 
 import json
-from importlib import import_module
 
 import pytest
 import torch
@@ -31,7 +30,7 @@ FEW = {"align": False, "surfaces": [], "curvature": []}  # threads wait for each
 @pytest.fixture(autouse=True)
 def set_up(monkeypatch):
     """A machine on which torch finds two threads; no figures, which take longer than all else here."""
-    monkeypatch.setattr(import_module("pathfinder.figures.draw"), "draw", lambda folder: [])
+    monkeypatch.setattr(Experiment, "draw", lambda self, engine: None)
     before = torch.get_num_threads()
     torch.set_num_threads(MACHINE)
     yield
