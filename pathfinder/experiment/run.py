@@ -80,11 +80,12 @@ class Experiment:
             PathfinderError: if bfloat16 and float32 disagree, at the worst point of a path once everything is written;
                 or if a piece failed, once all that do not need it are done.
         """
+        return self.run_with(make_engine(self.place, self._count(workers, scheduler), scheduler))
+
+    def run_with(self, engine: Engine) -> pd.DataFrame | None:
+        """The same with an engine that was not entered yet."""
         self._describe()
-        engine, pieces = (
-            make_engine(self.place, self._count(workers, scheduler), scheduler),
-            list(self.plan.pieces.values()),
-        )
+        pieces = list(self.plan.pieces.values())
         self.folder.check_changes(pieces, self._force)
         self.folder.draw = lambda folder: self.draw(engine)
         with engine, self.folder:
