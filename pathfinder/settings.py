@@ -51,7 +51,7 @@ def whole(value: Any, what: str, least: int | None = None) -> int:
     return int(value)
 
 
-def number(value: Any, what: str) -> float:
+def number(value: Any, what: str) -> float | int:
     """A real number, unchanged.
 
     Raises:

@@ -63,9 +63,9 @@ class FilePlace:
         job, opened = self._job, self.opened
         measured = isinstance(job, CurvatureJob)
         counts = Examples(None if measured else job.examples, job.batch_norm_examples)
+        counts = counts.few(CHECKED) if few else counts
         if isinstance(job, PointJob):  # its policies know their own
             counts = Examples(counts.scored, None)
-        counts = counts.few(CHECKED) if few else counts
         along = isinstance(self.target, PathTarget) and not measured
         return Evaluator(
             opened.space,

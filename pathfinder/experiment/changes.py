@@ -58,6 +58,8 @@ def check_changes(
     if differences := _differences(before, after):
         more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         says += f" ({', '.join(differences[:_SHOWN])}{more})"
+    else:
+        says = f"{folder} holds this run, made with other data, weights or code of yours"
     parts = [f"{_count(found)} {verb}" for found, verb in ((kept, "kept"), (changed, "redone")) if _count(found)]
     parts += [f"{_count(dropped)} dropped"] if _count(dropped) else []
     says += f": {', '.join(parts) or 'its scores are redone'}"

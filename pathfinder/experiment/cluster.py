@@ -31,6 +31,8 @@ _SETTINGS = {
         "OMP_NUM_THREADS": "1",  # each piece sets its own number
     },
     "distributed.scheduler.allowed-failures": 2,  # the third worker that a piece kills ends the run
+    "distributed.scheduler.http.routes": [],  # plain HTTP, which everyone on this computer can read
+    "distributed.worker.http.routes": [],
     "distributed.worker.memory.target": False,  # results are small; memory belongs to torch
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -125,6 +127,7 @@ class Cluster:
                 protocol="tls://",
                 security=Security.temporary(),  # other users of this computer can reach its loopback address
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "dashboard": False},
                 worker_dashboard_address=None,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,

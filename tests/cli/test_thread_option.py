@@ -14,7 +14,7 @@ MACHINE = 3
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch):
     """No figures, which take longer than all else here."""
-    monkeypatch.setattr(import_module("pathfinder.figures.draw"), "draw", lambda folder: [])
+    monkeypatch.setattr(import_module("pathfinder.figures.draw"), "draw", lambda folder, **given: [])
 
 
 @pytest.fixture

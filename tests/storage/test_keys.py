@@ -75,6 +75,9 @@ def test_another_network_under_an_old_name_gets_its_own_numbers(tmp_path):
         (tmp_path / "own_nets.py").write_text(NETS.format(activation=activation))
         command = [sys.executable, "-m", "pathfinder", "run", "own.toml", "--out", "run"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        if found:
+            assert done.returncode == 2 and "made with other data, weights or code of yours: 2 minima" in done.stderr
+            done = subprocess.run([*command, "--force"], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         losses = tuple(read_table(tmp_path / "run" / "minima.csv")["train_loss"])
         assert found.setdefault(activation, losses) == losses
