@@ -103,7 +103,11 @@ class Experiment:
 
         folder = self.folder.path
         tables = [file.read_bytes().hex() for file in sorted(folder.glob("*.csv"))]
-        pieces = [Piece(f"figures {kind}", "draw_figures", (kind,), key_of(kind, tables)) for kind in kinds_in(folder)]
+        one = min(self.plan.threads)
+        pieces = [
+            Piece(f"figures {kind}", "draw_figures", (kind,), key_of(kind, tables), threads=one)
+            for kind in kinds_in(folder)
+        ]
         engine.run(pieces, Shown(quiet, pieces).of, self.folder.note)
         names = [name for piece in pieces for name in kept_result(folder, piece.name)["drawn"]]
         remove_others(folder, [folder / "figures" / name for name in names])

@@ -100,7 +100,7 @@ def of_pair(name: str) -> str:
     >>> of_pair("convnet-1"), of_pair("resnet20"), of_pair("pair")
     (' of ConvNet-1', ' of ResNet-20', '')
     """
-    return "" if name in _UNNAMED else f" of {name if name in ('mlp', 'convnet') else model_label(name)}"
+    return "" if name in _UNNAMED else f" of {model_label(name)}"
 
 
 def surroundings(minima: Sequence[str], surface: str) -> str:
