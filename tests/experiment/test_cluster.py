@@ -78,7 +78,7 @@ def test_two_workers_give_the_same_bytes_and_nobody_else_gets_in(tiny, serial, t
 def is_refused(address):
     """Whether somebody without the credentials of the run is turned away: neither TLS nor HTTP tells anything."""
     with socket.create_connection(address, 10) as plain:
-        plain.settimeout(10)
+        plain.settimeout(1)
         plain.sendall(b"GET /info/main/workers.html HTTP/1.0\r\n\r\n")
         try:
             answer = plain.recv(100)
@@ -89,12 +89,10 @@ def is_refused(address):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with socket.create_connection(address, 10) as plain, context.wrap_socket(plain) as safe:
-            safe.settimeout(10)
+        with socket.create_connection(address, 2) as plain, context.wrap_socket(plain) as safe:
+            safe.settimeout(2)
             return safe.recv(1) == b""
-    except ssl.SSLError:
-        return True
-    except OSError:
+    except OSError:  # an alert of TLS, or silence
         return True
 
 
@@ -140,24 +138,20 @@ def _address(file):
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize("kills", [2])
-def test_workers_and_the_run_itself_may_be_killed_at_any_moment(tiny, serial, tmp_path, kills):
+def test_workers_and_the_run_itself_may_be_killed_at_any_moment(tiny, serial, tmp_path):
     chance = random.Random(0)
-    script = tmp_path / "script.py"
+    script, work = tmp_path / "script.py", tmp_path / "run" / ".work"
     script.write_text(_RUN)
     with cluster(tmp_path) as (address, workers):
         command = [sys.executable, script, tiny, tmp_path / "run", address]
-        for kill in range(kills):
-            run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-            wait_for_work(tmp_path / "run" / ".work", chance.randint(1, 4))
-            if kill % 2:
-                run.kill()
-                run.wait()
-            else:
-                nanny = psutil.Process(chance.choice(workers).pid)
-                for child in nanny.children():
-                    os.kill(child.pid, signal.SIGKILL)
-                run.wait(300)
+        run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_for_work(work, 1)
+        for child in psutil.Process(chance.choice(workers).pid).children():
+            os.kill(child.pid, signal.SIGKILL)
+        wait_for_work(work, 1)
+        run.kill()
+        run.wait()
+        assert not (tmp_path / "run" / "summary.csv").exists()
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert csv_bytes(tmp_path / "run") == serial
