@@ -42,6 +42,8 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import REESTIMATED, Scoring
 from pathfinder.storage.keys import key_of
 
+_HOW = ("fresh", "force", "workers", "scheduler")  # options on which no number depends
+
 
 def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Opening) -> None:
     """Score a target and write its tables and figures; show the summary of a path.
@@ -235,7 +237,7 @@ def _run(
     """The run of a command, described; with other files it is another run."""
     opened = place.opened
     run = Run(place.folder, f"{command}-{key_of(opened.digests)[:8]}", job.fresh)
-    options = {key: value for key, value in asdict(job).items() if key not in ("fresh", "force")}
+    options = {key: value for key, value in asdict(job).items() if key not in _HOW}
     config = {"files": [str(file) for file in opened.files], "data": opened.network.data, **settings}
     run.describe(job.device, opened.data, seed=job.seed, config={**config, "options": options}, scored=scored)
     return run

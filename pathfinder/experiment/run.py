@@ -1,5 +1,6 @@
 """Run a config: do the pieces of its plan, write tables and figures."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +103,7 @@ class Experiment:
         from pathfinder.figures.draw import kinds_in, remove_others  # work does not wait for matplotlib
 
         folder = self.folder.path
-        tables = [file.read_bytes().hex() for file in sorted(folder.glob("*.csv"))]
+        tables = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*.csv"))]
         one = min(self.plan.threads)
         pieces = [
             Piece(f"figures {kind}", "draw_figures", (kind,), key_of(kind, tables), threads=one)

@@ -123,7 +123,7 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
     settings, ends = place.curve_settings(pair, title), place.ends(pair, title.startswith(ALIGNED))
     recipe = curve_recipe(settings)
     curve = find_kind(settings.kind, Curve)(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
-    beside, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
+    further, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
     result: State = {"finished": True}
     if curve.free():
         good = place.folder / f"{pair}-{title}.last-good.safetensors"
@@ -132,13 +132,13 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
             how, middle = place.config.at_points, torch.tensor([0.5], dtype=torch.float64)
             evaluator = place.evaluators.make(ends.space, data=place.evaluators.held_out, batch_norm=how)
             monitor = lambda: {**means(evaluator.at(curve(middle)[0])), **evaluator.counts()}  # noqa: E731
-        with last_good(good, lambda path: curve.save(path, beside, **about)):
+        with last_good(good, lambda path: curve.save(path, further, **about)):
             fit_curve(
                 curve, ends.space, place.data["train"], monitor=monitor, progress=progress, stage=stage,
                 device=place.config.device, precision=place.config.precision, **recipe,
             )  # fmt: skip
         result = None
-    curve.save(place.curve_file(pair, title), beside, **about, recipe=recipe, key=stage.key)
+    curve.save(place.curve_file(pair, title), further, **about, recipe=recipe, key=stage.key)
     return result
 
 

@@ -93,7 +93,7 @@ class Place(Protocol):
         Args:
             target: what is scored.
             few: whether only as many examples are used as are enough to compare two precisions.
-            precision: of the scores; as asked for if not given.
+            precision: of the scores; that of the run if not given.
         """
         ...
 
@@ -108,12 +108,10 @@ class Workplace:
     Args:
         config: of the experiment.
         folder: of its run.
-        data: the splits, if they were loaded already.
     """
 
-    def __init__(self, config: Config, folder: Path, data: dict[str, Source] | None = None) -> None:
-        self.config, self.folder = config, folder
-        self.data = config.data.load() if data is None else data
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config, self.folder, self.data = config, folder, config.data.load()
         self.evaluators = Evaluators(config, self.data)
         self.pairs: dict[str, Pair] = {pair.name: pair for pair in config.all_pairs()}
         self.minima: dict[str, Minimum] = {one.title: one for one in config.singles()}

@@ -30,13 +30,6 @@ def no_figures(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    path = tmp_path_factory.mktemp("config") / "tiny.toml"
-    path.write_text(TINY)
-    return path
-
-
-@pytest.fixture(scope="module")
 def serial(tiny, tmp_path_factory):
     """The tables of a run in one process."""
     folder = tmp_path_factory.mktemp("runs") / "serial"

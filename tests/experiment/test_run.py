@@ -46,13 +46,6 @@ def only_wanted_figures(request, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    path = tmp_path_factory.mktemp("config") / "tiny.toml"
-    path.write_text(TINY)
-    return path
-
-
-@pytest.fixture(scope="module")
 def done(tiny, tmp_path_factory):
     """A finished run."""
     folder = tmp_path_factory.mktemp("runs") / "done"
