@@ -7,7 +7,6 @@ import typer
 from pathfinder.cli.choices import Precision
 from pathfinder.cli.options import (
     Examples,
-    Fresh,
     Name,
     Origin,
     Out,
@@ -15,11 +14,9 @@ from pathfinder.cli.options import (
     PrecisionCheck,
     PrecisionOption,
     Recipe,
-    Redo,
-    Scheduler,
+    RunOptions,
     ScoreOptions,
     Weights,
-    Workers,
     read_settings,
 )
 from pathfinder.cli.wrapping import deterministic, expand_groups
@@ -45,10 +42,7 @@ def connect(
     scoring: ScoreOptions,
     precision: PrecisionOption = Precision.fp32,
     precision_check: PrecisionCheck = True,
-    workers: Workers = "auto",
-    scheduler: Scheduler = None,
-    fresh: Fresh = False,
-    force: Redo = False,
+    options: RunOptions,
 ) -> None:
     """Train curves between two minima, score them and the straight line, and compare."""
     from pathfinder.cli.inputs import name_files
@@ -88,4 +82,4 @@ def connect(
         "align": {} if align else None,
     }
     config = Config.parse({key: value for key, value in raw.items() if value is not None})
-    run_experiment(config, out, fresh, force, workers, scheduler, checkpoints)
+    run_experiment(config, out, options, checkpoints)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import typer
 
-from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
+from pathfinder.cli.options import CurvatureJob, PointJob, RunOptions, ScoreJob
 from pathfinder.cli.place import FilePlace, Opening, Options
 from pathfinder.cli.progress import Reporter
 from pathfinder.cli.summary import show_point, show_summary
@@ -27,8 +27,8 @@ from pathfinder.cli.targets import (
 from pathfinder.data.sources import digests
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.checks import Findings
-from pathfinder.experiment.engines import Done, make_engine, usable_workers
-from pathfinder.experiment.estimate import SOON, seconds_of_points
+from pathfinder.experiment.engines import Done, count_workers, make_engine
+from pathfinder.experiment.estimate import seconds_of_points, serving
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.pieces import Piece, split_points
 from pathfinder.experiment.shown import Shown
@@ -42,7 +42,7 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import REESTIMATED, Scoring
 from pathfinder.storage.keys import key_of
 
-_HOW = ("fresh", "force", "workers", "scheduler")  # options on which no number depends
+_HOW = [field.name for field in fields(RunOptions)]  # options on which no number depends
 
 
 def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Opening) -> None:
@@ -210,7 +210,9 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
 
     pieces = [replace(piece, threads=torch.get_num_threads()) for piece in pieces]  # set when the files were opened
     run.check_changes(pieces, job.force)
-    with make_engine(place, _count_workers(place, pieces, job), job.scheduler) as engine, run:
+    workers = "auto" if job.workers == "auto" else int(job.workers)
+    count = count_workers(workers, job.scheduler, job.device, torch.get_num_threads(), partial(_serving, place, pieces))
+    with make_engine(place, count, job.scheduler, job.dashboard) as engine, run:
         with Reporter() as report:
             lost = engine.run(pieces, Shown(report, pieces).of, finish)
         if lost:
@@ -218,17 +220,12 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
         yield findings
 
 
-def _count_workers(place: FilePlace, pieces: Sequence[Piece], job: Options) -> int:
-    """How many processes serve for the pieces of a command, or how many the user wants."""
-    if job.workers != "auto":
-        return int(job.workers)
-    most = usable_workers(job.device, torch.get_num_threads())
+def _serving(place: FilePlace, pieces: Sequence[Piece]) -> int:
+    """How many processes serve for the pieces of a command."""
     points = {piece.arguments[0][0]: piece.points for piece in pieces if piece.points}
-    if most == 1 or job.scheduler is not None:
-        return 1
-    products = job.samples + job.most if isinstance(job, CurvatureJob) else 0
+    products = place.job.samples + place.job.most if isinstance(place.job, CurvatureJob) else 0
     seconds = sum(seconds_of_points(place, (how,), count, products) for how, count in points.items())
-    return 1 if seconds < SOON else min(most, len(pieces))
+    return serving(seconds, seconds / len(pieces))
 
 
 def _run(

@@ -97,6 +97,13 @@ Workers = Annotated[
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler whose workers do the work; they share the folder.")
 ]
+Dashboard = Annotated[
+    bool,
+    typer.Option(
+        "--dashboard",
+        help="Let Dask show its workers in a browser, unencrypted, to everyone on this computer; needs bokeh.",
+    ),
+]
 Name = Annotated[
     str | None,
     typer.Option(
@@ -105,6 +112,17 @@ Name = Annotated[
 ]
 Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
 CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the work of a run is shared and resumed; no number depends on it."""
+
+    workers: Workers = "auto"
+    scheduler: Scheduler = None
+    dashboard: Dashboard = False
+    fresh: Fresh = False
+    force: Redo = False
 
 
 @dataclass(frozen=True)
@@ -173,17 +191,13 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True)
-class ScoreJob(ScoreOptions, Origin):
+class ScoreJob(RunOptions, ScoreOptions, Origin):
     """The options that all words of `score` take."""
 
     examples: Examples = None
     precision: PrecisionOption = Precision.fp32
     precision_check: PrecisionCheck = True
     name: Name = None
-    workers: Workers = "auto"
-    scheduler: Scheduler = None
-    fresh: Fresh = False
-    force: Redo = False
 
     def settings(self, around: bool = False, **more: Any) -> "Scoring":
         """These options as the settings of `[score]`, the number of examples among them."""
@@ -191,7 +205,7 @@ class ScoreJob(ScoreOptions, Origin):
 
 
 @dataclass(frozen=True)
-class PointJob(Origin):
+class PointJob(RunOptions, Origin):
     """The options of `score point`: those of `score` without a choice of BatchNorm's statistics, as it shows each."""
 
     examples: Examples = None
@@ -202,14 +216,10 @@ class PointJob(Origin):
     seed: Seed = 0
     device: Device = "cpu"
     name: Name = None
-    workers: Workers = "auto"
-    scheduler: Scheduler = None
-    fresh: Fresh = False
-    force: Redo = False
 
 
 @dataclass(frozen=True)
-class CurvatureJob(ScoreOptions, Origin):
+class CurvatureJob(RunOptions, ScoreOptions, Origin):
     """The options that all words of `curvature` take."""
 
     examples: Annotated[
@@ -226,10 +236,6 @@ class CurvatureJob(ScoreOptions, Origin):
         ),
     ] = Parameters.all
     name: Name = None
-    workers: Workers = "auto"
-    scheduler: Scheduler = None
-    fresh: Fresh = False
-    force: Redo = False
 
 
 _TAKEN = {"--model-arg": "network", "--data-arg": "dataset"}

@@ -40,7 +40,8 @@ class FilePlace:
         curvature: Curvature | None = None,
     ) -> None:
         self._given = opening, job, policies, folder, curvature
-        self.folder, self._job, self._curvature, self.policies = folder, job, curvature, policies
+        self.folder, self.job, self._curvature, self.policies = folder, job, curvature, policies
+        self.device = job.device
         self.opened, self.target = opening()
         self._evaluator = lru_cache(4)(self._make)
 
@@ -55,12 +56,12 @@ class FilePlace:
     def measured(self, target: tuple[str, ...]) -> Measured:
         """As for `Place`."""
         assert self._curvature is not None
-        data = self.opened.data["train"].subset(self._curvature.examples, self._job.seed)
+        data = self.opened.data["train"].subset(self._curvature.examples, self.job.seed)
         evaluator = self._evaluator(target[0], False, "fp32")
         return Measured(self.opened.space, self.target.geometry, self.target.t, data, evaluator, self._curvature)
 
     def _make(self, how: str, few: bool, precision: str | None) -> Evaluator:
-        job, opened = self._job, self.opened
+        job, opened = self.job, self.opened
         measured = isinstance(job, CurvatureJob)
         counts = Examples(None if measured else job.examples, job.batch_norm_examples)
         counts = counts.few(CHECKED) if few else counts

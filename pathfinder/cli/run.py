@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Precision
-from pathfinder.cli.options import Changes, Fresh, Redo, Scheduler, Threads, Workers
-from pathfinder.cli.wrapping import deterministic
+from pathfinder.cli.options import Changes, RunOptions, Threads
+from pathfinder.cli.wrapping import deterministic, expand_groups
 
 if TYPE_CHECKING:
     from pathfinder.experiment.config import Config
     from pathfinder.storage import Checkpoint
 
 
+@expand_groups
 @deterministic
 def run(
+    *,
     config: Annotated[str, typer.Argument(help="A TOML file, or the name of a config; see `pathfinder list configs`.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")] = None,
     changes: Changes = None,
@@ -27,10 +29,7 @@ def run(
     ] = None,
     threads: Threads = None,
     scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
-    workers: Workers = "auto",
-    scheduler: Scheduler = None,
-    fresh: Fresh = False,
-    force: Redo = False,
+    options: RunOptions,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show the pieces of work, and how long they take, and do nothing.")
     ] = False,
@@ -44,18 +43,15 @@ def run(
     experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
     folder = out or Path("results") / experiment.name
     if plan:
-        show_plan(experiment, folder, fresh)
+        show_plan(experiment, folder, options.fresh)
     else:
-        run_experiment(experiment, folder, fresh, force, workers, scheduler)
+        run_experiment(experiment, folder, options)
 
 
 def run_experiment(
     config: "Config",
     folder: Path,
-    fresh: bool,
-    force: bool,
-    workers: str,
-    scheduler: str | None,
+    options: RunOptions,
     checkpoints: "dict[str, Checkpoint] | None" = None,
 ) -> None:
     """Run a config, and show its summary.
@@ -63,10 +59,7 @@ def run_experiment(
     Args:
         config: the experiment.
         folder: where to write.
-        fresh: whether to ignore what an earlier run kept.
-        force: whether an earlier run may be changed, and not only added to.
-        workers: processes of this computer, a number or `auto`.
-        scheduler: the address of a Dask scheduler, whose workers are used instead.
+        options: how the work is shared and resumed.
         checkpoints: files of weights that were read already, by the path that the config names.
     """
     from pathfinder.cli.progress import Reporter
@@ -74,9 +67,10 @@ def run_experiment(
     from pathfinder.experiment.run import Experiment
 
     with Reporter() as report:
-        experiment = Experiment(config, folder, report, fresh, force, checkpoints, show_ends)
+        experiment = Experiment(config, folder, report, options.fresh, options.force, checkpoints, show_ends)
         report.expect(piece.title for piece in experiment.plan.pieces.values())
-        summary = experiment.run("auto" if workers == "auto" else int(workers), scheduler)
+        workers = "auto" if options.workers == "auto" else int(options.workers)
+        summary = experiment.run(workers, options.scheduler, options.dashboard)
     if summary is not None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
@@ -86,7 +80,8 @@ def show_plan(config: "Config", folder: Path, fresh: bool) -> None:
     """Show the pieces of a config, what of them is kept, and how long the rest takes.
 
     Args:
-        config, folder, fresh: as for `run_experiment`.
+        config, folder: as for `run_experiment`.
+        fresh: whether to ignore what an earlier run kept.
     """
     from pathfinder.cli.summary import show_pieces
     from pathfinder.experiment.run import Experiment

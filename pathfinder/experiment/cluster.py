@@ -3,13 +3,17 @@ folder of the run. Dask schedules, moves work off dead workers and watches over 
 """
 
 import logging
+import os
 import pickle
+import signal
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
+from importlib.util import find_spec
+from types import TracebackType
 from typing import Any
 
 import dask
@@ -28,6 +32,7 @@ from pathfinder.progress import Progress
 _SETTINGS = {
     "distributed.nanny.pre-spawn-environ": {  # Dask's own would give freed memory back at once, see `memory`
         **{name: str(bound) for name, bound in THRESHOLDS.items()},
+        "MALLOC_ARENA_MAX": "1",  # pieces run in a thread, whose own arena gives memory back at once in any case
         "OMP_NUM_THREADS": "1",  # each piece sets its own number
     },
     "distributed.scheduler.allowed-failures": 2,  # the third worker that a piece kills ends the run
@@ -39,6 +44,7 @@ _SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
 }
+_DASHBOARD = {"distributed.scheduler.http.routes": ["distributed.http.scheduler.info", "distributed.http.statics"]}
 _TOPIC = "pathfinder"  # of the messages of workers about their progress
 _OFTEN = 0.5  # seconds between two messages
 
@@ -50,10 +56,18 @@ class Cluster:
         place: where pieces are done; each worker makes its own.
         workers: how many processes of this computer.
         scheduler: the address of a cluster that runs already, instead.
+        dashboard: whether the processes of this computer are shown in a browser.
+
+    Raises:
+        PathfinderError: if a dashboard is asked for that cannot be started.
     """
 
-    def __init__(self, place: Any, workers: int = 1, scheduler: str | None = None) -> None:
-        self._place, self._workers, self._scheduler = place, workers, scheduler
+    def __init__(self, place: Any, workers: int = 1, scheduler: str | None = None, dashboard: bool = False) -> None:
+        if dashboard and scheduler is not None:
+            raise PathfinderError(f"{scheduler} has a dashboard of its own; drop --dashboard.")
+        if dashboard and find_spec("bokeh") is None:
+            raise PathfinderError("--dashboard needs bokeh; install pathfinder[dashboard], or drop it.")
+        self._place, self._workers, self._scheduler, self._dashboard = place, workers, scheduler, dashboard
         self._client: Client | None = None
         self._held = ExitStack()
 
@@ -68,9 +82,9 @@ class Cluster:
             self._held = held.pop_all()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        """Leave the cluster; its workers end if they were started here."""
-        self._held.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Leave the cluster; its workers end if they were started here, at once after an error."""
+        self._held.__exit__(kind, error, at)
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
@@ -120,7 +134,7 @@ class Cluster:
                 yield client
             return
         with (
-            dask.config.set(_SETTINGS),
+            dask.config.set({**_SETTINGS, **(_DASHBOARD if self._dashboard else {})}),
             LocalCluster(
                 n_workers=self._workers,
                 threads_per_worker=1,
@@ -128,14 +142,32 @@ class Cluster:
                 protocol="tls://",
                 security=Security.temporary(),  # other users of this computer can reach its loopback address
                 dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "dashboard": False},
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "dashboard": self._dashboard},
                 worker_dashboard_address=None,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster) as client,
         ):
-            yield client
+            if self._dashboard:
+                warnings.warn(
+                    f"Dask shows the workers at {cluster.dashboard_link}, unencrypted, to everyone on this computer.",
+                    PathfinderWarning,
+                    stacklevel=2,
+                )
+            try:
+                yield client
+            except BaseException:
+                _kill(cluster)  # its workers would first end what they are at
+                raise
+
+
+def _kill(cluster: LocalCluster) -> None:
+    """End the workers at once, as nothing waits for them."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        with suppress(OSError, TypeError):  # it has ended, or not begun
+            os.kill(nanny.pid, signal.SIGKILL)
 
 
 def _warn_of_plain(address: str) -> None:
@@ -198,8 +230,7 @@ def _place(recipe: bytes) -> Any:
 
 def _choose_gpu(place: Any, worker: object) -> None:
     """Let the workers of a computer with several GPUs take turns; where each sees one alone, that is it."""
-    name = getattr(getattr(place, "config", None), "device", "cpu")
-    if find_device(name).type == "cuda" and ":" not in name:
+    if find_device(place.device).type == "cuda" and ":" not in place.device:
         with suppress(ValueError):
             torch.cuda.set_device(int(str(worker)) % torch.cuda.device_count())
 

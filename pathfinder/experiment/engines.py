@@ -2,15 +2,16 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
 from pathfinder.compute import find_device
-from pathfinder.errors import FailedWorkError
+from pathfinder.errors import FailedWorkError, PathfinderWarning
 from pathfinder.experiment.pieces import Piece
 from pathfinder.progress import Progress, defer_interrupts
 from pathfinder.storage import StageFile
@@ -121,19 +122,52 @@ def usable_workers(device: str, threads: int) -> int:
     return max(cores // threads, 1)
 
 
-def make_engine(place: Any, workers: int = 1, scheduler: str | None = None) -> Engine:
+def count_workers(
+    asked: int | Literal["auto"], scheduler: str | None, device: str, threads: int, serving: Callable[[], int]
+) -> int:
+    """How many processes of this computer do the pieces; too many are warned of.
+
+    Args:
+        asked: what the user wants.
+        scheduler: the address of a cluster that does them instead.
+        device: where they compute.
+        threads: of each.
+        serving: says how many serve; called only where there is room for more than one.
+    """
+    if scheduler is not None:
+        return 1
+    room = usable_workers(device, threads)
+    if asked == "auto":
+        return 1 if room == 1 else max(min(room, serving()), 1)
+    if asked > max(room, 1):
+        each = "" if threads == 1 else f" of {threads} threads each"
+        advice = "" if threads == 1 else " threads = 1 (--threads 1) is faster,"
+        warnings.warn(
+            f"{asked} workers{each} on {device}, but there is room for {room}: they wait for each other;{advice} or "
+            "take fewer workers.",
+            PathfinderWarning,
+            stacklevel=2,
+        )
+    return asked
+
+
+def make_engine(place: Any, workers: int = 1, scheduler: str | None = None, dashboard: bool = False) -> Engine:
     """The engine for so many workers.
 
     Args:
         place: where pieces are done.
         workers: processes of this computer; one means this process.
         scheduler: the address of a Dask scheduler whose workers do them instead.
+        dashboard: whether Dask shows its workers in a browser; then even one is a process of its own.
+
+    Raises:
+        PathfinderError: if a dashboard is asked for that cannot be started.
     """
-    if workers == 1 and scheduler is None:
+    if workers == 1 and scheduler is None and not dashboard:
         return Serial(place)
     from pathfinder.experiment.cluster import Cluster  # Dask takes a second to import
 
-    return Cluster(place, workers, scheduler)
+    return Cluster(place, workers, scheduler, dashboard)
 
 
 def do(piece: Piece, place: Any, progress: Progress) -> Done:

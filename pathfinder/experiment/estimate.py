@@ -1,5 +1,6 @@
 """How long the pieces of a plan take, and how much memory: from a timed step and a timed point of each network."""
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ from pathfinder.threads import threads
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.weights.space import WeightSpace
 
-SOON = 60.0  # seconds; what takes less stays in one process
+_SOON = 60.0  # seconds; what takes less stays in one process
 _STEPS = 3  # batches of a timed epoch; the first epoch warms up
 _EXAMPLES = 256  # of each split that a timed point is scored on
 _PRODUCTS = 60  # Hessian-vector products until both eigenvalues converge, typically
@@ -49,6 +50,11 @@ class Estimate:
     def total(self) -> float:
         """Seconds of all pieces, one after another."""
         return sum(self.seconds.values())
+
+    @property
+    def serving(self) -> int:
+        """How many processes serve."""
+        return serving(self.total, self.longest)
 
     def with_workers(self, workers: int) -> float:
         """Seconds with so many workers, without their start."""
@@ -86,6 +92,16 @@ def estimate(pieces: Iterable[Piece], place: Workplace) -> Estimate:
         seconds[piece.name] = _Seconds(place, costs[alike]).of(piece)
         ends[piece.name] = seconds[piece.name] + max((ends.get(need, 0.0) for need in piece.needs), default=0.0)
     return Estimate(seconds, peak_memory(), max(ends.values(), default=0.0))
+
+
+def serving(total: float, longest: float) -> int:
+    """How many processes serve; one if all is done soon.
+
+    Args:
+        total: seconds of all work.
+        longest: seconds of the longest chain of pieces.
+    """
+    return 1 if total < _SOON else math.ceil(total / longest)
 
 
 def seconds_of_points(place: Place, target: Target, points: int, products: int = 0) -> float:

@@ -5,7 +5,7 @@ be done before. Its result lies in the folder of the run, where the pieces that 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -151,7 +151,7 @@ class Plan:
         target, axes = ("surface", name, settings.title), settings.axes
         examples = self._config.examples(settings)
         own = self._scoring_key("surface", key, drawn, settings.spans, settings.points, examples)
-        load = self._load(examples, settings.batch_norm in REESTIMATED)
+        load = self._load(examples, settings.batch_norm in REESTIMATED, settings.splits)
         whole = f"surface {name}-{settings.title}"
         self._add_points(whole, "score_points", target, _grid_size(settings.points, axes), load, own, needs)
         for asked in self._config.curvature:
@@ -260,10 +260,10 @@ class Plan:
                 needs = [f"minimum scores {name}" for name in (first, second)]
                 self._add(f"barrier {first} {second} {method}", "measure_barrier", (first, second, method), key, needs)
 
-    def _load(self, examples: Examples, reestimated: bool) -> float:
-        """Roughly, how much work a point is: weights times examples."""
+    def _load(self, examples: Examples, reestimated: bool, splits: Collection[str] | None = None) -> float:
+        """Roughly, how much work a point is: weights times examples; of all splits if none are given."""
         counts = self._facts.examples
-        scored = sum(min(count, examples.scored or count) for count in counts.values())
+        scored = sum(min(counts[name], examples.scored or counts[name]) for name in splits or counts)
         again = min(counts["train"], examples.batch_norm or counts["train"]) if reestimated else 0
         return float(self._network.weights) * (scored + again * self._network.has_statistics)
 

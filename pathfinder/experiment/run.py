@@ -1,7 +1,6 @@
 """Run a config: do the pieces of its plan, write tables and figures."""
 
 import hashlib
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.engines import Done, Engine, make_engine, raise_lost, usable_workers
-from pathfinder.experiment.estimate import SOON, Estimate, estimate
+from pathfinder.experiment.engines import Done, Engine, count_workers, make_engine, raise_lost
+from pathfinder.experiment.estimate import Estimate, estimate
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.opening import open_experiment
 from pathfinder.experiment.pairs import Pair
@@ -69,19 +68,25 @@ class Experiment:
         """How long what is missing takes, from a timed step and a timed point of each network."""
         return estimate(self.plan.pieces.values(), self.place)
 
-    def run(self, workers: int | Literal["auto"] = 1, scheduler: str | None = None) -> pd.DataFrame | None:
+    def run(
+        self, workers: int | Literal["auto"] = 1, scheduler: str | None = None, dashboard: bool = False
+    ) -> pd.DataFrame | None:
         """Do what is missing, write tables and figures, and return the summary; None if there are no pairs.
 
         Args:
             workers: how many processes do the pieces; the tables have the same bytes for any number. `auto` takes as
                 many as serve, one if all is done in a minute.
             scheduler: the address of a Dask scheduler whose workers do them instead; they share the folder.
+            dashboard: whether Dask shows its workers in a browser.
 
         Raises:
             PathfinderError: if bfloat16 and float32 disagree, at the worst point of a path once everything is written;
                 or if a piece failed, once all that do not need it are done.
         """
-        return self.run_with(make_engine(self.place, self._count(workers, scheduler), scheduler))
+        count = count_workers(
+            workers, scheduler, self.config.device, max(self.plan.threads), lambda: self.estimate().serving
+        )
+        return self.run_with(make_engine(self.place, count, scheduler, dashboard))
 
     def run_with(self, engine: Engine) -> pd.DataFrame | None:
         """The same with an engine that was not entered yet."""
@@ -112,16 +117,6 @@ class Experiment:
         engine.run(pieces, Shown(quiet, pieces).of, self.folder.note)
         names = [name for piece in pieces for name in kept_result(folder, piece.name)["drawn"]]
         remove_others(folder, [folder / "figures" / name for name in names])
-
-    def _count(self, workers: int | Literal["auto"], scheduler: str | None) -> int:
-        """How many processes of this computer serve."""
-        if workers != "auto" or scheduler is not None:
-            return 1 if workers == "auto" else workers
-        most = usable_workers(self.config.device, max(self.plan.threads))
-        if most == 1:
-            return 1
-        found = self.estimate()
-        return 1 if found.total < SOON else max(min(most, math.ceil(found.total / found.longest)), 1)
 
     def _finish(self, done: Done) -> None:
         """Note that a piece was done, and look at what it found."""

@@ -87,6 +87,11 @@ class Place(Protocol):
         """Of the run."""
         ...
 
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        ...
+
     def scored(self, target: Target, few: bool = False, precision: str | None = None) -> Scored:
         """What a target means.
 
@@ -111,7 +116,7 @@ class Workplace:
     """
 
     def __init__(self, config: Config, folder: Path) -> None:
-        self.config, self.folder, self.data = config, folder, config.data.load()
+        self.config, self.folder, self.device, self.data = config, folder, config.device, config.data.load()
         self.evaluators = Evaluators(config, self.data)
         self.pairs: dict[str, Pair] = {pair.name: pair for pair in config.all_pairs()}
         self.minima: dict[str, Minimum] = {one.title: one for one in config.singles()}

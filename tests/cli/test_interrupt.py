@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import torch
 from helpers import TINY
@@ -62,6 +63,19 @@ def test_a_stopped_run_says_so_in_one_line_and_ends_with_the_same_bytes(tmp_path
     assert finished(started(*run, tmp_path / "straight"))[0] == 0
     for path in (tmp_path / "straight").glob("*.csv"):
         assert path.read_bytes() == (folder / path.name).read_bytes()
+
+
+def test_a_stopped_run_leaves_no_worker_and_is_resumed_by_others(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 400"))
+    run = ["run", tmp_path / "tiny.toml", "--workers", 2, "--out", tmp_path / "stopped"]
+    process = started(*run)
+    while len([*(tmp_path / "stopped" / ".work").glob("minimum-*.pt")]) < 2:
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    code, lines = finished(process)
+    assert (code, [line for line in lines if not line.startswith("note: ")]) == (130, [LINE])
+    assert len(workers) >= 2 and not psutil.wait_procs(workers, timeout=10)[1]
 
 
 def test_a_stopped_training_loses_no_step(tmp_path):

@@ -2,12 +2,15 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import time
+import urllib.request
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,9 +18,11 @@ import psutil
 import pytest
 from helpers import TINY
 
-from pathfinder.errors import FailedWorkError
+from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning
 from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.engines import count_workers, make_engine
 from pathfinder.experiment.run import Experiment
+from pathfinder.experiment.workplace import Workplace
 from pathfinder.tables.csv_files import read_table
 
 # tiny runs train too briefly for the running averages of BatchNorm
@@ -68,6 +73,37 @@ def test_two_workers_give_the_same_bytes_and_nobody_else_gets_in(tiny, serial, t
     assert refused and all(refused)
 
 
+def test_a_dashboard_is_announced_and_seen_from_this_computer_alone(tiny, tmp_path):
+    before = {*listening()}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", PathfinderWarning)
+        with make_engine(Workplace(load_config(tiny), tmp_path), dashboard=True):
+            seen = {*listening()} - before
+            (link,) = re.findall(r"http://127\.0\.0\.1:\d+/status", str(said[0].message))
+            page = urllib.request.urlopen(link, timeout=30).read()
+    assert b"Bokeh" in page and "unencrypted, to everyone on this computer" in str(said[0].message)
+    assert {address.ip for address in seen} == {"127.0.0.1"}
+
+
+def test_a_dashboard_that_cannot_be_shown_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(PathfinderError, match="tls://node1:8786 has a dashboard of its own"):
+        make_engine(None, scheduler="tls://node1:8786", dashboard=True)
+    monkeypatch.setattr("pathfinder.experiment.cluster.find_spec", lambda name: None)
+    with pytest.raises(PathfinderError, match=r"needs bokeh; install pathfinder\[dashboard\]"):
+        make_engine(None, dashboard=True)
+
+
+def test_more_workers_than_there_is_room_for_are_warned_of(monkeypatch):
+    monkeypatch.setattr("pathfinder.experiment.engines.usable_workers", lambda device, threads: 4 // threads)
+    assert count_workers("auto", None, "cpu", 1, lambda: 9) == 4
+    assert count_workers("auto", None, "cpu", 4, lambda: 9) == 1
+    assert count_workers(4, None, "cpu", 1, lambda: 9) == 4
+    with pytest.warns(
+        PathfinderWarning, match="4 workers of 2 threads each on cpu, but there is room for 2: .*--threads 1"
+    ):
+        assert count_workers(4, None, "cpu", 2, lambda: 9) == 4
+
+
 def is_refused(address):
     """Whether somebody without the credentials of the run is turned away: neither TLS nor HTTP tells anything."""
     with socket.create_connection(address, 10) as plain:
@@ -93,7 +129,9 @@ _RUN = """
 import sys
 from pathlib import Path
 from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.engines import count_workers, make_engine
 from pathfinder.experiment.run import Experiment
+from pathfinder.experiment.workplace import Workplace
 
 if __name__ == "__main__":
     Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run(scheduler=sys.argv[3])
