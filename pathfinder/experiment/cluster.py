@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
-from types import TracebackType
 from typing import Any
 
 import dask
@@ -82,9 +81,9 @@ class Cluster:
             self._held = held.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Leave the cluster; its workers end if they were started here, at once after an error."""
-        self._held.__exit__(kind, error, at)
+        self._held.__exit__(*error)
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]

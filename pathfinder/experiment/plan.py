@@ -17,7 +17,7 @@ from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import REESTIMATED, Examples
 from pathfinder.storage.keys import key_of
 from pathfinder.symmetry.settings import Align
-from pathfinder.training.settings import CurveSettings, Minimum
+from pathfinder.training.settings import Minimum
 
 
 @dataclass(frozen=True)
@@ -75,22 +75,26 @@ class Plan:
     Attributes:
         pieces: by name, each after those it needs.
         training: the piece that trains each minimum, by its name; none for those from checkpoints.
+        owned: the pieces of each single minimum and of each pair, by its name, in the order of tables.
         threads: the numbers of threads that pieces take.
     """
 
     def __init__(self, config: Config, facts: Facts) -> None:
         self._config, self._facts = config, facts
         self.pieces: dict[str, Piece] = {}
+        self.owned: dict[str, set[str]] = {}
         self.training: dict[str, str] = {}
         self.threads: set[int] = set()
         self._network = NetworkFacts({}, None, 0, False)  # that of the pieces being added
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
         for one in config.singles():
             self._add_minimum(one.title, one, config.surfaces, in_path=False)
+            self.owned[one.title] = self.pieces.keys() - set().union(*self.owned.values())
         groups: dict[str, dict[str, str]] = {}
         for pair in config.all_pairs():
             for name, key in self._add_pair(pair).items():
                 groups.setdefault(pair.group, {}).setdefault(key, name)
+            self.owned[pair.name] = self.pieces.keys() - set().union(*self.owned.values())
         if config.align and config.align.every_pair:
             for minima in groups.values():
                 self._add_barriers({name: key for key, name in minima.items()}, config.align)
@@ -199,9 +203,7 @@ class Plan:
             paths[f"{prefix}line"] = _Path(key_of(*keys), needs, bent=False)
         for settings in pair.curves:
             title = f"{prefix}{settings.title}"
-            key = self._fit_key(
-                "curve", keys, settings.kind, settings.bends, settings.fixed_ends, curve_recipe(settings)
-            )
+            key = self._fit_key("curve", keys, settings.kind, settings.bends, settings.fixed_ends, settings.recipe)
             done = self._add(f"curve {pair.name}-{title}", "train_curve", (pair.name, title), key, needs, lasting=True)
             paths[title] = _Path(key, (*needs, done), bent=settings.bends > 0)
         return paths
@@ -286,11 +288,6 @@ class Plan:
         """The key of a piece of scoring."""
         score = self._config.score.model_dump(exclude={"points", "line", "range", "rescore"})
         return self._key("score", self._config.seed, score, *parts)
-
-
-def curve_recipe(settings: CurveSettings) -> dict[str, Any]:
-    """The fields of a curve's settings that `fit_curve` takes."""
-    return settings.model_dump(exclude={"kind", "name", "bends", "fixed_ends"})
 
 
 def _grid_size(points: int | tuple[int, ...], axes: int) -> int:

@@ -62,6 +62,8 @@ class Experiment:
         self.place = Workplace(config, self.folder.path)
         self.plan = Plan(config, open_experiment(self.place, {} if checkpoints is None else checkpoints))
         self._done: set[str] = set()
+        self._new = False  # whether anything was done that was not kept
+        self._tables = Tabulation(self.plan, self.place, self.folder.results, self._done)
         self._findings = Findings(self.folder, config.score_precision, self.place.data["train"])
 
     def estimate(self) -> Estimate:
@@ -96,8 +98,8 @@ class Experiment:
         self.folder.draw = lambda folder: self.draw(engine)
         with engine, self.folder:
             lost = engine.run(pieces, Shown(self._report, pieces).of, self._finish)
-            with threads(1):  # lengths are sums, whose last bits depend on it
-                Tabulation(self.plan, self.place, self.folder.results, self._done).fill()
+            with threads(1):
+                self._tables.finish()
         if self._findings.wrong:
             raise PathfinderError(self._findings.wrong[0])
         raise_lost(lost, len(pieces) - len(self._done))
@@ -119,8 +121,9 @@ class Experiment:
         remove_others(folder, [folder / "figures" / name for name in names])
 
     def _finish(self, done: Done) -> None:
-        """Note that a piece was done, and look at what it found."""
+        """Note that a piece was done, look at what it found, and write the tables once a pair is complete."""
         piece = done.piece
+        self._new |= not done.kept
         self.folder.note(done)
         self._done.add(piece.name)
         self._findings.look(piece)
@@ -129,11 +132,13 @@ class Experiment:
                 scored = {f"minimum scores {name}" for name in pair.ends}
                 if piece.name in scored <= self._done and pair.a.checkpoint and pair.b.checkpoint:
                     self._show(pair)
+        with threads(1):  # lengths are sums, whose last bits depend on it
+            if self._tables.advance() and self._new:
+                self.folder.results.write()
 
     def _show(self, pair: Pair) -> None:
         """Show the two minima of a pair from checkpoints."""
-        tables = Tabulation(self.plan, self.place, self.folder.results, self._done)
-        minima = pd.concat([tables.minimum(pair.name, name) for name in pair.ends], ignore_index=True)
+        minima = pd.concat([self._tables.minimum(pair.name, name) for name in pair.ends], ignore_index=True)
         self._show_ends(minima, self.place.data["train"])
 
     def _describe(self) -> None:

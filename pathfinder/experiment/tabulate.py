@@ -1,6 +1,6 @@
 """The tables of an experiment, from the results of its pieces; in the order of the config, whatever was done first."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from typing import Any
 
 import pandas as pd
@@ -17,29 +17,43 @@ from pathfinder.tables.results import Results
 
 
 class Tabulation:
-    """Fills the tables of an experiment.
+    """Fills the tables of an experiment, in the order of its config.
 
     Args:
         plan: its pieces.
         place: gives their geometries.
         results: the tables.
-        done: the names of the pieces that were done; what needs others is left out.
+        done: the names of the pieces that were done so far.
     """
 
-    def __init__(self, plan: Plan, place: Workplace, results: Results, done: Collection[str]) -> None:
+    def __init__(self, plan: Plan, place: Workplace, results: Results, done: Set[str]) -> None:
         self._plan, self._place, self._done = plan, place, done
         self._config, self.results = place.config, results
+        self._left = list(plan.owned)
 
-    def fill(self) -> None:
-        """Add everything that was done to the tables."""
-        for one in self._config.singles():
-            self._add_minimum(one.title, one.title, "a")
-        for pair in self._config.all_pairs():
-            for side, name in zip("ab", pair.ends, strict=True):
-                self._add_minimum(pair.name, name, side)
-            self._add_alignment(pair)
-            self._add_between(pair)
+    def advance(self) -> bool:
+        """Add the next minima and pairs, up to the first that is not done whole; returns whether there are any."""
+        before = len(self._left)
+        while self._left and self._plan.owned[self._left[0]] <= self._done:
+            self._add(self._left.pop(0))
+        return len(self._left) < before
+
+    def finish(self) -> None:
+        """Add all that was done of the others; what needs more is left out."""
+        while self._left:
+            self._add(self._left.pop(0))
         self._add_barriers()
+
+    def _add(self, owner: str) -> None:
+        """Add a single minimum, or a pair."""
+        pair = self._place.pairs.get(owner)
+        if pair is None:
+            self._add_minimum(owner, owner, "a")
+            return
+        for side, name in zip("ab", pair.ends, strict=True):
+            self._add_minimum(pair.name, name, side)
+        self._add_alignment(pair)
+        self._add_between(pair)
 
     def minimum(self, pair: str, name: str) -> pd.DataFrame:
         """The row of a minimum that was scored."""

@@ -16,7 +16,6 @@ from pathfinder.experiment.checks import compare_precisions, compare_statistics,
 from pathfinder.experiment.curve_files import further_tensors
 from pathfinder.experiment.pairs import ALIGNED
 from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.plan import curve_recipe
 from pathfinder.experiment.workplace import Place, Workplace, kept_result
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
@@ -121,7 +120,7 @@ def align_minima(place: Workplace, stage: StageFile, progress: Progress, pair: s
 def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: str, title: str) -> State:
     """Train a curve between the ends of a pair, and write it."""
     settings, ends = place.curve_settings(pair, title), place.ends(pair, title.startswith(ALIGNED))
-    recipe = curve_recipe(settings)
+    recipe = settings.recipe
     curve = find_kind(settings.kind, Curve)(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
     further, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
     result: State = {"finished": True}

@@ -1,6 +1,6 @@
 """Settings of `[minimum]` and `[[curves]]` in a config."""
 
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
@@ -44,6 +44,11 @@ class CurveSettings(CurveRecipe):
     name: Name | None = None
     bends: Annotated[int, Field(ge=0, le=1000)] = 1
     fixed_ends: bool = True
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The fields that `fit_curve` takes."""
+        return self.model_dump(include=set(CurveRecipe.model_fields))
 
     @property
     def title(self) -> str:

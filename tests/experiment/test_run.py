@@ -401,6 +401,24 @@ def test_pairs_share_a_minimum_and_replicates_are_summed_up(tiny, tmp_path):
     assert (table["pairs"] == 2).all() and table["std"].notna().all()
 
 
+def test_tables_of_a_pair_are_there_once_it_is_done(tiny, tmp_path):
+    path, seen = tmp_path / "pairs.toml", {}
+    path.write_text(TINY.replace("[planes]\npoints = 4\n", "") + "[[pairs]]\nreplicates = 3\ncurves = []\n")
+
+    def report(name):
+        file = tmp_path / "run" / "summary.csv"
+        seen[name] = read_table(file)["pair"].unique().tolist() if file.exists() else []
+        return lambda finished, total: None
+
+    Experiment(load_config(path), tmp_path / "run", report).run()
+    assert seen["score convnet-bn-1-line"] == []
+    assert seen["minimum convnet-bn-2-a"] == ["convnet-bn-1"]
+    assert seen["score convnet-bn-3-line"] == ["convnet-bn-1", "convnet-bn-2"]
+    Experiment(load_config(path), tmp_path / "run", report).run()  # nothing is done anew, and no table gets shorter
+    assert seen["minimum convnet-bn-1-a (kept)"] == ["convnet-bn-1", "convnet-bn-2", "convnet-bn-3"]
+    assert seen["score convnet-bn-3-line (kept)"] == ["convnet-bn-1", "convnet-bn-2", "convnet-bn-3"]
+
+
 def test_a_folder_of_another_experiment_is_refused(tiny, done, tmp_path):
     before = sorted(path.name for path in done.iterdir())
     with pytest.raises(PathfinderError, match="holds the experiment `tiny`, not `other`"):
