@@ -4,8 +4,8 @@
 
 A real Dask scheduler and two `dask worker` processes do a reduced digits experiment with figures, again and again, each
 time in an empty folder. After a random share of the time that a whole run takes, a worker or the run's own process gets
-SIGKILL, in turn; a run that was killed is started again. `pieces_kept` were begun at that moment, of `pieces`; `same` says
-whether all tables have the bytes of a run in one process that nobody killed.
+SIGKILL, in turn; a run that was killed is started again. `pieces_kept` were begun at that moment, of `pieces`; `same`
+says whether all tables have the bytes of a run in one process that nobody killed.
 """
 
 import argparse
