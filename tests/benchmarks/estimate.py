@@ -3,8 +3,8 @@
     uv run python tests/benchmarks/estimate.py [NAME ...] [--repeats 3] [--out FILE.csv]
 
 The estimate and the run take turns, each in a process of its own, the run in an empty folder and in one process. Both
-leave imports and figures out. `ratio` is the run's time over the estimate before it; medians. `plan_seconds` is what the
-estimate itself took. `cifar10` needs PATHFINDER_DATA. Measure on quiet cores.
+leave imports and figures out. `ratio` is the run's time over the estimate before it; medians. `plan_seconds` is what
+the estimate itself took. `cifar10` needs PATHFINDER_DATA. Measure on quiet cores.
 """
 
 import argparse
