@@ -6,7 +6,7 @@ The score of a point is the same, bit for bit, whatever other points are scored 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,17 +21,11 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry, coordinates_of, vector_of
 from pathfinder.geometry.curves import Curve
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.batch_norm import (
-    BatchNormName,
-    Interpolate,
-    Policy,
-    Reestimate,
-    check_ends,
-    policy_of,
-)
+from pathfinder.scoring.adaptive import TOLERANCE, Memory, explore
+from pathfinder.scoring.batch_norm import BatchNormName, Interpolate, Policy, Reestimate, check_ends, policy_of
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
 from pathfinder.scoring.means import Values, join, row_of
-from pathfinder.scoring.scores import Point, Scores, gather
+from pathfinder.scoring.scores import Closeness, Point, Scores, gather
 from pathfinder.scoring.statistics import NormInputs, interpolate, reestimate
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
@@ -123,8 +117,9 @@ class Evaluator:
     def score(
         self,
         geometry: Geometry,
-        points: int | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
+        points: int | Literal["auto"] | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
         *,
+        tolerance: float = TOLERANCE,
         progress: Progress = silent,
         stage: Stage | None = None,
     ) -> Scores:
@@ -132,13 +127,18 @@ class Evaluator:
 
         Args:
             geometry: the line, curve or plane.
-            points: how many, or where: a tensor, array or list.
+            points: how many, or where: a tensor, array or list; `auto` for those that the losses of a path ask for.
+            tolerance: of the largest loss and of the integral with `auto`, relative; see `adaptive.explore`.
             progress: called as progress(done, total).
             stage: saves the points scored so far, so that an interrupted call resumes; see `pathfinder.storage.Stage`.
 
         Raises:
             PathfinderError: if the geometry is of another network, or points are neither a number nor coordinates.
         """
+        if isinstance(points, str) and points == "auto":
+            check_kind(geometry, Curve, "what is scored at points=`auto`", "give points for anything but a path")
+            score = partial(self.score_points, geometry, progress=progress, stage=stage or Memory())
+            return self.gather(geometry, *explore(score, tolerance))
         t = self._coordinates_of(geometry, points)
         return self.gather(geometry, t, self.score_points(geometry, t, progress=progress, stage=stage))
 
@@ -160,10 +160,10 @@ class Evaluator:
 
         return map_points(work, t, chunk=self.chunk, progress=progress, stage=stage or NoStage())
 
-    def gather(self, geometry: Geometry, t: Tensor, scored: Sequence[Point]) -> Scores:
+    def gather(self, geometry: Geometry, t: Tensor, scored: Sequence[Point], known: Closeness | None = None) -> Scores:
         """Put together what `score_points` gave, in the order of the points."""
         columns = {**self.counts(), "batch_norm": self.statistics_from}
-        return gather(geometry, self._coordinates_of(geometry, t), scored, self.data, columns)
+        return gather(geometry, self._coordinates_of(geometry, t), scored, self.data, columns, known)
 
     def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:
         """The mean of each metric on each split at one point, and their standard errors.
@@ -216,7 +216,7 @@ class Evaluator:
     def counts(self) -> dict[str, int]:
         """How many examples of each split are scored, and how many re-estimate BatchNorm: columns of every table."""
         counts = {f"{name}_examples": len(split) for name, split in self.data.items()}
-        return {**counts, "batch_norm_examples": 0 if self._inputs is None else len(self._inputs)}
+        return counts | {"batch_norm_examples": len(self._inputs or ())}
 
     def __repr__(self) -> str:
         return f"Evaluator({self.space!r}, {' and '.join(self.data)}, {self.batch_norm!r})"

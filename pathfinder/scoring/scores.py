@@ -16,6 +16,20 @@ from pathfinder.geometry.curves import Curve
 from pathfinder.scoring.means import fill_counts
 
 
+@dataclass(frozen=True)
+class Closeness:
+    """How well a path is known that was scored where it matters.
+
+    Attributes:
+        reached: whether the tolerance was reached before the points were used up.
+        error: by how much a loss was off, relative to it, where it was interpolated just before it was scored: the
+            largest over the last round of points; NaN if the first points were enough.
+    """
+
+    reached: bool
+    error: float
+
+
 @dataclass(repr=False)
 class Scores:
     """Loss and metrics at the points of a line, curve, ray or plane.
@@ -30,6 +44,7 @@ class Scores:
         chord: the distance between the path's ends; None for planes.
         kind: of the geometry, such as `bezier`.
         weights: for paths, (examples,) by metric and split, where the examples count differently.
+        closeness: how well a path is known whose points were chosen by its losses; None if they were given.
 
     >>> Scores(pd.DataFrame({"t": [0.0, 1.0], "train_loss": [0.1, 0.2], "train_loss_se": [0.01, 0.01]}), kind="line")
     Scores(line: 2 points of train_loss)
@@ -41,6 +56,7 @@ class Scores:
     chord: float | None = None
     kind: str | None = None
     weights: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    closeness: Closeness | None = None
 
     @property
     def losses(self) -> dict[str, np.ndarray]:
@@ -63,6 +79,7 @@ def gather(
     scored: Sequence[Point],
     data: Mapping[str, Source],
     columns: Mapping[str, Any],
+    closeness: Closeness | None = None,
 ) -> Scores:
     """The scores of a geometry from those of its points.
 
@@ -72,6 +89,7 @@ def gather(
         scored: what was found at each.
         data: the splits.
         columns: further columns of the table, the same in every row.
+        closeness: how well a path is known whose points were chosen by its losses.
     """
     at = dict(zip(geometry.axes, t.view(len(t), -1).T.numpy(), strict=True))
     if isinstance(geometry, Curve):
@@ -82,7 +100,7 @@ def gather(
     if not isinstance(geometry, Curve):
         return Scores(table, kind=geometry.kind())
     stacked, weights = _stack([values for _, values in scored])
-    return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind(), weights)
+    return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind(), weights, closeness)
 
 
 def _stack(points: Sequence[Mapping[tuple[str, ...], Tensor]]) -> tuple[Stacked, Stacked]:

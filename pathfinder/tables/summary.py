@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pathfinder.errors import PathfinderError, list_names
+from pathfinder.scoring.adaptive import integral_of
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import check_kind, whole
 from pathfinder.tables.intervals import barrier_interval
@@ -33,7 +34,8 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     t = 0 to t = 1:
 
     - start, end, min, max, mean: L(0), L(1), and the smallest, largest and mean L(t) of the points.
-    - integral: the mean of L over the length of the path, by the trapezoid rule (Garipov et al. 2018).
+    - integral: the mean of L over the length of the path, by the trapezoid rule (Garipov et al. 2018); by
+      `adaptive.integral_of` where the points were chosen by the losses, as is their mean.
     - argmax: the t of the largest L(t).
     - barrier: max over t of L(t) - ((1 - t) L(0) + t L(1)) (Entezari et al. 2022).
     - barrier_low, barrier_high: its 95 % interval over the examples, see `intervals.barrier_interval`.
@@ -94,7 +96,7 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
             curve = table[score_column(split, metric)].to_numpy()[inside]
             rows.append(
                 {"pair": pair, "path": path, "split": split, "metric": metric}
-                | read_off(t, walked, curve)
+                | read_off(t, walked, curve, scored.closeness is None)
                 | {"barrier_low": low, "barrier_high": high, "length": scored.length}
                 | {
                     "length_ratio": scored.length / scored.chord
@@ -116,24 +118,29 @@ def _weights(scored: Scores, metric: str, split: str, inside: np.ndarray) -> np.
     return np.where(np.isnan(values), 0.0, 1.0 if weights is None else weights)
 
 
-def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray) -> dict[str, float]:
+def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray, given: bool = True) -> dict[str, float]:
     """The quantities of `summarize` that follow from the means of one metric.
 
     Args:
         t: (points,), from 0 to 1.
         walked: (points,), the arc length up to each point.
         values: (points,), the metric.
+        given: whether the points were given; else they were chosen by the losses, and lie where these are large.
     """
     middle = values[t == 0.5]
     ends = (values[0] + values[-1]) / 2
-    area = float(np.trapezoid(values, walked))
+    mean = values.mean() if given else integral_of(t, values)
+    if walked[-1] <= 0:
+        integral = mean
+    else:
+        integral = np.trapezoid(values, walked) / walked[-1] if given else integral_of(walked, values)
     return {
         "start": values[0],
         "end": values[-1],
         "min": values.min(),
         "max": values.max(),
-        "mean": values.mean(),
-        "integral": area / walked[-1] if walked[-1] > 0 else values.mean(),
+        "mean": mean,
+        "integral": float(integral),
         "argmax": t[values.argmax()],
         "barrier": _barrier(t, values[None])[0],
         "barrier_mean": values.max() - ends,
