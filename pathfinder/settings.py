@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 import reprlib
 import sys
 from collections.abc import Mapping
@@ -114,10 +115,13 @@ class Checked(BaseModel):
             raise explain(error, cls) from error
 
 
+_ALTERNATIVE = re.compile(r"constrained-\w+|\w+\[.*\]")  # how pydantic names one of several types of a value
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
     """The first error that pydantic found, in the user's spelling."""
     fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"])
+    where = ".".join(str(part) for part in fault["loc"] if not _ALTERNATIVE.fullmatch(str(part)))
     if fault["type"] == "extra_forbidden":
         keys = list(_owner(model, fault["loc"][:-1]).model_fields)
         table = ".".join(str(part) for part in fault["loc"][:-1])

@@ -16,7 +16,9 @@ from pathfinder.cli.options import (
     Recipe,
     RunOptions,
     ScoreOptions,
+    Tolerance,
     Weights,
+    read_path_points,
     read_settings,
 )
 from pathfinder.cli.wrapping import deterministic, expand_groups
@@ -36,7 +38,8 @@ def connect(
     align: Annotated[bool, typer.Option("--align", help="Also align b to a, and connect to the aligned b.")] = False,
     name: Name = None,
     origin: Origin,
-    points: PathPoints = 61,
+    points: PathPoints = "61",
+    tolerance: Tolerance = 0.01,
     grid_points: Annotated[int | None, typer.Option(help="With --planes: points per axis.", show_default="21")] = None,
     examples: Examples = None,
     scoring: ScoreOptions,
@@ -58,7 +61,7 @@ def connect(
     for key, option in (("kind", "--curve"), ("bends", "--bends")):
         if key in recipe:
             raise typer.BadParameter(f"--set {key} changes nothing here; use {option}.")
-    settings = scoring.settings(points=points, examples=examples)
+    settings = scoring.settings(points=read_path_points(points), tolerance=tolerance, examples=examples)
     checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
     data = data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True)
     if "mean" not in origin.data_settings:

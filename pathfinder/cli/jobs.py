@@ -72,6 +72,8 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Openi
     how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
     key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
     points = _points(word, "score_points", place, evaluator, key)
+    if is_path and settings.points == "auto":
+        points = [Piece(word, "explore_path", ((word,), settings.tolerance), key_of(key, "auto"))]
     pieces = [*_check_ends(name, job, (word,), key), *points]
     if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
         arguments = (name, (word,), opened.statistics)

@@ -62,7 +62,15 @@ Examples = Annotated[int | None, typer.Option(help="Examples of each split to sc
 BatchNormExamples = Annotated[
     int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
 ]
-PathPoints = Annotated[int, typer.Option(help="Points along the path, both ends included.")]
+PathPoints = Annotated[
+    str,
+    typer.Option(
+        metavar="N|auto", help="Points along the path, both ends included. auto: as many as its losses ask for."
+    ),
+]
+Tolerance = Annotated[
+    float, typer.Option(help="With --points auto: of the largest loss and of the integral, relative.")
+]
 GridPoints = Annotated[str, typer.Option(help="Points per axis; 51x31 sets both.")]
 Normalize = Annotated[
     Normalization | None, typer.Option(help="How random directions are scaled to the weights.", show_default="filter")
@@ -249,6 +257,14 @@ def read_settings(items: list[str] | None, option: str) -> dict[str, Any]:
     if option in _TAKEN and "name" in found:
         raise typer.BadParameter(f"{option} takes no name; name the {_TAKEN[option]} itself instead")
     return found
+
+
+def read_path_points(text: str) -> int | str:
+    """Points along a path: one number, or `auto`."""
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--points must be a number or auto, got {text}.") from error
 
 
 def read_points(text: str) -> int | tuple[int, ...]:

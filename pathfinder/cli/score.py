@@ -17,8 +17,10 @@ from pathfinder.cli.options import (
     PointJob,
     ScoreJob,
     Span,
+    Tolerance,
     Trajectory,
     Weights,
+    read_path_points,
     read_points,
     read_span,
 )
@@ -49,7 +51,8 @@ def line(
     a: Weights,
     b: Weights,
     out: Out,
-    points: PathPoints = 61,
+    points: PathPoints = "61",
+    tolerance: Tolerance = 0.01,
     low: Annotated[float, typer.Option("--from", help="t at which the line begins, 0 or less.")] = 0.0,
     high: Annotated[float, typer.Option("--to", help="t at which the line ends, 1 or more.")] = 1.0,
     job: ScoreJob,
@@ -58,19 +61,20 @@ def line(
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import open_line
 
-    settings = job.settings(points=points, range=(low, high))
-    score("line", job, settings, out, partial(open_line, a, b, job, points, (low, high)))
+    settings = job.settings(points=read_path_points(points), tolerance=tolerance, range=(low, high))
+    score("line", job, settings, out, partial(open_line, a, b, job, settings.equal_points, (low, high)))
 
 
 @app.command()
 @expand_groups
 @deterministic
-def curve(*, file: CurveFile, out: Out, points: PathPoints = 61, job: ScoreJob) -> None:
+def curve(*, file: CurveFile, out: Out, points: PathPoints = "61", tolerance: Tolerance = 0.01, job: ScoreJob) -> None:
     """Score a trained curve."""
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import open_path
 
-    score("curve", job, job.settings(points=points), out, partial(open_path, [file], job, points))
+    settings = job.settings(points=read_path_points(points), tolerance=tolerance)
+    score("curve", job, settings, out, partial(open_path, [file], job, settings.equal_points))
 
 
 @app.command()

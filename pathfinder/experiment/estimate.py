@@ -17,6 +17,7 @@ from pathfinder.experiment.workplace import Place, Workplace
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve
 from pathfinder.memory import peak_memory
+from pathfinder.scoring.adaptive import TYPICAL
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import REESTIMATED, Examples
 from pathfinder.threads import threads
@@ -213,7 +214,9 @@ class _Seconds:
 
     def measure_barrier(self, first: str, second: str, method: str) -> float:
         """The points of a line."""
-        points = self._config.score.points * self._point(self._data, self._along, self._config.score.batch_norm)
+        score = self._config.score
+        count = score.points if isinstance(score.points, int) else TYPICAL
+        points = count * self._point(self._data, self._along, score.batch_norm)
         return points + _ALIGNMENT * (method != "none")
 
     def score_points(self, target: Target, start: int, stop: int) -> float:
@@ -226,6 +229,10 @@ class _Seconds:
         elif target[0] == "plane":
             examples = self._config.examples(self._config.planes)
         return (stop - start) * self._point(data, examples, how)
+
+    def explore_path(self, target: Target, tolerance: float) -> float:
+        """The points of a path."""
+        return self.score_points(target, 0, TYPICAL)
 
     def measure_points(self, target: Target, start: int, stop: int) -> float:
         """Hessian-vector products at some points."""

@@ -211,6 +211,7 @@ class Plan:
     def _add_between(self, pair: Pair, paths: dict[str, _Path]) -> None:
         """The scores of the paths of a pair and of their planes, some once more; the curvature along them."""
         score, checked = self._config.score, {}
+        points = score.points if isinstance(score.points, int) else ("auto", score.tolerance)
         for first in {name.startswith(ALIGNED): name for name in reversed(paths)}.values():
             path, key = paths[first], self._scoring_key("ends", paths[first].key)
             target = ("path", pair.name, first)
@@ -219,15 +220,19 @@ class Plan:
             needs = (*path.needs, *checked[name.startswith(ALIGNED)])
             whole, target = f"score {pair.name}-{name}", ("path", pair.name, name)
             span = list(score.range) if name.removeprefix(ALIGNED).removesuffix(REPAIRED) == "line" else [0, 1]
-            key = self._scoring_key(path.key, score.points, span)
-            load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)
-            parts = self._add_points(whole, "score_points", target, score.points, load, key, needs)
+            if isinstance(score.points, int):
+                key = self._scoring_key(path.key, score.points, span)
+                load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)
+                parts = self._add_points(whole, "score_points", target, score.points, load, key, needs)
+            else:
+                key = self._scoring_key(path.key, points)
+                parts = [self._add(whole, "explore_path", (target, score.tolerance), key, needs)]
             if self._config.precision_check and self._config.score_precision != "fp32":
-                key = self._scoring_key("worst", path.key, score.points)
+                key = self._scoring_key("worst", path.key, points)
                 arguments = (f"{pair.name}-{name}", target, tuple(parts))
                 self._add(f"check worst {pair.name}-{name}", "check_worst", arguments, key, parts)
             if score.rescore and not self._covers(repaired=name.endswith(REPAIRED)):
-                key = self._scoring_key("rescore", path.key, score.points)
+                key = self._scoring_key("rescore", path.key, points)
                 self._add(f"rescore {pair.name}-{name}", "rescore_points", (target, tuple(parts)), key, parts)
         first = next(iter(paths))
         if score.rescore and not self._covers():
@@ -254,11 +259,11 @@ class Plan:
 
     def _add_barriers(self, minima: Mapping[str, str], settings: Align) -> None:
         """The line between every two minima of a group, as they are and aligned."""
-        self._network = self._facts.networks[next(iter(minima))]
+        self._network, score = self._facts.networks[next(iter(minima))], self._config.score
         for first, second in combinations(minima, 2):
             for method in ("none", settings.method):
                 how = {} if method == "none" else settings.matching
-                key = self._scoring_key("barrier", minima[first], minima[second], self._config.score.points, how)
+                key = self._scoring_key("barrier", minima[first], minima[second], score.points, score.tolerance, how)
                 needs = [f"minimum scores {name}" for name in (first, second)]
                 self._add(f"barrier {first} {second} {method}", "measure_barrier", (first, second, method), key, needs)
 
@@ -286,7 +291,7 @@ class Plan:
 
     def _scoring_key(self, *parts: Any) -> str:
         """The key of a piece of scoring."""
-        score = self._config.score.model_dump(exclude={"points", "line", "range", "rescore"})
+        score = self._config.score.model_dump(exclude={"points", "tolerance", "line", "range", "rescore"})
         return self._key("score", self._config.seed, score, *parts)
 
 

@@ -15,6 +15,8 @@ from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.tables.results import Results
 
+_DRAWN = 61  # points of the curves that are drawn over a plane, where scores choose their own
+
 
 class Tabulation:
     """Fills the tables of an experiment, in the order of its config.
@@ -115,7 +117,8 @@ class Tabulation:
         for name in named:
             if found := self._parts(f"plane {pair.name}-{name}"):
                 scores = gather_scores(self._place, ("plane", pair.name, name), found)
-                t = curves[name].grid(self._config.score.points)
+                points = self._config.score.points
+                t = curves[name].grid(points if isinstance(points, int) else _DRAWN)
                 self.results.add_plane(pair.name, name, Plane.of(curves[name]), scores, curves, t)
         for asked in self._config.curvature:
             if asked.along in targets:

@@ -6,7 +6,8 @@ gives its result, which the stage then keeps, or nothing where it has kept it it
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,9 +22,11 @@ from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.landscape.curvature import measure_points as curvature_at
 from pathfinder.progress import Progress
+from pathfinder.scoring.adaptive import explore, open_ended
 from pathfinder.scoring.checks import compare
-from pathfinder.scoring.scores import Scores, means
+from pathfinder.scoring.scores import Closeness, Scores, means
 from pathfinder.storage import StageFile
+from pathfinder.storage.resume import Unfinished
 from pathfinder.symmetry.matching import align
 from pathfinder.tables.score_names import score_column
 from pathfinder.tables.summary import barriers, peaks
@@ -148,6 +151,18 @@ def score_points(place: Place, stage: StageFile, progress: Progress, target: Tar
     return None
 
 
+def explore_path(place: Place, stage: StageFile, progress: Progress, target: Target, tolerance: float) -> State:
+    """Score a path at the points that its losses ask for."""
+    kept, found = stage.load(), place.scored(target)
+    if kept is None or kept.get("finished") is False:
+        show, unfinished = open_ended(progress), Unfinished(stage)
+        score = partial(found.evaluator.score_points, found.geometry, progress=show, stage=unfinished)
+        t, points, known = explore(score, tolerance)
+        stage.save({"points": points, "t": t, "known": asdict(known)})
+        progress(len(t), len(t))
+    return None
+
+
 def measure_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
     """Measure the curvature at some points of a target."""
     found = place.measured(target)
@@ -164,8 +179,10 @@ def measure_points(place: Place, stage: StageFile, progress: Progress, target: T
 def gather_scores(place: Place, target: Target, parts: Sequence[str]) -> Scores:
     """The scores of a target from the pieces that scored its points."""
     found = place.scored(target)
-    points = [point for name in parts for point in kept_result(place.folder, name)["points"]]
-    return found.evaluator.gather(found.geometry, found.t, points)
+    kept = [kept_result(place.folder, name) for name in parts]
+    points = [point for one in kept for point in one["points"]]
+    known = Closeness(**kept[0]["known"]) if "known" in kept[0] else None
+    return found.evaluator.gather(found.geometry, kept[0].get("t", found.t), points, known)
 
 
 def rescore_points(
@@ -232,6 +249,6 @@ def measure_barrier(
         assert found.statistics is not None  # as they were given
         b, statistics = found.vector, [statistics[0], found.statistics]
     line, evaluator = Line(a, b), place.evaluators.make(space, statistics)
-    scores = evaluator.score(line, config.score.points, progress=progress)
+    scores = evaluator.score(line, config.score.points, tolerance=config.score.tolerance, progress=progress)
     result: dict[str, Any] = {"distance": line.chord(), **barriers(scores), **evaluator.counts()}
     return {**result, "batch_norm": evaluator.statistics_from}

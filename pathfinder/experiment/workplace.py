@@ -247,7 +247,7 @@ class Workplace:
     def _points_of(self, path: Curve) -> Tensor:
         """Where a path is scored."""
         score = self.config.score
-        return path.grid(score.points, *score.range) if isinstance(path, Line) else path.grid(score.points)
+        return path.grid(score.equal_points, *score.range) if isinstance(path, Line) else path.grid(score.equal_points)
 
     def _checkpoint(self, name: str) -> Checkpoint | None:
         """The checkpoint that a minimum comes from."""

@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.interpolate import PchipInterpolator
 
 from pathfinder.figures.style import GUIDE, SPLITS, UNITS, by_group, by_name, colours, legend_below, marks, set_title
 from pathfinder.figures.ticks import set_error_axis, set_loss_axis
 from pathfinder.figures.words import batch_norm_notes, of_pair, path_label
 from pathfinder.tables.score_names import METRICS, parse_score_column, score_column, score_columns
+
+_DRAWN = 201  # points at which a path is drawn that chose its own
 
 
 def path_figures(paths: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
@@ -49,13 +52,27 @@ def _path_figure(paths: pd.DataFrame, group: str) -> Figure:
 
 def _draw_path(ax: Axes, path: pd.DataFrame, column: str, style: dict[str, Any]) -> None:
     """Draw the mean of a path over its pairs, and their range; for one pair, the interval over its examples."""
-    by_t, name = path.groupby("t")[column], path["path"].iloc[0]
-    t, mean = by_t.mean().index.to_numpy(), by_t.mean().to_numpy()
-    if path["pair"].nunique() == 1:
-        half = 1.96 * path[f"{column}_se"].to_numpy()
-        low, high = mean - half, mean + half
+    pairs, name = [one.sort_values("t") for _, one in by_name(path, "pair")], path["path"].iloc[0]
+    t = _common(pairs)
+    values = np.array([_at(t, one, column) for one in pairs])
+    if len(pairs) == 1:
+        half = 1.96 * _at(t, pairs[0], f"{column}_se")
+        low, high = values[0] - half, values[0] + half
     else:
-        low, high = by_t.min().to_numpy(), by_t.max().to_numpy()
-    ax.plot(t, mean, label=path_label(name), linewidth=1.8, **style, **marks(name, len(t)))
+        low, high = values.min(0), values.max(0)
+    ax.plot(t, values.mean(0), label=path_label(name), linewidth=1.8, **style, **marks(name, len(t)))
     lowest = 0 if column.endswith("error") else 1e-12
     ax.fill_between(t, np.maximum(low, lowest), high, color=style["color"], alpha=0.2, linewidth=0)
+
+
+def _common(pairs: list[pd.DataFrame]) -> np.ndarray:
+    """The t at which paths are drawn: their own, or a fine grid where each chose its own."""
+    own = pairs[0]["t"].to_numpy()
+    equal = np.allclose(np.diff(own), np.diff(own)[:1]) and all(np.array_equal(own, one["t"]) for one in pairs)
+    return own if equal else np.linspace(0, 1, _DRAWN)
+
+
+def _at(t: np.ndarray, path: pd.DataFrame, column: str) -> np.ndarray:
+    """The values of a path at t: as scored, or monotone cubics through them."""
+    own, values = path["t"].to_numpy(), path[column].to_numpy()
+    return values if np.array_equal(own, t) else PchipInterpolator(own, values)(t)

@@ -14,10 +14,12 @@ from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError
+from pathfinder.progress import Progress
 from pathfinder.scoring.scores import Closeness, Point
 from pathfinder.settings import number
 
 FIRST = 7  # equal points; from 3 the largest of two maxima can be missed
+TYPICAL = 14
 MOST = 61  # points of a path
 TOLERANCE = 0.01  # of a maximum and of an integral
 _CLOSEST = 1 / 128  # two points are never closer than half of this
@@ -45,6 +47,11 @@ class Memory:
     def due(self) -> bool:
         """False: the end of a round is soon enough."""
         return False
+
+
+def open_ended(progress: Progress) -> Progress:
+    """Progress towards a number of points that is not known yet: more than were asked for so far."""
+    return lambda done, total: progress(done, max(total + 2, TYPICAL))
 
 
 def explore(

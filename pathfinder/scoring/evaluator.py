@@ -21,7 +21,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry, coordinates_of, vector_of
 from pathfinder.geometry.curves import Curve
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.adaptive import TOLERANCE, Memory, explore
+from pathfinder.scoring.adaptive import TOLERANCE, Memory, explore, open_ended
 from pathfinder.scoring.batch_norm import BatchNormName, Interpolate, Policy, Reestimate, check_ends, policy_of
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
 from pathfinder.scoring.means import Values, join, row_of
@@ -137,7 +137,7 @@ class Evaluator:
         """
         if isinstance(points, str) and points == "auto":
             check_kind(geometry, Curve, "what is scored at points=`auto`", "give points for anything but a path")
-            score = partial(self.score_points, geometry, progress=progress, stage=stage or Memory())
+            score = partial(self.score_points, geometry, progress=open_ended(progress), stage=stage or Memory())
             return self.gather(geometry, *explore(score, tolerance))
         t = self._coordinates_of(geometry, points)
         return self.gather(geometry, t, self.score_points(geometry, t, progress=progress, stage=stage))

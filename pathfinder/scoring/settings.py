@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from pathfinder.scoring.adaptive import FIRST, TOLERANCE
 from pathfinder.scoring.batch_norm import BatchNormName, modern_name
 from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, check_points
 
@@ -27,7 +28,8 @@ class Scoring(Checked):
     """How the paths are scored.
 
     Attributes:
-        points: values of t per path, both ends included.
+        points: values of t per path, both ends included; `auto` for those that its losses ask for.
+        tolerance: of the largest loss and of the integral of a path with `auto`, relative.
         line: whether to score the straight line.
         range: the first and last t of the line; curves run from 0 to 1.
         batch_norm: BatchNorm's statistics along paths and planes: `training`, `reestimate`, `stored` or `interpolate`,
@@ -39,7 +41,8 @@ class Scoring(Checked):
         rescore: whether to score the ends and the largest points of each path again, on all examples.
     """
 
-    points: Along = 61
+    points: Along | Literal["auto"] = 61
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = TOLERANCE
     line: bool = True
     range: tuple[Coordinate, Coordinate] = (0.0, 1.0)
     batch_norm: BatchNormName = "training"
@@ -48,6 +51,17 @@ class Scoring(Checked):
     examples: Count | None = None
     batch_norm_examples: Count | None = None
     rescore: bool = False
+
+    @property
+    def equal_points(self) -> int:
+        """Points of a path at equal distances: those that are scored, or with `auto` the first of them."""
+        return self.points if isinstance(self.points, int) else FIRST
+
+    @model_validator(mode="after")
+    def _has_no_beyond(self) -> "Scoring":
+        if self.points == "auto" and self.range != (0, 1):
+            raise ValueError(f"points = auto looks between the minima, so range must be [0, 1], got {list(self.range)}")
+        return self
 
     @field_validator("batch_norm")
     @classmethod

@@ -107,6 +107,29 @@ class StageFile:
             return None
 
 
+class Unfinished:
+    """A stage whose states say that the work is not finished.
+
+    Args:
+        stage: where they are saved.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last."""
+        return self._stage.load()
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Save a state."""
+        self._stage.save({**state, "finished": False})
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        return self._stage.due()
+
+
 def read_key(path: Path) -> str | None:
     """The key under which a stage saved its state last; None if its file is missing or damaged."""
     try:
@@ -142,7 +165,7 @@ def map_points(
         stage: saves the results so far, whenever it is due and at the end.
     """
     saved = stage.load()
-    done: list[Point] = list(saved["points"]) if saved else []
+    done: list[Point] = list(saved["points"][: len(t)]) if saved else []
     progress(len(done), len(t))
     while len(done) < len(t):
         done += work(t[len(done) : len(done) + chunk])

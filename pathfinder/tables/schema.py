@@ -1,6 +1,7 @@
 """Every table of a run, with the meaning, type and unit of every column; results, figures and documentation read it."""
 
 from dataclasses import replace
+from functools import partial
 
 from pathfinder.tables.common_columns import (
     ACROSS,
@@ -123,6 +124,19 @@ QUANTITIES = (
     Column("length_ratio", "number", "length, divided by the distance between the ends", empty=True),
 )
 
+_chosen = partial(Column, optional=True, empty=True)
+
+KNOWN = (
+    _chosen("argmax_low", "number", "the scored t before that of the largest L(t), which lies between the two"),
+    _chosen("argmax_high", "number", "the scored t after it"),
+    _chosen(
+        "interpolation_error",
+        "number",
+        "relative error of losses that were interpolated just before they were scored; empty if none were",
+    ),
+    _chosen("converged", "truth", "whether the tolerance was reached"),
+)
+
 SUMMARY = Table(
     "summary",
     "A row for each path, split and metric. L(t) is the metric's mean over the examples at the point t of the path.",
@@ -132,6 +146,7 @@ SUMMARY = Table(
         EXAMPLES,
         BATCH_NORM,
         STATISTICS_FROM,
+        *KNOWN,
         Column("epochs", "whole", "epochs the path was trained for; 0 for a line", optional=True),
     ),
     key=("pair", "path", "split", "metric"),

@@ -1,6 +1,7 @@
 """Barriers, lengths and integrals of scored paths, and their spread over pairs."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,12 @@ from pathfinder.scoring.adaptive import integral_of
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import check_kind, whole
 from pathfinder.tables.intervals import barrier_interval
-from pathfinder.tables.schema import QUANTITIES, SUMMARY
+from pathfinder.tables.schema import KNOWN, QUANTITIES, SUMMARY
 from pathfinder.tables.score_names import score_column, score_columns
 
 _KEYS = list(SUMMARY.key)
 _QUANTITIES = [column.name for column in QUANTITIES]
+_KNOWN = [column.name for column in KNOWN]
 
 
 def barriers(scores: Scores) -> dict[str, float]:
@@ -43,6 +45,11 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     - midpoint: L(1/2) - (L(0) + L(1)) / 2.
     - length, length_ratio: of the path in weight space, and divided by the distance between its ends.
     - examples, batch_norm_examples: how many were scored, and how many re-estimated BatchNorm.
+
+    and where the losses chose the points:
+
+    - argmax_low, argmax_high: the scored points on both sides of the largest L(t).
+    - interpolation_error, converged: see `Closeness`.
 
     The largest of noisy means is too high on average, more so the flatter the path and the fewer the examples. That
     holds for max and barrier; the interval allows for it.
@@ -105,9 +112,19 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
                 }
                 | {"examples": values.shape[1], "batch_norm_examples": int(table["batch_norm_examples"].iloc[0])}
                 | ({"batch_norm": table["batch_norm"].iloc[0]} if "batch_norm" in table else {})
+                | _known(t, curve, scored)
             )
-    how = ["batch_norm"] if any("batch_norm" in row for row in rows) else []
-    return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples", *how])
+    more = [name for name in ("batch_norm", *_KNOWN) if any(name in row for row in rows)]
+    return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples", *more])
+
+
+def _known(t: np.ndarray, values: np.ndarray, scored: Scores) -> dict[str, Any]:
+    """How well a path is known whose points were chosen by its losses: the columns `_KNOWN`."""
+    if scored.closeness is None:
+        return {}
+    k = int(values.argmax())
+    around = t[max(k - 1, 0)], t[min(k + 1, len(t) - 1)]
+    return dict(zip(_KNOWN, (*around, scored.closeness.error, scored.closeness.reached), strict=True))
 
 
 def _weights(scored: Scores, metric: str, split: str, inside: np.ndarray) -> np.ndarray | None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from pathfinder.tables.csv_files import read_table
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning")
 
 
@@ -16,6 +18,20 @@ def test_workers_change_nothing_in_the_tables_of_score(command, minima, tmp_path
         assert code == 0, err
     assert tables(tmp_path / "1") == tables(tmp_path / "2")
     assert len([*(tmp_path / "2" / ".work").glob("line@*.pt")]) == 3
+
+
+def test_a_line_may_choose_its_points(command, minima, tmp_path):
+    line = ["score", "line", minima / "a.safetensors", minima / "b.safetensors", "--points", "auto"]
+    assert command(*line, "-o", tmp_path / "fine", "--tolerance", 0.001)[0] == 0
+    assert command(*line, "-o", tmp_path / "rough")[0] == 0
+    fine, rough = (read_table(tmp_path / name / "paths.csv")["t"].tolist() for name in ("fine", "rough"))
+    assert set(rough) < set(fine) and len(rough) >= 7
+    code, _, err = command(*line, "-o", tmp_path / "far", "--to", 2)
+    assert code == 2 and "points = auto looks between the minima, so range must be [0, 1]" in err
+    code, _, err = command(*line[:-1], "many", "-o", tmp_path / "far")
+    assert code == 2 and "--points must be a number or auto, got many" in err
+    code, _, err = command(*line, "-o", tmp_path / "far", "--tolerance", 2)
+    assert code == 2 and "tolerance" in err and not (tmp_path / "far").exists()
 
 
 def test_a_plan_is_shown_and_nothing_is_done(command, work, tmp_path):

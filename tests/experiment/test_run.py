@@ -28,6 +28,7 @@ from pathfinder.experiment import checks, work
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
 from pathfinder.storage import load_weights
+from pathfinder.storage.keys import digest_of
 from pathfinder.tables.csv_files import read_table
 
 # tiny runs train too briefly for the running averages of BatchNorm
@@ -399,6 +400,33 @@ def test_pairs_share_a_minimum_and_replicates_are_summed_up(tiny, tmp_path):
     assert minima.loc["same-b", "init_seed"] == minima.loc["same-a", "init_seed"]
     table = read_table(tmp_path / "run" / "replicates.csv").query("quantity == 'barrier' and group == 'other'")
     assert (table["pairs"] == 2).all() and table["std"].notna().all()
+
+
+def test_paths_may_choose_their_points(tiny, tmp_path):
+    config = load_config(tiny, ["score.points='auto'", "score.tolerance=0.05", "score.rescore=true"])
+    Experiment(config, tmp_path / "run").run()
+    paths, summary = (read_table(tmp_path / "run" / f"{name}.csv") for name in ("paths", "summary"))
+    module, curves = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8)), tmp_path / "run" / "curves"
+    evaluator = Evaluator(
+        WeightSpace(module), load_data("digits"), examples=200, batch_norm_examples=300, batch_size=512
+    )
+    curve = Geometry.load(curves / "convnet-bn-bezier.safetensors")
+    for name, path in (("line", Line(curve.start, curve.end)), ("bezier", curve)):
+        found, rows = evaluator.score(path, "auto", tolerance=0.05), paths[paths["path"] == name]
+        assert rows["t"].tolist() == found.table["t"].tolist() and 7 <= len(rows) < 20
+        assert rows["train_loss"].tolist() == pytest.approx(found.table["train_loss"].tolist(), rel=1e-5)
+        row = summary.query("path == @name and split == 'train' and metric == 'loss'").iloc[0]
+        assert row["argmax_low"] <= row["argmax"] <= row["argmax_high"] and row["converged"]
+    whole = csv_bytes(tmp_path / "run")
+    for kept in (tmp_path / "run" / ".work").glob("score-*.pt"):  # some of the first round
+        state = torch.load(kept, weights_only=False)
+        found = state["state"]
+        first = [found["points"][found["t"].tolist().index(t)] for t in np.linspace(0, 1, 7)[:4].tolist()]
+        state["state"] = {"points": first, "finished": False}
+        state["digest"] = digest_of(state["state"])
+        torch.save(state, kept)
+    Experiment(config, tmp_path / "run").run(workers=2)
+    assert csv_bytes(tmp_path / "run") == whole
 
 
 def test_tables_of_a_pair_are_there_once_it_is_done(tiny, tmp_path):
