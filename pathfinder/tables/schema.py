@@ -130,7 +130,7 @@ KNOWN = (
     _chosen("argmax_low", "number", "the scored t before that of the largest L(t), which lies between the two"),
     _chosen("argmax_high", "number", "the scored t after it"),
     _chosen(
-        "interpolation_error",
+        "interpolation_gap",
         "number",
         "relative error of losses that were interpolated just before they were scored; empty if none were",
     ),

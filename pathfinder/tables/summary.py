@@ -49,7 +49,7 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     and where the losses chose the points:
 
     - argmax_low, argmax_high: the scored points on both sides of the largest L(t).
-    - interpolation_error, converged: see `Closeness`.
+    - interpolation_gap, converged: see `Closeness`.
 
     The largest of noisy means is too high on average, more so the flatter the path and the fewer the examples. That
     holds for max and barrier; the interval allows for it.
