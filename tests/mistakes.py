@@ -453,12 +453,12 @@ MISTAKES |= {
     "score: points of two axes on a line": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "3x3"],
         "3x3",
-        "valid integer",
+        "a number or auto",
     ),
     "score: points in words": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "many"],
         "many",
-        "valid integer",
+        "a number or auto",
     ),
     "score: points beyond memory": (
         ["score", "line", "a.safetensors", "b.safetensors", *_NEW, "--points", "1000000000000"],
