@@ -143,7 +143,8 @@ def fit_curve(
         precision: `fp32`, or `bf16` for autocast.
         progress: called as progress(done, total) with steps.
         stage: as for `fit_minimum`.
-        **recipe: the fields of `pathfinder.training.CurveRecipe`: those of `Recipe`, and t (`uniform` or `beta`).
+        **recipe: the fields of `pathfinder.training.CurveRecipe`: those of `Recipe`, and t (`uniform`, `beta` or
+            `stratified`).
 
     Returns:
         The history as from `fit_minimum`; train_loss is the mean over the drawn t without penalty, norm that of

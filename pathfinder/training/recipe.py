@@ -68,14 +68,17 @@ class CurveRecipe(Recipe):
 
     Attributes:
         weight_decay: lambda of the penalty lambda / 2 |theta(t)|^2 on the point of the curve, not on the bends.
-        t: how the t of each mini-batch is drawn: `uniform`, or `beta` for Beta(2, 2), which prefers the middle.
+        t: how the t of each mini-batch is drawn: `uniform`; `beta` for Beta(2, 2), which prefers the middle; or
+            `stratified`, uniform but one from each of as many equal parts of [0, 1] as an epoch has steps.
     """
 
     schedule: Schedule = "garipov"
-    t: Literal["uniform", "beta"] = "uniform"
+    t: Literal["uniform", "beta", "stratified"] = "uniform"
 
     def draw_t(self, rng: np.random.Generator, steps: int) -> np.ndarray:
         """Draw the t of each step of an epoch."""
+        if self.t == "stratified":
+            return (rng.permutation(steps) + rng.random(steps)) / steps
         return rng.beta(2, 2, steps) if self.t == "beta" else rng.random(steps)
 
 
@@ -98,4 +101,4 @@ class RecipeArguments(TypedDict, total=False):
 class CurveRecipeArguments(RecipeArguments, total=False):
     """The fields of `CurveRecipe` as keyword arguments."""
 
-    t: Literal["uniform", "beta"]
+    t: Literal["uniform", "beta", "stratified"]

@@ -183,12 +183,15 @@ def test_beta_draws_look_at_the_middle_more():
             seen[kind].append(float(t))
 
     space = WeightSpace(network("mlp"))
-    for kind in ("uniform", "beta"):
+    for kind in ("uniform", "beta", "stratified"):
         seen[kind] = []
         spy = Spy(*torch.randn(2, space.size), fixed_ends=False)
         fit_curve(spy, space, (X, Y), epochs=100, batch_size=16, t=kind, optimizer="sgd")
     assert np.var(seen["uniform"]) == pytest.approx(1 / 12, rel=0.15)
     assert np.var(seen["beta"]) == pytest.approx(1 / 20, rel=0.15)
+    steps = len(seen["stratified"]) // 100
+    epochs = np.floor(np.array(seen["stratified"]).reshape(100, steps) * steps)
+    assert (np.sort(epochs, 1) == np.arange(steps)).all() and len(np.unique(epochs, axis=0)) > 50
 
 
 def test_the_global_generator_is_neither_used_nor_moved():
