@@ -156,13 +156,12 @@ class Cluster:
                 )
             try:
                 yield client
-            except BaseException:
-                _kill(cluster)  # its workers would first end what they are at
-                raise
+            finally:
+                _kill(cluster)
 
 
 def _kill(cluster: LocalCluster) -> None:
-    """End the workers at once, as nothing waits for them."""
+    """End the workers at once: nothing waits for them, and Dask would give each some seconds."""
     for nanny in cluster.workers.values():
         nanny.auto_restart = False
         with suppress(OSError, TypeError):  # it has ended, or not begun
