@@ -85,7 +85,8 @@ def _lines(name: str, share: float = 0.05, seconds: float = 10.0) -> Progress:
     def progress(done: int, total: int) -> None:
         nonlocal last, shown
         now = time.monotonic()
-        if done >= total > 0 or (done / max(total, 1) >= shown + share and now - last >= seconds):
+        ended = done >= total > 0 and shown < 1  # said once, though each part of the work may say it
+        if ended or (done / max(total, 1) >= shown + share and now - last >= seconds):
             left = (now - began) * (total - done) / max(done, 1)
             print(f"{name}: {done}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
             last, shown = now, done / max(total, 1)

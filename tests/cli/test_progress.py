@@ -31,6 +31,13 @@ def use_terminal(monkeypatch):
     monkeypatch.setattr("pathfinder.cli.progress.Console", console)
 
 
+def test_without_a_terminal_the_end_is_said_once_though_each_part_says_it(capsys):
+    progress = Reporter()("work")
+    for _ in range(3):
+        progress(9, 9)
+    assert capsys.readouterr().err.splitlines() == ["work: 9/9, 0 s left"]
+
+
 def test_on_a_terminal_there_are_bars(monkeypatch, capsys):
     monkeypatch.setattr(
         "pathfinder.cli.progress.Console", lambda **_: Console(file=sys.stderr, force_terminal=True, width=100)
