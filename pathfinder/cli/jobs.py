@@ -226,7 +226,7 @@ def _serving(place: FilePlace, pieces: Sequence[Piece]) -> int:
     """How many processes serve for the pieces of a command."""
     points = {piece.arguments[0][0]: piece.points for piece in pieces if piece.points}
     products = place.job.samples + place.job.most if isinstance(place.job, CurvatureJob) else 0
-    seconds = sum(seconds_of_points(place, (how,), count, products) for how, count in points.items())
+    seconds = sum((seconds_of_points(place, (how,), count, products) for how, count in points.items()), 0.0)
     return serving(seconds, seconds / len(pieces))
 
 

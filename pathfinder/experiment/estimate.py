@@ -50,7 +50,7 @@ class Estimate:
     @property
     def total(self) -> float:
         """Seconds of all pieces, one after another."""
-        return sum(self.seconds.values())
+        return sum(self.seconds.values(), 0.0)
 
     @property
     def serving(self) -> int:
