@@ -28,7 +28,7 @@ from pathfinder.data.sources import digests
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.engines import Done, count_workers, make_engine
-from pathfinder.experiment.estimate import seconds_of_points, serving
+from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.pieces import Piece, split_points
 from pathfinder.experiment.shown import Shown
@@ -71,9 +71,10 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Openi
     run = _run(f"score-{word}", place, job, settings.model_dump(), evaluator.counts())
     how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
     key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
-    points = _points(word, "score_points", place, evaluator, key)
     if is_path and settings.points == "auto":
         points = [Piece(word, "explore_path", ((word,), settings.tolerance), key_of(key, "auto"))]
+    else:
+        points = _points(word, "score_points", place, evaluator, key)
     pieces = [*_check_ends(name, job, (word,), key), *points]
     if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
         arguments = (name, (word,), opened.statistics)
@@ -212,8 +213,8 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
 
     pieces = [replace(piece, threads=torch.get_num_threads()) for piece in pieces]  # set when the files were opened
     run.check_changes(pieces, job.force)
-    workers = "auto" if job.workers == "auto" else int(job.workers)
-    count = count_workers(workers, job.scheduler, job.device, torch.get_num_threads(), partial(_serving, place, pieces))
+    threads, serving = torch.get_num_threads(), partial(_serving, place, pieces)
+    count = count_workers(job.processes, job.scheduler, job.device, threads, serving)
     with make_engine(place, count, job.scheduler, job.dashboard) as engine, run:
         with Reporter() as report:
             lost = engine.run(pieces, Shown(report, pieces).of, finish)
@@ -227,7 +228,7 @@ def _serving(place: FilePlace, pieces: Sequence[Piece]) -> int:
     points = {piece.arguments[0][0]: piece.points for piece in pieces if piece.points}
     products = place.job.samples + place.job.most if isinstance(place.job, CurvatureJob) else 0
     seconds = sum((seconds_of_points(place, (how,), count, products) for how, count in points.items()), 0.0)
-    return serving(seconds, seconds / len(pieces))
+    return serving_of(seconds, seconds / len(pieces))
 
 
 def _run(

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -131,6 +131,11 @@ class RunOptions:
     dashboard: Dashboard = False
     fresh: Fresh = False
     force: Redo = False
+
+    @property
+    def processes(self) -> int | Literal["auto"]:
+        """How many processes of this computer the user wants."""
+        return "auto" if self.workers == "auto" else int(self.workers)
 
 
 @dataclass(frozen=True)

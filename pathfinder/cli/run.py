@@ -69,8 +69,7 @@ def run_experiment(
     with Reporter() as report:
         experiment = Experiment(config, folder, report, options.fresh, options.force, checkpoints, show_ends)
         report.expect(piece.title for piece in experiment.plan.pieces.values())
-        workers = "auto" if options.workers == "auto" else int(options.workers)
-        summary = experiment.run(workers, options.scheduler, options.dashboard)
+        summary = experiment.run(options.processes, options.scheduler, options.dashboard)
     if summary is not None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")

@@ -18,11 +18,10 @@ from pathfinder.landscape.settings import Surface
 from pathfinder.landscape.surfaces import Landscape, build_landscape
 from pathfinder.scoring.scores import Scores
 from pathfinder.storage.keys import digest_of
-from pathfinder.tables.results import Results
+from pathfinder.tables.results import PROJECTED, Results
 from pathfinder.training.trajectory import trajectory_in
 
 MINIMUM = "minimum"  # what tables call the only minimum of a command
-_PROJECTED = 61  # points of the curves that are drawn over a plane
 
 
 @runtime_checkable
@@ -87,7 +86,7 @@ class PlaneTarget:
         """Fill planes.csv, plane_markers.csv and plane_paths.csv."""
         kind, line = self.curve.kind(), Line(self.curve.start, self.curve.end)
         curves = {kind: self.curve, "line": line}
-        results.add_plane(pair, kind, self.geometry, scores, curves, self.curve.grid(_PROJECTED))
+        results.add_plane(pair, kind, self.geometry, scores, curves, self.curve.grid(PROJECTED))
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Estimate:
     @property
     def serving(self) -> int:
         """How many processes serve."""
-        return serving(self.total, self.longest)
+        return serving_of(self.total, self.longest)
 
     def with_workers(self, workers: int) -> float:
         """Seconds with so many workers, without their start."""
@@ -95,7 +95,7 @@ def estimate(pieces: Iterable[Piece], place: Workplace) -> Estimate:
     return Estimate(seconds, peak_memory(), max(ends.values(), default=0.0))
 
 
-def serving(total: float, longest: float) -> int:
+def serving_of(total: float, longest: float) -> int:
     """How many processes serve; one if all is done soon.
 
     Args:

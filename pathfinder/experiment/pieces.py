@@ -1,5 +1,6 @@
 """Pieces of work: what a plan is made of."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,3 +81,8 @@ def split_points(
         )
         for start in range(0, points, size)
     ]
+
+
+def grid_size(points: int | tuple[int, ...], axes: int) -> int:
+    """The number of points of a grid."""
+    return points**axes if isinstance(points, int) else math.prod(points)

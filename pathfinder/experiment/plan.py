@@ -7,12 +7,12 @@ be done before. Its result lies in the folder of the run, where the pieces that 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
-from pathfinder.experiment.pieces import Piece, Target, split_points
+from pathfinder.experiment.pieces import Piece, Target, grid_size, split_points
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import REESTIMATED, Examples
 from pathfinder.storage.keys import key_of
@@ -89,15 +89,19 @@ class Plan:
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
         for one in config.singles():
             self._add_minimum(one.title, one, config.surfaces, in_path=False)
-            self.owned[one.title] = self.pieces.keys() - set().union(*self.owned.values())
+            self._own(one.title)
         groups: dict[str, dict[str, str]] = {}
         for pair in config.all_pairs():
             for name, key in self._add_pair(pair).items():
                 groups.setdefault(pair.group, {}).setdefault(key, name)
-            self.owned[pair.name] = self.pieces.keys() - set().union(*self.owned.values())
+            self._own(pair.name)
         if config.align and config.align.every_pair:
             for minima in groups.values():
                 self._add_barriers({name: key for key, name in minima.items()}, config.align)
+
+    def _own(self, owner: str) -> None:
+        """Give an owner the pieces that were added since the last one."""
+        self.owned[owner] = set(islice(self.pieces, sum(map(len, self.owned.values())), None))
 
     def parts(self, whole: str) -> tuple[str, ...]:
         """The names of the pieces of a work, in order."""
@@ -157,12 +161,12 @@ class Plan:
         own = self._scoring_key("surface", key, drawn, settings.spans, settings.points, examples)
         load = self._load(examples, settings.batch_norm in REESTIMATED, settings.splits)
         whole = f"surface {name}-{settings.title}"
-        self._add_points(whole, "score_points", target, _grid_size(settings.points, axes), load, own, needs)
+        self._add_points(whole, "score_points", target, grid_size(settings.points, axes), load, own, needs)
         for asked in self._config.curvature:
             if asked.along == settings.title:
                 own = self._key("surface", key, drawn, settings.spans)
                 how = asked.batch_norm or settings.batch_norm
-                self._add_curvature(asked, name, target, _grid_size(asked.points, axes), (own, how), needs)
+                self._add_curvature(asked, name, target, grid_size(asked.points, axes), (own, how), needs)
 
     def _add_curvature(
         self, asked: Curvature, name: str, target: Target, points: int, key: tuple[str, str], needs: Sequence[str]
@@ -293,8 +297,3 @@ class Plan:
         """The key of a piece of scoring."""
         score = self._config.score.model_dump(exclude={"points", "tolerance", "line", "range", "rescore"})
         return self._key("score", self._config.seed, score, *parts)
-
-
-def _grid_size(points: int | tuple[int, ...], axes: int) -> int:
-    """The number of points of a grid."""
-    return points**axes if isinstance(points, int) else math.prod(points)

@@ -13,9 +13,7 @@ from pathfinder.experiment.work import gather_scores, rescored_at
 from pathfinder.experiment.workplace import Workplace, kept_result
 from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.curvature import gather_curvature
-from pathfinder.tables.results import Results
-
-_DRAWN = 61  # points of the curves that are drawn over a plane, where scores choose their own
+from pathfinder.tables.results import PROJECTED, Results
 
 
 class Tabulation:
@@ -118,7 +116,7 @@ class Tabulation:
             if found := self._parts(f"plane {pair.name}-{name}"):
                 scores = gather_scores(self._place, ("plane", pair.name, name), found)
                 points = self._config.score.points
-                t = curves[name].grid(points if isinstance(points, int) else _DRAWN)
+                t = curves[name].grid(points if isinstance(points, int) else PROJECTED)
                 self.results.add_plane(pair.name, name, Plane.of(curves[name]), scores, curves, t)
         for asked in self._config.curvature:
             if asked.along in targets:

@@ -1,4 +1,4 @@
-"""Score a path where it matters: beside its largest loss, and where its losses bend.
+"""Score a path where it matters: next to its largest loss, and where its losses bend.
 
 Seven equal points, then bisections until the largest loss and the integral of every split are known to a tolerance. On
 the committed paths of 61 points this needs 13 in the median and finds the same maxima.
@@ -106,15 +106,15 @@ def wanted_next(t: Float[np.ndarray, " points"], losses: Losses, tolerance: floa
     >>> wanted_next(t, np.ones((1, 7)), 0.01)
     []
     """
-    beside: set[int] = set()  # the left ends of the intervals to bisect
+    halved: set[int] = set()  # the left ends of the intervals to bisect
     for values in losses:
         rise = values - (1 - t) * values[0] - t * values[-1]
-        beside |= (
-            _beside_peak(t, values, values, tolerance)
-            or _beside_peak(t, rise, values, tolerance)
-            or _beside_bend(t, values, tolerance)
+        halved |= (
+            _around_peak(t, values, values, tolerance)
+            or _around_peak(t, rise, values, tolerance)
+            or _around_bend(t, values, tolerance)
         )
-    return [float(t[i] + t[i + 1]) / 2 for i in sorted(beside) if t[i + 1] - t[i] > _CLOSEST]
+    return [float(t[i] + t[i + 1]) / 2 for i in sorted(halved) if t[i + 1] - t[i] > _CLOSEST]
 
 
 def integral_of(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"]) -> float:
@@ -128,8 +128,8 @@ def integral_of(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " poi
     return float(np.trapezoid(_interpolate(t, values[None], fine)[0], fine) / (t[-1] - t[0]))
 
 
-def _beside_peak(t: np.ndarray, values: np.ndarray, losses: np.ndarray, tolerance: float) -> set[int]:
-    """The intervals beside the largest value, unless it is known to a share of the loss there."""
+def _around_peak(t: np.ndarray, values: np.ndarray, losses: np.ndarray, tolerance: float) -> set[int]:
+    """The intervals next to the largest value, unless it is known to a share of the loss there."""
     k, last = int(values.argmax()), len(t) - 1
     around = [i for i in (k - 1, k + 1) if 0 <= i <= last]
     drop = max(values[k] - values[i] for i in around)
@@ -139,8 +139,8 @@ def _beside_peak(t: np.ndarray, values: np.ndarray, losses: np.ndarray, toleranc
     return {min(i, k) for i in around if abs(t[i] - t[k]) > _CLOSEST}
 
 
-def _beside_bend(t: np.ndarray, values: np.ndarray, tolerance: float) -> set[int]:
-    """The intervals beside the point without which the integral would be most off, unless it is known."""
+def _around_bend(t: np.ndarray, values: np.ndarray, tolerance: float) -> set[int]:
+    """The intervals next to the point without which the integral would be most off, unless it is known."""
     whole = integral_of(t, values)
     changes = [
         abs(integral_of(np.delete(t, i), np.delete(values, i)) - whole) if t[i + 1] - t[i - 1] > _CLOSEST else 0

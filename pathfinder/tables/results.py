@@ -15,6 +15,8 @@ from pathfinder.tables.schema import TABLES
 from pathfinder.tables.shapes import surface_shape
 from pathfinder.tables.summary import replicates, summarize
 
+PROJECTED = 61  # points of the curves that are drawn over a plane
+
 
 class Results:
     """The tables of one run, by their names in `schema.TABLES`.

@@ -9,7 +9,6 @@ says whether all tables have the bytes of a run in one process that nobody kille
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -17,14 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import psutil
 
 from pathfinder.tables.csv_files import write_table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what tests and this script share
+from clusters import cluster
 
 _CHANGES = [
     "minimum.epochs=4", "curve.epochs=4", "score.points=11", "planes.points=7", "threads=1",
@@ -38,27 +38,6 @@ def _command(folder: Path, *more: str) -> list[str]:
 
 def _tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
-
-
-@contextmanager
-def _cluster(folder: Path) -> Generator[tuple[str, list[subprocess.Popen]], None, None]:
-    """The address of a scheduler, and two workers of it; each watches over a process that does the work."""
-    file = folder / "scheduler.json"
-    common = ["--scheduler-file", str(file), "--no-dashboard"]
-    commands = [["scheduler", "--host", "127.0.0.1", "--port", "0", *common]]
-    commands += [["worker", "--host", "127.0.0.1", "--nthreads", "1", "--memory-limit", "0", *common]] * 2
-    started = []
-    try:
-        for command in commands:
-            started.append(subprocess.Popen([sys.executable, "-m", "dask", *command], stderr=subprocess.DEVNULL))
-            while not (file.exists() and file.read_text().endswith("}")):
-                time.sleep(0.1)
-        yield json.loads(file.read_text())["address"], started[1:]
-    finally:
-        for process in started:
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-                one.kill()
-            process.wait()
 
 
 def _killed(
@@ -86,7 +65,7 @@ def measured(kills: int, seed: int = 0) -> pd.DataFrame:
         folder = Path(name)
         subprocess.run(_command(folder / "alone"), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wanted = _tables(folder / "alone")
-        with _cluster(folder) as (address, workers):
+        with cluster(folder) as (address, workers):
             began = time.perf_counter()
             subprocess.run(_command(folder / "whole", "--scheduler", address), check=True, stdout=subprocess.DEVNULL)
             whole = time.perf_counter() - began

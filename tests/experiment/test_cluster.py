@@ -11,11 +11,11 @@ import sys
 import time
 import urllib.request
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from clusters import cluster
 from helpers import TINY
 
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning
@@ -136,37 +136,6 @@ from pathfinder.experiment.workplace import Workplace
 if __name__ == "__main__":
     Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run(scheduler=sys.argv[3])
 """
-
-
-@contextmanager
-def cluster(folder):
-    """A scheduler and two workers, each a process of its own as on a cluster; yields its address and the workers."""
-    file = folder / "scheduler.json"
-    common = ["--scheduler-file", str(file), "--no-dashboard"]
-    commands = [["scheduler", "--host", "127.0.0.1", "--port", "0", *common]]
-    commands += [["worker", "--host", "127.0.0.1", "--nthreads", "1", "--memory-limit", "0", *common]] * 2
-    started = []
-    try:
-        for command in commands:
-            started.append(subprocess.Popen([sys.executable, "-m", "dask", *command], stderr=subprocess.DEVNULL))
-            while not file.exists():
-                time.sleep(0.1)
-        yield f"tcp://{_address(file)}", started[1:]
-    finally:
-        for process in started:
-            for child in [*psutil.Process(process.pid).children(recursive=True), process]:
-                child.kill()
-            process.wait()
-
-
-def _address(file):
-    import json
-
-    while True:
-        try:
-            return json.loads(file.read_text())["address"].removeprefix("tcp://")
-        except ValueError:  # half written
-            time.sleep(0.1)
 
 
 def test_workers_and_the_run_itself_may_be_killed_at_any_moment(tiny, serial, tmp_path):

@@ -442,7 +442,7 @@ def test_tables_of_a_pair_are_there_once_it_is_done(tiny, tmp_path):
     assert seen["score convnet-bn-1-line"] == []
     assert seen["minimum convnet-bn-2-a"] == ["convnet-bn-1"]
     assert seen["score convnet-bn-3-line"] == ["convnet-bn-1", "convnet-bn-2"]
-    Experiment(load_config(path), tmp_path / "run", report).run()  # nothing is done anew, and no table gets shorter
+    Experiment(load_config(path), tmp_path / "run", report).run()  # nothing is done again, and no table gets shorter
     assert seen["minimum convnet-bn-1-a (kept)"] == ["convnet-bn-1", "convnet-bn-2", "convnet-bn-3"]
     assert seen["score convnet-bn-3-line (kept)"] == ["convnet-bn-1", "convnet-bn-2", "convnet-bn-3"]
 

@@ -1,0 +1,40 @@
+"""A Dask cluster as on several computers: a scheduler and two workers, each a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+@contextmanager
+def cluster(folder: Path) -> Generator[tuple[str, list[subprocess.Popen]], None, None]:
+    """The address of the scheduler, and the workers; each watches over a process that does the work."""
+    file = folder / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    commands = [["scheduler", "--host", "127.0.0.1", "--port", "0", *common]]
+    commands += [["worker", "--host", "127.0.0.1", "--nthreads", "1", "--memory-limit", "0", *common]] * 2
+    started = []
+    try:
+        for command in commands:
+            started.append(subprocess.Popen([sys.executable, "-m", "dask", *command], stderr=subprocess.DEVNULL))
+            while not file.exists():
+                time.sleep(0.1)
+        yield _address(file), started[1:]
+    finally:
+        for process in started:
+            for child in [*psutil.Process(process.pid).children(recursive=True), process]:
+                child.kill()
+            process.wait()
+
+
+def _address(file: Path) -> str:
+    while True:
+        try:
+            return json.loads(file.read_text())["address"]
+        except ValueError:  # half written
+            time.sleep(0.1)
