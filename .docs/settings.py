@@ -17,6 +17,7 @@ from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.symmetry.settings import Align
+from pathfinder.training.recipe import Until
 from pathfinder.training.settings import CurveSettings, Minimum
 
 PAGE = Path(__file__).parents[1] / "configs" / "README.md"
@@ -29,6 +30,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[minima]]": SingleMinimum,
     "[[pairs]]": Pairs,
     "[curve] and [[curves]]": CurveSettings,
+    "[curve.until]": Until,
     "[score]": Scoring,
     "[planes]": Planes,
     "[[surfaces]]": Surface,
@@ -44,6 +46,7 @@ INTRODUCTIONS = {
     "`[minimum]` too. There are no pairs then, unless `[[pairs]]` names some.",
     "[[pairs]]": "One entry for each group of pairs of minima; a single pair without it.",
     "[curve] and [[curves]]": "`[curve]` holds what all curves share; each `[[curves]]` adds one between every pair.",
+    "[curve.until]": "Ends the training of a curve early, as in `until = { loss = 0.1 }`.",
     "[score]": "What is measured along the line and the curves.",
     "[planes]": "The plane through both minima and the bend of a curve. An empty `[planes]` draws one for each curve.",
     "[[surfaces]]": "A profile or surface around the minima of each pair; one entry for each.",

@@ -117,6 +117,7 @@ class Config(Checked):
             _check_name(pair.name, "pair", "pairs")
             for curve in pair.curves:
                 _check_name(curve.title, "curve", "curves")
+                curve.check_band()
             if pair.a.model_dump() == pair.b.model_dump():
                 raise ValueError(f"both minima of `{pair.name}` would be the same; give a and b seeds of their own")
             if not pair.paths(self.score.line, self.align is not None):

@@ -68,6 +68,10 @@ TRAINING = Table(
             )
         ),
         Column("norm", "number", "Euclidean norm of all weights after the epoch; of a curve at t = 1/2"),
+        Column(
+            "largest", "number", "largest train loss along the curve, for `until`", "nats", empty=True, optional=True
+        ),
+        Column("reached", "truth", "whether that was low enough to stop", empty=True, optional=True),
         replace(BATCH_NORM, optional=True),
         ScoreColumns(("mean", "examples"), alphabetical=True),
     ),

@@ -16,9 +16,10 @@ from pathfinder.data.batching import count
 from pathfinder.data.sources import Source, as_source
 from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError
-from pathfinder.geometry.curves import Curve
+from pathfinder.geometry.curves import Curve, PolyChain
 from pathfinder.geometry.inner import length
 from pathfinder.progress import Progress, silent
+from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.losses import (
     PerExample,
     check_targets,
@@ -30,7 +31,9 @@ from pathfinder.scoring.losses import (
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_callable, check_kind
 from pathfinder.storage.resume import NoStage, Stage
+from pathfinder.training.band import Band
 from pathfinder.training.constant import warn_if_constant_is_better
+from pathfinder.training.goal import Goal
 from pathfinder.training.loop import Checkpoint, Monitor, Sums, TrainingLoop
 from pathfinder.training.recipe import CurveRecipe, CurveRecipeArguments, Recipe, RecipeArguments
 from pathfinder.weights.space import WeightSpace
@@ -143,12 +146,13 @@ def fit_curve(
         precision: `fp32`, or `bf16` for autocast.
         progress: called as progress(done, total) with steps.
         stage: as for `fit_minimum`.
-        **recipe: the fields of `pathfinder.training.CurveRecipe`: those of `Recipe`, and t (`uniform`, `beta` or
-            `stratified`).
+        **recipe: the fields of `pathfinder.training.CurveRecipe`: those of `Recipe`, t (`uniform`, `beta` or
+            `stratified`), method (`mean` or `neb`), tangent and until.
 
     Returns:
         The history as from `fit_minimum`; train_loss is the mean over the drawn t without penalty, norm that of
-        theta(1/2).
+        theta(1/2). With `until`, `largest` is the largest loss along the curve when last looked at, and `reached`
+        whether it was low enough: then the last epoch ends there.
 
     Raises:
         PathfinderError: if the curve has nothing to train, a setting is wrong, or the loss is no longer finite.
@@ -175,17 +179,26 @@ def fit_curve(
     functions, objective, track = _functions(loss, source, settings)
     if not curve.free():
         raise PathfinderError("the curve has nothing to train: bends is 0 and its ends are fixed; give it a bend.")
+    if settings.method == "neb" and not (isinstance(curve, PolyChain) and not curve.start.requires_grad):
+        raise PathfinderError(f"method = 'neb' needs a polychain with fixed ends, got a {curve.kind()}; change one.")
     fixed = space.fixed(device=where)  # BatchNorm writes running statistics here that nobody reads
+
+    def slope(theta: Tensor, x: Any, y: Any, share: float, wanted: bool = True) -> tuple[Sums, Tensor]:
+        theta.requires_grad_(wanted)
+        with torch.set_grad_enabled(wanted):
+            with autocast(where, precision):
+                output = space.call(theta, x, fixed)
+            sums, mean = _sums(functions, objective, output, y, (share, track))
+        if not wanted:
+            return sums, theta.new_zeros(())
+        (found,) = torch.autograd.grad(mean * share, theta)
+        return sums, found.add_(theta.detach(), alpha=settings.weight_decay * share)
 
     def gradient(x: Any, y: Any, t: Tensor, share: float) -> Sums:
         with torch.no_grad():
             theta = curve(t)[0]
-        theta.requires_grad_()
-        with autocast(where, precision):
-            output = space.call(theta, x, fixed)
-        sums, mean = _sums(functions, objective, output, y, (share, track))
-        (slope,) = torch.autograd.grad(mean * share, theta)
-        curve.backward(t, slope.add_(theta.detach(), alpha=settings.weight_decay * share))
+        sums, found = slope(theta, x, y, share)
+        curve.backward(t, found)
         return sums
 
     def rescale(t: Tensor, factor: Tensor) -> None:
@@ -197,7 +210,19 @@ def fit_curve(
         return float(curve.norm(torch.tensor([0.5])))
 
     with lend(curve, where), training_mode(space.network), explain_dtype_errors(source, space.dtype):
-        loop = TrainingLoop(curve, curve.free(), dict, (gradient, rescale), norm, list(functions), settings, 0.0)
+        band = Band(curve, slope, settings) if settings.method == "neb" else None
+        steps = (band.gradient, band.rescale) if band else (gradient, rescale)
+        goal = None
+        if settings.until is not None:
+            evaluator = Evaluator(
+                space, {"train": source}, loss=loss, metrics={}, batch_size=settings.batch_size, seed=settings.seed,
+                examples=settings.until.examples, batch_norm_examples=settings.until.examples, device=str(where),
+                precision=precision,
+            )  # fmt: skip
+            goal = Goal(settings.until, curve, evaluator)
+        loop = TrainingLoop(curve, curve.free(), dict, steps, norm, list(functions), settings, 0.0, goal)
+        if band:
+            band.attach(loop.optimizer)
         return loop.run(source.to(where), monitor, progress, stage or NoStage())
 
 

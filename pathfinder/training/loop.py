@@ -18,6 +18,7 @@ from pathfinder.errors import FailedWorkError, PathfinderError
 from pathfinder.progress import Progress
 from pathfinder.scoring.weighted import correct
 from pathfinder.storage.resume import Stage
+from pathfinder.training.goal import Goal
 from pathfinder.training.recipe import Recipe
 
 Monitor = Callable[[], Mapping[str, float]]
@@ -58,6 +59,7 @@ class TrainingLoop:
         metrics: the names of the sums.
         recipe: the settings.
         weight_decay: the weight decay of the optimiser.
+        goal: ends the training before the last epoch.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class TrainingLoop:
         metrics: list[str],
         recipe: Recipe,
         weight_decay: float,
+        goal: Goal | None = None,
     ) -> None:
         self.owner, self.parameters, self.buffers = owner, parameters, buffers
         self.gradient, self.rescale = gradient
-        self.norm, self.metrics, self.recipe = norm, metrics, recipe
+        self.norm, self.metrics, self.recipe, self.goal = norm, metrics, recipe, goal
         self.device = parameters[0].device
         self.optimizer = _optimizer(parameters, recipe, weight_decay)
         self.done = 0  # steps
@@ -110,8 +113,13 @@ class TrainingLoop:
             checkpoint(0)
         with own_draws(self.device) as draw:
             for epoch in range(self.done // steps, epochs):
+                if self.goal and self.goal.reached:
+                    break
                 for _ in self._steps(source, epoch, steps, stage, draw):
                     progress(self.done, steps * epochs)
+                    if self.goal and self.goal.look(self.done, last=self.done == steps * epochs):
+                        progress(self.done, self.done)
+                        break
                 self._check_finite(whole=True)
                 self.history.append(self._row(epoch, steps, monitor))
                 self.sums.zero_()
@@ -201,7 +209,8 @@ class TrainingLoop:
             self.metrics, sums, self.weights.tolist(), strict=True
         ):
             row[f"train_{metric}"] = weighted / weight if left_out and weight else total / examples
-        return {**row, "norm": self.norm(), **(monitor() if monitor else {})}
+        goal = self.goal.state() if self.goal else {}
+        return {**row, "norm": self.norm(), **goal, **(monitor() if monitor else {})}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -211,7 +220,8 @@ class TrainingLoop:
             "sums": self.sums,
             "weights": self.weights,
             "history": self.history,
-            "finished": len(self.history) == self.recipe.epochs,
+            "finished": len(self.history) == self.recipe.epochs or (self.goal is not None and self.goal.reached),
+            **({"goal": self.goal.state()} if self.goal else {}),
         }
 
     def _resume(self, state: Mapping[str, Any]) -> None:
@@ -221,6 +231,8 @@ class TrainingLoop:
         self.sums.copy_(state["sums"])
         if "weights" in state:  # not in the finished trainings of earlier versions
             self.weights.copy_(state["weights"])
+        if self.goal:
+            self.goal.resume(state["goal"])
         self._save_good()
 
 

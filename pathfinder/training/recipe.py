@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from pathfinder.settings import Checked, Count, Epochs, NotNegative, Positive, Seed
 from pathfinder.training.schedules import SCHEDULES, Schedule
 
+Tangent = Literal["improved", "autoneb"]
+
 
 class Recipe(Checked):
     """How a minimum is trained; the defaults are those of Garipov et al. (2018) for networks of CIFAR size.
@@ -63,6 +65,33 @@ class Recipe(Checked):
         return rng.random(steps)
 
 
+class Until(Checked):
+    """The largest loss along a curve at which its training stops.
+
+    Looked at every so many steps, on a fixed subset of the training data and at fixed points, the ends among them, with
+    BatchNorm re-estimated on the same subset.
+
+    Attributes:
+        loss: the largest loss, or
+        ratio: the largest loss over that of the worse end.
+        every: steps between two looks; the last step of the training is looked at too.
+        points: evenly spaced, both ends included.
+        examples: of the training data, drawn by the recipe's seed.
+    """
+
+    loss: Positive | None = None
+    ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    every: Count = 100
+    points: Annotated[int, Field(ge=3, le=1000)] = 11
+    examples: Count = 1000
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "Until":
+        if (self.loss is None) == (self.ratio is None):
+            raise ValueError("needs a loss or a ratio, and not both, as in until = { loss = 0.1 }")
+        return self
+
+
 class CurveRecipe(Recipe):
     """How the bends of a curve are trained.
 
@@ -70,10 +99,18 @@ class CurveRecipe(Recipe):
         weight_decay: lambda of the penalty lambda / 2 |theta(t)|^2 on the point of the curve, not on the bends.
         t: how the t of each mini-batch is drawn: `uniform`; `beta` for Beta(2, 2), which prefers the middle; or
             `stratified`, uniform but one from each of as many equal parts of [0, 1] as an epoch has steps.
+        method: `mean` lowers the mean loss over t (Garipov et al. 2018); `neb` lowers that of each bend across a chain,
+            a nudged elastic band (Draxler et al. 2018), whose steps pass a batch through every anchor.
+        tangent: of the chain at a bend, for `neb`: `improved` (Henkelman and Jonsson 2000) or `autoneb` (the code of
+            Draxler et al. 2018).
+        until: stop as soon as the curve is flat enough; the schedule remains that of all epochs.
     """
 
     schedule: Schedule = "garipov"
     t: Literal["uniform", "beta", "stratified"] = "uniform"
+    method: Literal["mean", "neb"] = "mean"
+    tangent: Tangent = "improved"
+    until: Until | None = None
 
     def draw_t(self, rng: np.random.Generator, steps: int) -> np.ndarray:
         """Draw the t of each step of an epoch."""
@@ -102,3 +139,6 @@ class CurveRecipeArguments(RecipeArguments, total=False):
     """The fields of `CurveRecipe` as keyword arguments."""
 
     t: Literal["uniform", "beta", "stratified"]
+    method: Literal["mean", "neb"]
+    tangent: Tangent
+    until: Until | None

@@ -45,6 +45,13 @@ class CurveSettings(CurveRecipe):
     bends: Annotated[int, Field(ge=0, le=1000)] = 1
     fixed_ends: bool = True
 
+    def check_band(self) -> None:
+        """Raise a ValueError if the band of `neb` cannot be made: `[curve]` alone may not say which kind a curve is."""
+        if self.method == "neb" and (self.kind != "polychain" or not self.fixed_ends):
+            raise ValueError(
+                f"method = 'neb' needs a polychain with fixed ends, got a {self.kind}; set kind = 'polychain'"
+            )
+
     @property
     def recipe(self) -> dict[str, Any]:
         """The fields that `fit_curve` takes."""
