@@ -18,7 +18,7 @@ from pathfinder.models.settings import Model
 from pathfinder.scoring.settings import Planes, Scoring
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.recipe import Until
-from pathfinder.training.settings import CurveSettings, Minimum
+from pathfinder.training.settings import CurveSettings, Minimum, Race
 
 PAGE = Path(__file__).parents[1] / "configs" / "README.md"
 BEGIN, END = "<!-- settings: written by .docs/settings.py -->", "<!-- end of the settings -->"
@@ -36,6 +36,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[surfaces]]": Surface,
     "[[curvature]]": Curvature,
     "[align]": Align,
+    "[race]": Race,
 }
 INTRODUCTIONS = {
     "Top level": "The tables below, and these keys before the first of them.",
@@ -52,6 +53,7 @@ INTRODUCTIONS = {
     "[[surfaces]]": "A profile or surface around the minima of each pair; one entry for each.",
     "[[curvature]]": "Ends and trace of the Hessian's spectrum, along a path or over a surface; one entry for each.",
     "[align]": "Permutes b's hidden units to match a's; every path is then scored once more, to the aligned b.",
+    "[race]": "Trains every curve with several budgets, to see which is flat enough first: `pathfinder race CONFIG`.",
 }
 MEANINGS = {  # of keys whose class says nothing about them
     Config: {

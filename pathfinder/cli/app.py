@@ -14,7 +14,7 @@ from pathfinder.cli.connect import connect
 from pathfinder.cli.export import export
 from pathfinder.cli.listing import list_names
 from pathfinder.cli.plot import plot, vtk
-from pathfinder.cli.run import run
+from pathfinder.cli.run import race, run
 from pathfinder.cli.train import train
 from pathfinder.cli.words import Words
 from pathfinder.errors import (
@@ -29,6 +29,7 @@ from pathfinder.progress import handle_signals
 
 app = typer.Typer(cls=Words, pretty_exceptions_enable=False)
 app.command()(run)
+app.command()(race)
 app.command()(train)
 app.command()(connect)
 app.add_typer(score.app, name="score")

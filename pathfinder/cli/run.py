@@ -48,6 +48,34 @@ def run(
         run_experiment(experiment, folder, options)
 
 
+@expand_groups
+@deterministic
+def race(
+    *,
+    config: Annotated[str, typer.Argument(help="A TOML file with a table race, or the name of a config.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")] = None,
+    changes: Changes = None,
+    threads: Threads = None,
+    scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
+    options: RunOptions,
+) -> None:
+    """Train every curve of a config with several budgets, and see which is flat enough first. Rerun to resume."""
+    from pathfinder.cli.configs import find_config
+    from pathfinder.cli.summary import show_race
+    from pathfinder.errors import PathfinderError
+    from pathfinder.experiment.config_file import load_config
+    from pathfinder.tables.csv_files import read_table
+    from pathfinder.tables.schema import RACE_METHODS
+
+    extra = [f"threads={threads}"] * bool(threads)
+    experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
+    if experiment.race is None:
+        raise PathfinderError(f"{config} has no table [race]; add one that names a reference, or use `pathfinder run`.")
+    folder = out or Path("results") / experiment.name
+    run_experiment(experiment, folder, options)
+    show_race(read_table(folder / f"{RACE_METHODS.name}.csv", RACE_METHODS))
+
+
 def run_experiment(
     config: "Config",
     folder: Path,
@@ -70,7 +98,7 @@ def run_experiment(
         experiment = Experiment(config, folder, report, options.fresh, options.force, checkpoints, show_ends)
         report.expect(piece.title for piece in experiment.plan.pieces.values())
         summary = experiment.run(options.processes, options.scheduler, options.dashboard)
-    if summary is not None:
+    if summary is not None and config.race is None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
 

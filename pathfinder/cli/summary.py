@@ -41,6 +41,33 @@ def show_summary(summary: pd.DataFrame) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+def show_race(methods: pd.DataFrame) -> None:
+    """The passes over the training data that each method needs to the target, the fewest first.
+
+    Args:
+        methods: the table `race_methods`.
+    """
+    table = Table(box=None, pad_edge=False)
+    for column in ("group", "method"):
+        table.add_column(column)
+    for column in ("passes to the target", "smallest to largest", "pairs that met it", "times fewer"):
+        table.add_column(column, justify="right")
+    for _, rows in methods.groupby("group", sort=False):
+        for _, row in rows.sort_values("passes", na_position="last", kind="stable").iterrows():
+            low, high = (
+                f"{row[name]:.1f}" if row[name] == row[name] else "-" for name in ("passes_low", "passes_high")
+            )
+            table.add_row(
+                Text(str(row["group"])),
+                Text(str(row["method"])),
+                f"{row['passes']:.1f}" if row["passes"] == row["passes"] else "not reached",
+                f"{low} to {high}",
+                f"{row['met']} of {row['pairs']}",
+                f"{row['times_fewer']:.2f}" if row["times_fewer"] == row["times_fewer"] else "",
+            )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
 _QUESTION = 1.0  # points of error by which statistics may differ before the normalisation is in doubt
 
 

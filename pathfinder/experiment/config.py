@@ -16,7 +16,7 @@ from pathfinder.scoring.batch_norm import BatchNormName
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes, Scoring
 from pathfinder.settings import LONGEST, Checked, Name, Seed, Threads, check_points
 from pathfinder.symmetry.settings import Align
-from pathfinder.training.settings import CurveSettings, Minimum
+from pathfinder.training.settings import CurveSettings, Minimum, Race
 
 
 class Pairs(Checked):
@@ -80,6 +80,7 @@ class Config(Checked):
     surfaces: tuple[Surface, ...] = ()
     curvature: tuple[Curvature, ...] = ()
     align: Align | None = None
+    race: Race | None = None
 
     @field_validator("planes", "align", mode="before")
     @classmethod
@@ -118,6 +119,8 @@ class Config(Checked):
             for curve in pair.curves:
                 _check_name(curve.title, "curve", "curves")
                 curve.check_band()
+                if curve.aligned and self.align is None:
+                    raise ValueError(f"the curve `{curve.title}` is to end in an aligned b; add [align]")
             if pair.a.model_dump() == pair.b.model_dump():
                 raise ValueError(f"both minima of `{pair.name}` would be the same; give a and b seeds of their own")
             if not pair.paths(self.score.line, self.align is not None):
@@ -249,6 +252,7 @@ class Config(Checked):
         if group.same_init:
             ends[1] = ends[1].model_copy(update={"init_seed": ends[0].init_seed})
         curves = [_merge(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]
+        curves = self.race.entries(curves) if self.race else curves
         seeded = [c.model_copy(update={"seed": c.seed + self.seed + replicate}) for c in curves]
         name = group.name or _title(ends[0]) or "pair"
         full = f"{name}-{replicate + 1}" if group.replicates > 1 else name

@@ -200,8 +200,7 @@ class _Seconds:
         """The same."""
         curve, others = self._place.curve_settings(pair, title), self._place.evaluators.held_out
         monitor = self._point(others, self._along, self._config.at_points) if others else 0.0
-        passes = curve.bends + 1 if curve.method == "neb" else 1  # of a batch in a step; the ends together count as one
-        return curve.epochs * (self._train.steps(curve.batch_size) * self._costs.curve_step * passes + monitor)
+        return curve.epochs * (self._train.steps(curve.batch_size) * self._costs.curve_step * curve.passes + monitor)
 
     def score_minimum(self, name: str, both: bool) -> float:
         """All examples, once or twice."""

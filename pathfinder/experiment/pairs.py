@@ -25,9 +25,16 @@ class Pair:
         return {f"{self.name}-a": self.a, f"{self.name}-b": self.b}
 
     def paths(self, line: bool, aligned: bool) -> list[str]:
-        """The names of all scored paths: the line if it is scored, the curves, and all again with b aligned."""
-        names = [*(["line"] if line else []), *(curve.title for curve in self.curves)]
-        return names + [f"{ALIGNED}{name}" for name in names if aligned]
+        """The names of all scored paths: the line if it is scored, the curves, and those with b aligned."""
+        return [
+            f"{ALIGNED * after}{name}"
+            for after in ((False, True) if aligned else (False,))
+            for name in [*["line"] * line, *(curve.title for curve in self.between(after))]
+        ]
+
+    def between(self, aligned: bool) -> list[CurveSettings]:
+        """The curves to b as it was trained, or to the aligned b."""
+        return [curve for curve in self.curves if curve.aligned in (None, aligned)]
 
 
 def kept_weights(end: Minimum) -> int:

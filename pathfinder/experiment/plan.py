@@ -205,7 +205,7 @@ class Plan:
         paths = {}
         if self._config.score.line:
             paths[f"{prefix}line"] = _Path(key_of(*keys), needs, bent=False)
-        for settings in pair.curves:
+        for settings in pair.between(aligned=bool(prefix)):
             title = f"{prefix}{settings.title}"
             key = self._fit_key("curve", keys, settings.kind, settings.bends, settings.fixed_ends, settings.recipe)
             done = self._add(f"curve {pair.name}-{title}", "train_curve", (pair.name, title), key, needs, lasting=True)

@@ -6,14 +6,16 @@ from typing import Any
 import pandas as pd
 import torch
 
-from pathfinder.experiment.pairs import ALIGNED, Pair
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.work import gather_scores, rescored_at
 from pathfinder.experiment.workplace import Workplace, kept_result
 from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.curvature import gather_curvature
+from pathfinder.tables.race import Entry, method_table, race_table
 from pathfinder.tables.results import PROJECTED, Results
+from pathfinder.training.settings import Race
 
 
 class Tabulation:
@@ -43,6 +45,8 @@ class Tabulation:
         while self._left:
             self._add(self._left.pop(0))
         self._add_barriers()
+        if self._config.race is not None:
+            self._add_race(self._config.race)
 
     def _add(self, owner: str) -> None:
         """Add a single minimum, or a pair."""
@@ -148,6 +152,29 @@ class Tabulation:
                 row = {"a": first, "b": second, "method": method, **self._result(piece.name)}
                 group = self._place.pairs[self._place.pair_of(first)].group
                 self.results.add("barriers", pd.DataFrame([row]), group=group)
+
+    def _add_race(self, race: Race) -> None:
+        """The tables of a race, if all of it was done."""
+        if not set(self._plan.pieces) <= self._done:
+            return
+        train = self._place.data["train"]
+        steps = self.results.table("training").groupby(["pair", "fit"])["step"].max()
+        entries = []
+        for pair in self._place.pairs.values():
+            for path in self._place.path_names(pair.name):
+                if path.removeprefix(ALIGNED).removesuffix(REPAIRED) == "line":
+                    entries.append(Entry(pair.name, path, path, 0, 0, 0.0))
+                    continue
+                curve, done = self._place.curve_settings(pair.name, path), int(steps[pair.name, path])
+                passes = curve.passes * done / train.steps(curve.batch_size)
+                if curve.until is not None:
+                    passes += curve.until.passes(done, len(train))
+                method = (path.removeprefix(ALIGNED) if curve.aligned else path).removesuffix(f"-{curve.epochs}")
+                entries.append(Entry(pair.name, path, method, curve.epochs, done, passes))
+        tables = [self.results.table(name) for name in ("summary", "paths")]
+        rows = race_table(entries, *tables, race.reference, len(train))
+        self.results.add("race", rows)
+        self.results.add("race_methods", method_table(rows, race.reference))
 
     def _parts(self, whole: str) -> tuple[str, ...]:
         """The pieces of a work, if all were done."""

@@ -1,23 +1,22 @@
 """Draw the figures of a run from its CSV files alone, so that they can be redrawn years later."""
 
-import io
 import re
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib.style as mpl_style
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
 
 from pathfinder.errors import PathfinderError, list_names
 from pathfinder.figures.barriers import barrier_figures
 from pathfinder.figures.curvature import curvature_figures
+from pathfinder.figures.image_files import as_pdf, as_png
 from pathfinder.figures.levels import LevelChoice, Scale
 from pathfinder.figures.paths import path_figures
 from pathfinder.figures.planes import plane_figures
+from pathfinder.figures.race import race_figures
 from pathfinder.figures.style import CLIP, DARK, STYLE
 from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.training import training_figures
@@ -33,6 +32,8 @@ from pathfinder.tables.schema import (
     PLANE_PATHS,
     PLANES,
     POINT,
+    RACE,
+    RACE_METHODS,
     SUMMARY,
     SURFACES,
     TABLES,
@@ -46,22 +47,21 @@ _KINDS = {  # of figures, and the tables that one of each needs
     "paths": (PATHS,),
     "planes": (PLANES,),
     "training": (TRAINING,),
+    "race": (RACE,),
     "barriers": (BARRIERS,),
     "weights": (WEIGHTS,),
     "landscapes": (SURFACES, CURVATURE),
 }
+_OF_FEW_PATHS = ("paths", "training", "weights")  # a race has too many
 _OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights(-\d+)?")  # names of figures, before .png
-_LARGEST = 300_000  # bytes of a PNG file in all its colours
-_DOTS = 150  # per inch
-_WHITE = 255
-_SMALLER = ((1, 4), (1, 8), (0.75, 8), (0.55, 8), (0.4, 16))  # share of the dots, and step of the colours
 _STYLE = ["default", STYLE]  # not the user's own, or the same tables would not give the same bytes
 
 
 def kinds_in(folder: str | Path) -> list[str]:
     """The kinds of figures for which a run has tables."""
     folder = existing_folder(folder)
-    return [kind for kind, tables in _KINDS.items() if any(_path(folder, table).exists() for table in tables)]
+    found = [kind for kind, tables in _KINDS.items() if any(_path(folder, table).exists() for table in tables)]
+    return [kind for kind in found if "race" not in found or kind not in _OF_FEW_PATHS]
 
 
 def draw(
@@ -174,6 +174,8 @@ def _figures_of(folder: Path, kind: str, scale: Scale) -> dict[str, Figure]:
         return training_figures(rows, groups)
     if kind == "barriers":
         return barrier_figures(rows)
+    if kind == "race":
+        return race_figures(rows, _read(folder, RACE_METHODS))
     return weight_figures(rows, _read(folder, TRAINING), _read(folder, MINIMA), _read(folder, PATHS), groups)
 
 
@@ -231,44 +233,12 @@ def _save(figures: dict[str, Figure], folder: Path, pdf: bool) -> list[Path]:
     for name, figure in figures.items():
         file = name.replace("/", "-").replace("\\", "-")  # the name of a pair may begin with the folder of its run
         path = folder / "figures" / f"{file}.png"
-        contents[path] = _png(figure)
+        contents[path] = as_png(figure)
         if pdf or path.with_suffix(".pdf").is_file():  # one from before would show other numbers
-            contents[path.with_suffix(".pdf")] = _pdf(figure)
+            contents[path.with_suffix(".pdf")] = as_pdf(figure)
     for path, content in contents.items():
         write(path, lambda scratch, content=content: scratch.write_bytes(content))
     return list(contents)
-
-
-def _png(figure: Figure) -> bytes:
-    """The figure as a PNG file; a large one gets fewer colours, then fewer dots: a repository should hold it."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None}, dpi=_DOTS)
-    content = file.getvalue()
-    if len(content) > _LARGEST:
-        with Image.open(file) as image:
-            drawn = image.convert("RGB")
-        for share, step in _SMALLER:
-            size = round(drawn.width * share), round(drawn.height * share)
-            content = _rounded(drawn if share == 1 else drawn.resize(size, Image.Resampling.LANCZOS), step)
-            if len(content) <= _LARGEST:
-                break
-    return content
-
-
-def _rounded(image: Image.Image, step: int) -> bytes:
-    """A picture as a PNG file, its reds, greens and blues rounded to multiples of `step`; white stays white."""
-    pixels = np.asarray(image, dtype=np.uint16)
-    rounded = np.where(pixels == _WHITE, _WHITE, ((pixels + step // 2) // step * step).clip(0, _WHITE))
-    file = io.BytesIO()
-    Image.fromarray(rounded.astype(np.uint8)).save(file, format="png", optimize=True, dpi=(_DOTS, _DOTS))
-    return file.getvalue()
-
-
-def _pdf(figure: Figure) -> bytes:
-    """The figure as a PDF file that names no date."""
-    file = io.BytesIO()
-    figure.savefig(file, format="pdf", metadata={"Creator": None, "Producer": None, "CreationDate": None}, dpi=200)
-    return file.getvalue()
 
 
 def _no_run(folder: Path) -> PathfinderError:

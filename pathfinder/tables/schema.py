@@ -26,6 +26,7 @@ from pathfinder.tables.common_columns import (
     T,
 )
 from pathfinder.tables.landscape_schema import CURVATURE, POINT, SURFACE_SHAPES, SURFACES, TRAJECTORY
+from pathfinder.tables.race_schema import RACE, RACE_METHODS
 from pathfinder.tables.score_names import METRICS, score_column
 from pathfinder.tables.table import Column, ScoreColumns, Table
 
@@ -253,7 +254,7 @@ TABLES = {
     table.name: table
     for table in (
         MINIMA, TRAINING, WEIGHTS, PATHS, SUMMARY, REPLICATES, RESCORED, PLANES, PLANE_MARKERS, PLANE_PATHS,
-        SURFACES, SURFACE_SHAPES, TRAJECTORY, CURVATURE, POINT, ALIGNMENT, BARRIERS,
+        SURFACES, SURFACE_SHAPES, TRAJECTORY, CURVATURE, POINT, ALIGNMENT, BARRIERS, RACE, RACE_METHODS,
     )
 }  # fmt: skip
 

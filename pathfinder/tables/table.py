@@ -25,6 +25,7 @@ FIGURES = {  # by the beginning of their files' names
     "relief": "the loss over two directions from each minimum, in three dimensions",
     "curvature": "eigenvalues and trace of the Hessian along paths and profiles",
     "ratio": "ratio of the smallest to the largest eigenvalue of the Hessian over surfaces",
+    "race": "largest loss against passes over the data, and the passes to the target",
     "barriers": "barrier of the line between every two minima of a group",
 }
 

@@ -91,6 +91,11 @@ class Until(Checked):
             raise ValueError("needs a loss or a ratio, and not both, as in until = { loss = 0.1 }")
         return self
 
+    def passes(self, steps: int, examples: int) -> float:
+        """Passes over so many examples that the looks of so many steps took: two forward passes, each being a third."""
+        looks = -(-steps // self.every)
+        return looks * self.points * min(self.examples, examples) / examples * 2 / 3
+
 
 class CurveRecipe(Recipe):
     """How the bends of a curve are trained.

@@ -1,11 +1,12 @@
-"""Settings of `[minimum]` and `[[curves]]` in a config."""
+"""Settings of `[minimum]`, `[[curves]]` and `[race]` in a config."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, cast
 
 from pydantic import Field
 
 from pathfinder.models.settings import Model
-from pathfinder.settings import Count, Name, Seed
+from pathfinder.settings import Checked, Count, Name, Seed
 from pathfinder.training.recipe import CurveRecipe, Recipe, RecipeArguments
 
 
@@ -38,12 +39,15 @@ class CurveSettings(CurveRecipe):
         name: its name in tables; the kind if not given.
         bends: anchors between the ends; 0 is the straight line, and nothing is trained.
         fixed_ends: whether the minima are held fixed.
+        aligned: with `[align]`, whether it ends in the aligned b, or in b as it was trained; if not given, there is one
+            of each.
     """
 
     kind: str = "bezier"
     name: Name | None = None
     bends: Annotated[int, Field(ge=0, le=1000)] = 1
     fixed_ends: bool = True
+    aligned: bool | None = None
 
     def check_band(self) -> None:
         """Raise a ValueError if the band of `neb` cannot be made: `[curve]` alone may not say which kind a curve is."""
@@ -61,3 +65,38 @@ class CurveSettings(CurveRecipe):
     def title(self) -> str:
         """The name of the curve in tables."""
         return self.name or self.kind
+
+    @property
+    def passes(self) -> float:
+        """Passes of a batch in a step, forward and backward; a forward pass alone, at an end of a band, is a third."""
+        return self.bends + 2 / 3 if self.method == "neb" else 1.0
+
+
+class Race(Checked):
+    """Trains every curve with several budgets, to see which is flat enough first.
+
+    A curve is flat enough if its largest train loss is at most that of the reference after the largest budget, the
+    median over the pairs of a group. Schedules are stretched to each budget.
+
+    Attributes:
+        reference: the name of a curve.
+        budgets: epochs of each curve, in place of its own.
+    """
+
+    reference: Name
+    budgets: Annotated[tuple[Count, ...], Field(min_length=1)] = (5, 10, 20, 40, 80)
+
+    def entries(self, curves: Iterable[CurveSettings]) -> list[CurveSettings]:
+        """A curve for each budget of each curve.
+
+        Raises:
+            ValueError: if no curve is the reference.
+        """
+        titles, found = [], []
+        for curve in curves:
+            titles.append(curve.title)
+            for epochs in sorted({*self.budgets}):
+                found.append(curve.model_copy(update={"name": f"{curve.title}-{epochs}", "epochs": epochs}))
+        if self.reference not in titles:
+            raise ValueError(f"race.reference names `{self.reference}`, but the curves are {titles}; name one of them")
+        return found

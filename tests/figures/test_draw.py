@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from pathfinder import PathfinderError
-from pathfinder.figures.draw import _png, draw, draw_together
+from pathfinder.figures.draw import draw, draw_together
+from pathfinder.figures.image_files import as_png
 from pathfinder.figures.levels import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.figures.surfaces import surface_figures
@@ -191,11 +192,11 @@ def test_large_figures_get_fewer_colours_and_white_stays_white():
     noise = np.random.default_rng(0).random((300, 300, 3))
     noise[:, :150] = 1.0
     figure.figimage(noise, resize=False)
-    content = _png(figure)
+    content = as_png(figure)
     image = matplotlib.image.imread(io.BytesIO(content), format="png")
     assert len(content) <= 300_000
     assert image.shape[:2] <= (900, 1200) and (image[-50:, -50:, :3] == 1).all()  # the figure's own background
-    assert content == _png(figure)
+    assert content == as_png(figure)
 
 
 def test_nothing_to_draw_is_an_error(tmp_path):

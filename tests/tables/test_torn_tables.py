@@ -19,7 +19,8 @@ from pathfinder.tables.schema import TABLES
 
 figures = importlib.import_module("pathfinder.figures.draw")  # the package has a function of this name
 T = np.linspace(0, 1, 4)
-DRAWN = sorted(name for name, table in TABLES.items() if table.figures)
+RACED = ["race", "race_methods"]  # a run with these has no figures of its paths
+DRAWN = sorted(name for name, table in TABLES.items() if table.figures and name not in RACED)
 CELLS = [
     "",
     "nan",
@@ -143,13 +144,37 @@ def test_torn_tables_are_read_or_end_in_one_line(whole):
 
 @pytest.mark.filterwarnings("ignore")  # of matplotlib, about limits that are infinite
 def test_torn_tables_are_drawn_or_end_in_one_line(whole, monkeypatch):
-    monkeypatch.setattr(figures, "_png", lambda figure: b"")  # which takes most of the time
+    monkeypatch.setattr(figures, "as_png", lambda figure: b"")  # which takes most of the time
     chance = random.Random(3)
     for name in DRAWN:
         text = (whole / f"{name}.csv").read_text()
         (whole / f"{name}.csv").write_text(mutate(text, chance))
         ends_well(lambda: draw(whole), whole)
         (whole / f"{name}.csv").write_text(text)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_torn_tables_of_a_race_are_drawn_or_end_in_one_line(whole, monkeypatch):
+    monkeypatch.setattr(figures, "as_png", lambda figure: b"")
+    rows = {
+        "pair": "p",
+        "path": ["line", "ours-5", "theirs-5"],
+        "method": ["line", "ours", "theirs"],
+        "epochs": [0, 5, 5],
+    }
+    rows |= {"passes": [0.0, 5.0, 5.0], "max": [3.0, 0.2, 0.4], "target": 0.4, "met": [False, True, True]}
+    needed = {"passes": [np.nan, 5.0, 5.0], "passes_low": [np.nan, 5.0, 5.0], "passes_high": [np.nan, 5.0, 5.0]}
+    methods = {"method": rows["method"], "reference": [False, False, True], "pairs": 1, "met": [0, 1, 1], **needed}
+    for name, table in zip(RACED, (rows, methods), strict=True):
+        write_table(whole / f"{name}.csv", pd.DataFrame({"group": "g", **table}))
+    assert "race-g.png" in {path.name for path in draw(whole)}
+    chance = random.Random(4)
+    for _ in range(20):
+        for name in RACED:
+            text = (whole / f"{name}.csv").read_text()
+            (whole / f"{name}.csv").write_text(mutate(text, chance))
+            ends_well(lambda: draw(whole), whole)
+            (whole / f"{name}.csv").write_text(text)
 
 
 @pytest.mark.parametrize("column, table", [("group", "summary"), ("pair", "paths"), ("plane", "planes")])
@@ -174,7 +199,7 @@ def test_surfaces_whose_names_lead_elsewhere_write_nothing(whole, tmp_path, name
 
 @pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "1e5", "007", "True", "inf"])
 def test_names_that_look_like_something_else_stay_names(tmp_path, monkeypatch, capsys, name):
-    monkeypatch.setattr(figures, "_png", lambda figure: b"")
+    monkeypatch.setattr(figures, "as_png", lambda figure: b"")
     folder = run_of(tmp_path / "run", path=name, group=name, pair=name, surface=name)
     wanted = {f"paths-{name}", f"plane-{name}-{name}", f"training-{name}", f"barriers-{name}", f"contours-{name}"}
     assert wanted <= {path.stem for path in draw(folder)}
@@ -184,7 +209,7 @@ def test_names_that_look_like_something_else_stay_names(tmp_path, monkeypatch, c
 
 
 def test_runs_drawn_together_stay_in_their_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "_png", lambda figure: b"")
+    monkeypatch.setattr(figures, "as_png", lambda figure: b"")
     for side in ("one", "two"):
         (tmp_path / side).mkdir()
         run_of(tmp_path / side / "run")
@@ -194,7 +219,7 @@ def test_runs_drawn_together_stay_in_their_folder(tmp_path, monkeypatch):
 
 
 def test_figures_of_others_stay(whole, monkeypatch):
-    monkeypatch.setattr(figures, "_png", lambda figure: b"")
+    monkeypatch.setattr(figures, "as_png", lambda figure: b"")
     draw(whole)
     own, stale = whole / "figures" / "plane of mine.png", whole / "figures" / "training-g.png"
     own.write_bytes(b"")
