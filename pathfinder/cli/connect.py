@@ -18,9 +18,9 @@ from pathfinder.cli.options import (
     ScoreOptions,
     Tolerance,
     Weights,
-    read_path_points,
     read_settings,
 )
+from pathfinder.cli.points import read_path_points
 from pathfinder.cli.wrapping import deterministic, expand_groups
 
 

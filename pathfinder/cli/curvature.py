@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Normalization
-from pathfinder.cli.options import CurvatureJob, GridPoints, Normalize, Out, Span, Weights, read_points
+from pathfinder.cli.options import CurvatureJob, GridPoints, Normalize, Out, Span, Weights
+from pathfinder.cli.points import read_points
 from pathfinder.cli.score import read_surface
 from pathfinder.cli.words import Words
 from pathfinder.cli.wrapping import deterministic, expand_groups

@@ -30,9 +30,9 @@ from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.engines import Done, count_workers, make_engine
 from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.pieces import Piece, split_points
+from pathfinder.experiment.pieces import Piece, split_points, split_rounds
 from pathfinder.experiment.shown import Shown
-from pathfinder.experiment.work import gather_scores
+from pathfinder.experiment.work import gather_scores, warn_if_rough
 from pathfinder.experiment.workplace import kept_result
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.curvature import gather_curvature
@@ -45,7 +45,9 @@ from pathfinder.storage.keys import key_of
 _HOW = [field.name for field in fields(RunOptions)]  # options on which no number depends
 
 
-def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Opening) -> None:
+def score(
+    word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Opening, tolerance: float | None = None
+) -> None:
     """Score a target and write its tables and figures; show the summary of a path.
 
     Args:
@@ -54,6 +56,7 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Openi
         settings: how to score.
         out: the folder.
         opening: reads the files.
+        tolerance: of a plane whose points its losses choose.
     """
     place = FilePlace(opening, job, {word: settings.batch_norm}, out)
     opened, target = place.opened, place.target
@@ -73,6 +76,8 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Openi
     key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
     if is_path and settings.points == "auto":
         points = [Piece(word, "explore_path", ((word,), settings.tolerance), key_of(key, "auto"))]
+    elif tolerance is not None:
+        points = split_rounds(word, (word,), _load(evaluator), key, tolerance)
     else:
         points = _points(word, "score_points", place, evaluator, key)
     pieces = [*_check_ends(name, job, (word,), key), *points]
@@ -83,7 +88,9 @@ def score(word: str, job: ScoreJob, settings: Scoring, out: Path, opening: Openi
     if is_path and _checked(job):
         pieces.append(Piece(f"check worst {name}", "check_worst", (name, (word,), parts), key, parts))
     with _working(run, place, pieces, job) as findings:
-        target.tabulate(run.results, name, gather_scores(place, (word,), parts))
+        scores = gather_scores(place, (word,), parts, tolerance)
+        warn_if_rough(f"{word} of {name}", scores)
+        target.tabulate(run.results, name, scores)
     if is_path:
         show_summary(run.results.table("summary"))
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
@@ -100,7 +107,9 @@ def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file:
         file: the weights of the minimum.
         trajectory: a folder of checkpoints of its training.
     """
-    score(word, job, job.settings(around=True), out, partial(open_landscape, file, job, surface, trajectory))
+    opening = partial(open_landscape, file, job, surface, trajectory)
+    tolerance = surface.tolerance if surface.points == "auto" else None
+    score(word, job, job.settings(around=True), out, opening, tolerance)
 
 
 def score_point(job: PointJob, out: Path, file: Path) -> None:
@@ -181,9 +190,13 @@ def _points(
     whole: str, work: str, place: FilePlace, evaluator: Evaluator, key: str, target: tuple[str, ...] | None = None
 ) -> list[Piece]:
     """The pieces for all points of a command."""
-    examples = sum(evaluator.counts().values()) if work == "score_points" else float("inf")
-    load = float(evaluator.space.size) * examples
+    load = _load(evaluator) if work == "score_points" else float("inf")
     return split_points(whole, work, target or (whole,), len(place.target.t), load, key)
+
+
+def _load(evaluator: Evaluator) -> float:
+    """How much work a point is: weights times examples."""
+    return float(evaluator.space.size) * sum(evaluator.counts().values())
 
 
 def _checked(job: ScoreJob | PointJob) -> bool:

@@ -9,21 +9,20 @@ import typer
 from pathfinder.cli.choices import Normalization
 from pathfinder.cli.options import (
     CurveFile,
-    GridPoints,
     Keep1d,
     Normalize,
     Out,
     PathPoints,
+    PlaneTolerance,
     PointJob,
     ScoreJob,
     Span,
+    SurfacePoints,
     Tolerance,
     Trajectory,
     Weights,
-    read_path_points,
-    read_points,
-    read_span,
 )
+from pathfinder.cli.points import read_path_points, read_span, read_surface_points
 from pathfinder.cli.words import Words
 from pathfinder.cli.wrapping import deterministic, expand_groups
 
@@ -84,7 +83,8 @@ def plane(
     *,
     files: Annotated[list[Path], typer.Argument(help="A curve; or the weights of a minimum, a bend and a minimum.")],
     out: Out,
-    points: Annotated[int, typer.Option(help="Points per axis.")] = 21,
+    points: PathPoints = "21",
+    tolerance: PlaneTolerance = 0.03,
     margin: Annotated[
         float, typer.Option(help="How far the plane extends past its three points, as a fraction of their extent.")
     ] = 0.2,
@@ -98,8 +98,9 @@ def plane(
 
     if len(files) not in (1, 3):
         raise PathfinderError(f"a plane needs 1 or 3 files, got {len(files)}.")
-    Planes.parse({"points": points, "margin": margin})
-    score("plane", job, job.settings(), out, partial(open_plane, files, job, points, margin))
+    settings = Planes.parse({"points": read_path_points(points), "margin": margin, "tolerance": tolerance})
+    opening = partial(open_plane, files, job, settings.given_points, margin)
+    score("plane", job, job.settings(), out, opening, settings.tolerance if settings.points == "auto" else None)
 
 
 @app.command()
@@ -131,7 +132,8 @@ def surface(
     *,
     file: Weights,
     out: Out,
-    points: GridPoints = "51",
+    points: SurfacePoints = "51",
+    tolerance: PlaneTolerance = 0.03,
     normalize: Normalize = None,
     keep_1d: Keep1d = False,
     orthogonal: Annotated[
@@ -145,7 +147,8 @@ def surface(
     from pathfinder.cli.jobs import score_landscape
 
     along = _directions(normalize, keep_1d, orthogonal, trajectory)
-    surface = read_surface({**along, "axes": 2, "points": read_points(points), "seed": job.seed}, span)
+    values = {**along, "axes": 2, "points": read_surface_points(points), "tolerance": tolerance, "seed": job.seed}
+    surface = read_surface(values, span)
     score_landscape("surface", job, surface, out, file, trajectory)
 
 

@@ -18,6 +18,7 @@ from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve
 from pathfinder.memory import peak_memory
 from pathfinder.scoring.adaptive import TYPICAL
+from pathfinder.scoring.adaptive_plane import MOST as PLANE_POINTS
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import REESTIMATED, Examples
 from pathfinder.threads import threads
@@ -233,6 +234,10 @@ class _Seconds:
     def explore_path(self, target: Target, tolerance: float) -> float:
         """The points of a path."""
         return self.score_points(target, 0, TYPICAL)
+
+    def explore_points(self, target: Target, whole: str, size: int, start: int, stop: int, tolerance: float) -> float:
+        """Some points of a plane; half of the rounds are needed."""
+        return self.score_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
 
     def measure_points(self, target: Target, start: int, stop: int) -> float:
         """Hessian-vector products at some points."""

@@ -8,9 +8,9 @@ from torch import nn
 from pathfinder.data.sources import Source, digests, smallest_pass
 from pathfinder.errors import PathfinderError, list_names
 from pathfinder.experiment.config import Config
+from pathfinder.experiment.facts import Facts, NetworkFacts
 from pathfinder.experiment.network import network_of
 from pathfinder.experiment.pairs import Pair
-from pathfinder.experiment.plan import Facts, NetworkFacts
 from pathfinder.experiment.probe import probe
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.base import find_kind

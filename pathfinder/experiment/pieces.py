@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pathfinder.scoring.adaptive_plane import MOST, ROUND
 from pathfinder.storage.keys import key_of
 
 Target = tuple[str, ...]  # what is scored: `path`, `plane`, `surface` or `minimum`; whose it is; its name
@@ -81,6 +82,40 @@ def split_points(
         )
         for start in range(0, points, size)
     ]
+
+
+def split_rounds(
+    whole: str, target: Target, load: float, key: str, tolerance: float, needs: Sequence[str] = ()
+) -> list[Piece]:
+    """Pieces for the points of a plane that its losses choose: each round needs the one before it whole.
+
+    Args:
+        whole, target, load, key, needs: as for `split_points`.
+        tolerance: at which later rounds do nothing.
+    """
+    size = min(max(int(_LOAD / load), 1), ROUND)
+    pieces: list[Piece] = []
+    before: tuple[str, ...] = ()
+    for first in range(0, MOST, ROUND):
+        starts = range(first, first + ROUND, size)
+        names = tuple(f"{whole}@{start}" for start in starts)
+        for name, start in zip(names, starts, strict=True):
+            count = min(size, first + ROUND - start)
+            arguments = (target, whole, size, start, start + count, tolerance)
+            own = key_of(key, "auto", tolerance, start, size)
+            pieces.append(Piece(name, "explore_points", arguments, own, (*needs, *before), whole, count))
+        before = names
+    return pieces
+
+
+def earlier_rounds(whole: str, size: int, start: int) -> list[str]:
+    """The names of the pieces of all rounds before the one that the point `start` belongs to.
+
+    >>> earlier_rounds("plane a", 15, 40)
+    ['plane a@0', 'plane a@15']
+    """
+    rounds = range(0, start - start % ROUND, ROUND)
+    return [f"{whole}@{i}" for first in rounds for i in range(first, first + ROUND, size)]
 
 
 def grid_size(points: int | tuple[int, ...], axes: int) -> int:

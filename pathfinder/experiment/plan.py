@@ -11,49 +11,14 @@ from itertools import combinations, islice
 from typing import Any
 
 from pathfinder.experiment.config import Config
+from pathfinder.experiment.facts import Facts, NetworkFacts
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
-from pathfinder.experiment.pieces import Piece, Target, grid_size, split_points
+from pathfinder.experiment.pieces import Piece, Target, grid_size, split_points, split_rounds
 from pathfinder.landscape.settings import Curvature, Surface
-from pathfinder.scoring.settings import REESTIMATED, Examples
+from pathfinder.scoring.settings import REESTIMATED, Examples, Planes
 from pathfinder.storage.keys import key_of
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import Minimum
-
-
-@dataclass(frozen=True)
-class NetworkFacts:
-    """What is known of the network of a minimum before any work.
-
-    Attributes:
-        identity: what work with it depends on.
-        digest: of its checkpoint, if it comes from one.
-        weights: how many it has.
-        has_statistics: whether it has BatchNorm.
-        threads: that work with it takes.
-    """
-
-    identity: Mapping[str, Any]
-    digest: str | None
-    weights: int
-    has_statistics: bool
-    threads: int = 1
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a plan must know besides the config.
-
-    Attributes:
-        digests: of the splits, and of the code of the data.
-        augmentation: how training inputs are prepared.
-        examples: how many each split has.
-        networks: of the minima, by their names.
-    """
-
-    digests: Mapping[str, str | None]
-    augmentation: tuple[Any, ...]
-    examples: Mapping[str, int]
-    networks: Mapping[str, NetworkFacts]
 
 
 @dataclass(frozen=True)
@@ -115,9 +80,21 @@ class Plan:
 
     def _add_points(self, *given: Any) -> list[str]:
         """Pieces for all points of a target, see `split_points`; returns their names."""
-        pieces = [replace(piece, threads=self._network.threads) for piece in split_points(*given)]
-        self.pieces |= {piece.name: piece for piece in pieces}
+        return self._add_split(split_points(*given))
+
+    def _add_split(self, pieces: Sequence[Piece]) -> list[str]:
+        self.pieces |= {piece.name: replace(piece, threads=self._network.threads) for piece in pieces}
         return [piece.name for piece in pieces]
+
+    def _add_grid(
+        self, whole: str, target: Target, asked: Surface | Planes, load: float, key: str, needs: Sequence[str]
+    ) -> None:
+        """Pieces for the points of a surface or plane: those of a grid, or those that its losses choose."""
+        if asked.points == "auto":
+            self._add_split(split_rounds(whole, target, load, key, asked.tolerance, needs))
+        else:
+            axes = asked.axes if isinstance(asked, Surface) else 2
+            self._add_points(whole, "score_points", target, grid_size(asked.points, axes), load, key, needs)
 
     def _add_minimum(self, name: str, settings: Minimum, surfaces: Sequence[Surface], in_path: bool) -> "_Path":
         """The training and the scores of a minimum, and what is around it."""
@@ -155,13 +132,12 @@ class Plan:
         return (*needs, self._add(f"check {precision} {name}", "check_precision", (name, target), key, needs))
 
     def _add_surface(self, name: str, settings: Surface, key: str, needs: tuple[str, ...]) -> None:
-        drawn = settings.model_dump(exclude={"minima", "points", "span", "name"})
+        drawn = settings.model_dump(exclude={"minima", "points", "tolerance", "span", "name"})
         target, axes = ("surface", name, settings.title), settings.axes
         examples = self._config.examples(settings)
         own = self._scoring_key("surface", key, drawn, settings.spans, settings.points, examples)
         load = self._load(examples, settings.batch_norm in REESTIMATED, settings.splits)
-        whole = f"surface {name}-{settings.title}"
-        self._add_points(whole, "score_points", target, grid_size(settings.points, axes), load, own, needs)
+        self._add_grid(f"surface {name}-{settings.title}", target, settings, load, own, needs)
         for asked in self._config.curvature:
             if asked.along == settings.title:
                 own = self._key("surface", key, drawn, settings.spans)
@@ -258,8 +234,7 @@ class Plan:
         examples = self._config.examples(settings)
         key = self._scoring_key("plane", path.key, settings.points, settings.margin, examples)
         load = self._load(examples, reestimated=True)
-        whole, target = f"plane {pair.name}-{name}", ("plane", pair.name, name)
-        self._add_points(whole, "score_points", target, settings.points**2, load, key, path.needs)
+        self._add_grid(f"plane {pair.name}-{name}", ("plane", pair.name, name), settings, load, key, path.needs)
 
     def _add_barriers(self, minima: Mapping[str, str], settings: Align) -> None:
         """The line between every two minima of a group, as they are and aligned."""

@@ -9,10 +9,12 @@ import torch
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.plan import Plan
-from pathfinder.experiment.work import gather_scores, rescored_at
+from pathfinder.experiment.work import gather_scores, rescored_at, warn_if_rough
 from pathfinder.experiment.workplace import Workplace, kept_result
 from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.curvature import gather_curvature
+from pathfinder.landscape.settings import Surface
+from pathfinder.scoring.settings import Planes
 from pathfinder.tables.race import Entry, method_table, race_table
 from pathfinder.tables.results import PROJECTED, Results
 from pathfinder.training.settings import Race
@@ -84,7 +86,8 @@ class Tabulation:
         for surface in self._config.surfaces:
             target = ("surface", name, surface.title)
             if parts := self._parts(f"surface {name}-{surface.title}"):
-                scores = gather_scores(self._place, target, parts)
+                scores = gather_scores(self._place, target, parts, _tolerance(surface))
+                warn_if_rough(f"surface {name}-{surface.title}", scores)
                 trajectory = self._place.landscape(name, surface.title).trajectory
                 self.results.add_surface(pair, name, surface.title, scores, trajectory)
             self._add_curvature(pair, name, name, target)
@@ -118,7 +121,8 @@ class Tabulation:
         named = planes.curves if planes is not None and planes.curves else list(curves)
         for name in named:
             if found := self._parts(f"plane {pair.name}-{name}"):
-                scores = gather_scores(self._place, ("plane", pair.name, name), found)
+                scores = gather_scores(self._place, ("plane", pair.name, name), found, _tolerance(planes))
+                warn_if_rough(f"plane {pair.name}-{name}", scores)
                 points = self._config.score.points
                 t = curves[name].grid(points if isinstance(points, int) else PROJECTED)
                 self.results.add_plane(pair.name, name, Plane.of(curves[name]), scores, curves, t)
@@ -183,3 +187,8 @@ class Tabulation:
 
     def _result(self, name: str) -> dict[str, Any]:
         return kept_result(self._place.folder, name)
+
+
+def _tolerance(asked: Surface | Planes | None) -> float | None:
+    """That of a surface or plane whose points its losses choose."""
+    return asked.tolerance if asked is not None and asked.points == "auto" else None

@@ -5,6 +5,7 @@ gives its result, which the stage then keeps, or nothing where it has kept it it
 """
 
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -13,16 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.checks import compare_precisions, compare_statistics, compare_worst
 from pathfinder.experiment.curve_files import further_tensors
 from pathfinder.experiment.pairs import ALIGNED
-from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.pieces import Target, earlier_rounds
 from pathfinder.experiment.workplace import Place, Workplace, kept_result
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.landscape.curvature import measure_points as curvature_at
 from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import explore, open_ended
+from pathfinder.scoring.adaptive_plane import ask, ends_of, judge, losses_of
 from pathfinder.scoring.checks import compare
 from pathfinder.scoring.scores import Closeness, Scores, means
 from pathfinder.storage import StageFile
@@ -163,6 +166,33 @@ def explore_path(place: Place, stage: StageFile, progress: Progress, target: Tar
     return None
 
 
+def explore_points(
+    place: Place,
+    stage: StageFile,
+    progress: Progress,
+    target: Target,
+    whole: str,
+    size: int,
+    start: int,
+    stop: int,
+    tolerance: float,
+) -> State:
+    """Score some points of a round over a plane, unless those of the rounds before say enough of it."""
+    found, kept = place.scored(target), stage.load()
+    if kept is None or kept.get("finished") is False:
+        rounds = [kept_result(place.folder, name) for name in earlier_rounds(whole, size, start)]
+        before = [point for one in rounds for point in one["points"]]
+        losses, points, t = losses_of(before), [], found.t[:0]
+        enough = any(one["enough"] for one in rounds)
+        if not enough and before:
+            enough = judge(torch.cat([one["t"] for one in rounds]), losses, tolerance).reached
+        if not enough:
+            t = ask(ends_of(found.t), losses)[start:stop]
+            points = found.evaluator.score_points(found.geometry, t, progress=progress, stage=Unfinished(stage))
+        stage.save({"points": points, "t": t, "enough": enough})
+    return None
+
+
 def measure_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
     """Measure the curvature at some points of a target."""
     found = place.measured(target)
@@ -176,13 +206,28 @@ def measure_points(place: Place, stage: StageFile, progress: Progress, target: T
     return None
 
 
-def gather_scores(place: Place, target: Target, parts: Sequence[str]) -> Scores:
-    """The scores of a target from the pieces that scored its points."""
+def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance: float | None = None) -> Scores:
+    """The scores of a target from the pieces that scored its points; with a tolerance, those that its losses chose."""
     found = place.scored(target)
     kept = [kept_result(place.folder, name) for name in parts]
     points = [point for one in kept for point in one["points"]]
+    t = torch.cat([one["t"] for one in kept]) if "t" in kept[0] else found.t
     known = Closeness(**kept[0]["known"]) if "known" in kept[0] else None
-    return found.evaluator.gather(found.geometry, kept[0].get("t", found.t), points, known)
+    if tolerance is not None:
+        known = judge(t, losses_of(points), tolerance)
+    return found.evaluator.gather(found.geometry, t, points, known)
+
+
+def warn_if_rough(title: str, scores: Scores) -> None:
+    """Say so if the losses of a surface or plane are not known between its points."""
+    known = scores.closeness
+    if known is not None and not known.reached:
+        warnings.warn(
+            f"{title} is too rough for {len(scores.table)} points: log losses were off by {known.error:.2g} where they "
+            "were interpolated before they were scored; give it a grid, or a larger tolerance.",
+            PathfinderWarning,
+            stacklevel=2,
+        )
 
 
 def rescore_points(

@@ -234,7 +234,7 @@ class Workplace:
                 planes = self.config.planes
                 assert planes is not None
                 geometry, examples = Plane.of(path), self.config.examples(planes)
-                t = geometry.grid(planes.points, planes.margin)
+                t = geometry.grid(planes.given_points, planes.margin)
         counts = examples.few(CHECKED) if few else examples
         return Scored(make(examples=counts, precision=precision), geometry, t)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.interpolate import RectBivariateSpline
 
 from pathfinder.figures.levels import Levels
+from pathfinder.tables.scattered import on_grid
 
 _SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
@@ -29,8 +30,8 @@ class Grid:
 
     @classmethod
     def of(cls, table: pd.DataFrame, column: str, levels: Levels) -> "Grid":
-        """The grid in a table with the columns x, y and `column`; an infinite loss is as high as the clip."""
-        grid = table.pivot(index="y", columns="x", values=column)
+        """The grid of a table with the columns x, y and `column`; an infinite loss is as high as the clip."""
+        grid = on_grid(table, column)
         heights = np.ma.masked_invalid(levels.height(grid.to_numpy(dtype=float)))
         return cls(grid.columns.to_numpy(dtype=float), grid.index.to_numpy(dtype=float), heights)
 

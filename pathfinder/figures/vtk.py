@@ -12,7 +12,9 @@ from pathfinder.figures.levels import Scale
 from pathfinder.figures.style import CLIP
 from pathfinder.storage import write
 from pathfinder.tables.csv_files import check_file_names, existing_table, read_table
+from pathfinder.tables.scattered import is_grid, on_grid
 from pathfinder.tables.schema import SURFACES
+from pathfinder.tables.score_names import parse_score_column
 
 
 def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
@@ -51,8 +53,14 @@ def _grid(rows: pd.DataFrame, scale: Scale, source: Path) -> Any:
         import pyvista
     except ImportError as error:
         raise PathfinderError("VTK files need pyvista; install pathfinder-landscapes[vtk].") from error
-    if len(rows) != rows["x"].nunique() * rows["y"].nunique():
-        raise PathfinderError(f"table {source} is damaged: a surface lacks points; run the experiment again.")
+    if not is_grid(rows):
+        if "interpolation_gap" not in rows or rows["interpolation_gap"].isna().all():
+            raise PathfinderError(f"table {source} is damaged: a surface lacks points; run the experiment again.")
+        scored = [column for column in list(rows.columns)[list(rows.columns).index("y") + 1 :] if _is_score(column)]
+        grids = {column: on_grid(rows, column) for column in scored}
+        x, y = np.meshgrid(grids[scored[0]].columns, grids[scored[0]].index)
+        flat = {column: grid.to_numpy().ravel() for column, grid in grids.items()}
+        rows = pd.DataFrame({"x": x.ravel(), "y": y.ravel(), **flat})
     rows = rows.sort_values(["y", "x"])  # VTK counts x fastest
     heights = scale.height(rows["train_loss"].clip(np.finfo(float).tiny if scale.log else None, scale.clip))
     grid = pyvista.StructuredGrid()
@@ -62,6 +70,11 @@ def _grid(rows: pd.DataFrame, scale: Scale, source: Path) -> Any:
         if pd.api.types.is_numeric_dtype(rows[column]):
             grid.point_data[column] = rows[column].to_numpy()
     return grid
+
+
+def _is_score(column: str) -> bool:
+    score = parse_score_column(column)
+    return score is not None and score.statistic == "mean"
 
 
 def _bytes(grid: Any) -> bytes:

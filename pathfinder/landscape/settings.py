@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pathfinder.landscape.spectrum import LEAST_PRODUCTS, Parameters
+from pathfinder.scoring.adaptive_plane import TOLERANCE
 from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, check_points
 
 
@@ -23,7 +24,9 @@ class Surface(Checked):
         orthogonal: whether the second random direction is made orthogonal to the first.
         seed: draws the directions.
         minima: the ends of each pair to score around.
-        points: along each axis; one number, or one for each axis.
+        points: along each axis; one number, or one for each axis; over two axes, `auto` for those that the train loss
+            asks for.
+        tolerance: with `auto`, of log(loss + 0.01) between the points; see `scoring.adaptive_plane.judge`.
         span: distance from the minimum to both sides, or two ends, or two ends for each axis; by default 1, and for a
             trajectory what contains it.
         batch_norm: BatchNorm's statistics at every point: those `stored` with the minimum, as Li et al. (2018), or
@@ -41,7 +44,8 @@ class Surface(Checked):
     orthogonal: bool = False
     seed: Seed = 0
     minima: Annotated[tuple[Literal["a", "b"], ...], Field(min_length=1)] = ("a",)
-    points: Along | tuple[Along, Along] = 51
+    points: Along | tuple[Along, Along] | Literal["auto"] = 51
+    tolerance: Positive = TOLERANCE
     span: Positive | tuple[float, float] | tuple[tuple[float, float], tuple[float, float]] | None = None
     batch_norm: Literal["stored", "training", "reestimate"] = "stored"
     splits: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -51,7 +55,8 @@ class Surface(Checked):
     @model_validator(mode="after")
     def _check_axes(self) -> "Surface":
         if self.axes == 1 and not isinstance(self.points, int):
-            raise ValueError(f"a profile has one axis, so points must be one number, got {list(self.points)}")
+            given = self.points if self.points == "auto" else list(self.points)
+            raise ValueError(f"a profile has one axis, so points must be one number, got {given}")
         if self.axes == 1 and isinstance(self.span, tuple) and isinstance(self.span[0], tuple):
             raise ValueError("a profile has one axis, so span must be one number or two ends")
         for low, high in self.spans or []:
@@ -67,10 +72,15 @@ class Surface(Checked):
 
     @model_validator(mode="after")
     def _check_size(self) -> "Surface":
-        check_points("points", self.points, self.axes)
+        check_points("points", self.given_points, self.axes)
         if any(abs(end) > FARTHEST for ends in self.spans or [] for end in ends):
             raise ValueError(f"a span must lie within -{FARTHEST:g} and {FARTHEST:g}, got {self.span}; lower it")
         return self
+
+    @property
+    def given_points(self) -> int | tuple[int, int]:
+        """Points along each axis: those that are scored, or with `auto` the corners."""
+        return 2 if self.points == "auto" else self.points
 
     @property
     def spans(self) -> list[tuple[float, float]] | None:

@@ -24,7 +24,7 @@ class Landscape:
 
     Attributes:
         geometry: a ray or a plane through the minimum.
-        t: the coordinates of the points to score.
+        t: the coordinates of the points to score; the corners if the losses choose the points.
         trajectory: the checkpoints of the minimum's training in these coordinates: epoch, x, y (for two axes) and
             distance, and for principal directions the fraction of variance along each axis; empty without checkpoints.
         spans: the two ends of each axis.
@@ -74,7 +74,7 @@ def build_landscape(
     spans = settings.spans or [(-1.0, 1.0)] * settings.axes
     if settings.span is None and settings.directions == "trajectory":
         spans = _spans_around(located[:, :-1])
-    t = _grid(geometry, settings.points, spans)
+    t = _grid(geometry, settings.given_points, spans)
     return Landscape(geometry, t, _table(geometry, located, trajectory.epochs, explained), spans)
 
 

@@ -21,7 +21,8 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry, coordinates_of, vector_of
 from pathfinder.geometry.curves import Curve
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.adaptive import TOLERANCE, Memory, explore, open_ended
+from pathfinder.scoring.adaptive import Memory, open_ended
+from pathfinder.scoring.adaptive_plane import explore_any
 from pathfinder.scoring.batch_norm import BatchNormName, Interpolate, Policy, Reestimate, check_ends, policy_of
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
 from pathfinder.scoring.means import Values, join, row_of
@@ -119,7 +120,7 @@ class Evaluator:
         geometry: Geometry,
         points: int | Literal["auto"] | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
         *,
-        tolerance: float = TOLERANCE,
+        tolerance: float | None = None,
         progress: Progress = silent,
         stage: Stage | None = None,
     ) -> Scores:
@@ -127,8 +128,8 @@ class Evaluator:
 
         Args:
             geometry: the line, curve or plane.
-            points: how many, or where: a tensor, array or list; `auto` for those that the losses of a path ask for.
-            tolerance: of the largest loss and of the integral with `auto`, relative; see `adaptive.explore`.
+            points: how many, or where: a tensor, array or list; `auto` for those that the losses ask for.
+            tolerance: with `auto`, by default 0.01 of a path, see `adaptive.explore`; 0.03 of a plane, see `judge`.
             progress: called as progress(done, total).
             stage: saves the points scored so far, so that an interrupted call resumes; see `pathfinder.storage.Stage`.
 
@@ -136,9 +137,8 @@ class Evaluator:
             PathfinderError: if the geometry is of another network, or points are neither a number nor coordinates.
         """
         if isinstance(points, str) and points == "auto":
-            check_kind(geometry, Curve, "what is scored at points=`auto`", "give points for anything but a path")
             score = partial(self.score_points, geometry, progress=open_ended(progress), stage=stage or Memory())
-            return self.gather(geometry, *explore(score, tolerance))
+            return self.gather(geometry, *explore_any(score, geometry, tolerance))
         t = self._coordinates_of(geometry, points)
         return self.gather(geometry, t, self.score_points(geometry, t, progress=progress, stage=stage))
 

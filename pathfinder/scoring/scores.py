@@ -18,12 +18,13 @@ from pathfinder.scoring.means import fill_counts
 
 @dataclass(frozen=True)
 class Closeness:
-    """How well a path is known that was scored where it matters.
+    """How well a path or plane is known that was scored where it matters.
 
     Attributes:
         reached: whether the tolerance was reached before the points were used up.
-        error: by how much a loss was off, relative to it, where it was interpolated just before it was scored: the
-            largest over the last round of points; NaN if the first points were enough.
+        error: by how much losses were off where they were interpolated just before they were scored, in the last round
+            of points. Of a path, the largest, relative to the loss; NaN if the first points were enough. Of a plane,
+            that of log(loss + 0.01) at 95 % of these points.
     """
 
     reached: bool
@@ -44,7 +45,7 @@ class Scores:
         chord: the distance between the path's ends; None for planes.
         kind: of the geometry, such as `bezier`.
         weights: for paths, (examples,) by metric and split, where the examples count differently.
-        closeness: how well a path is known whose points were chosen by its losses; None if they were given.
+        closeness: how well a path or plane is known whose points were chosen by its losses; None if they were given.
 
     >>> Scores(pd.DataFrame({"t": [0.0, 1.0], "train_loss": [0.1, 0.2], "train_loss_se": [0.01, 0.01]}), kind="line")
     Scores(line: 2 points of train_loss)
@@ -98,7 +99,9 @@ def gather(
     table = pd.concat([table, pd.DataFrame([row for row, _ in scored])], axis=1)
     table = fill_counts(table, data).assign(**columns)
     if not isinstance(geometry, Curve):
-        return Scores(table, kind=geometry.kind())
+        if closeness is not None:
+            table = table.assign(interpolation_gap=closeness.error, converged=closeness.reached)
+        return Scores(table, kind=geometry.kind(), closeness=closeness)
     stacked, weights = _stack([values for _, values in scored])
     return Scores(table, stacked, geometry.length(), geometry.chord(), geometry.kind(), weights, closeness)
 

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pathfinder.scoring.adaptive import FIRST, TOLERANCE
+from pathfinder.scoring.adaptive_plane import TOLERANCE as PLANE_TOLERANCE
 from pathfinder.scoring.batch_norm import BatchNormName, modern_name
-from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, check_points
+from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, Positive, check_points
 
 REESTIMATED = ("training", "reestimate")  # ways to find the statistics of BatchNorm from inputs
 
@@ -74,14 +75,16 @@ class Planes(Checked):
     """The planes through both minima and the middle bend of curves.
 
     Attributes:
-        points: per axis.
+        points: per axis; `auto` for those that the train loss asks for.
+        tolerance: with `auto`, of log(loss + 0.01) between the points; see `scoring.adaptive_plane.judge`.
         margin: how far the grid extends past the three points, as a fraction of their extent.
         curves: the curves that get a plane; all that have a bend if not given.
         examples: how many of each split are scored; as for the paths if not given.
         batch_norm_examples: how many re-estimate BatchNorm; as for the paths if not given.
     """
 
-    points: Along = 21
+    points: Along | Literal["auto"] = 21
+    tolerance: Positive = PLANE_TOLERANCE
     margin: Annotated[float, Field(ge=0, le=FARTHEST, allow_inf_nan=False)] = 0.2
     curves: Annotated[list[str], Field(min_length=1)] | None = None
     examples: Count | None = None
@@ -89,5 +92,10 @@ class Planes(Checked):
 
     @model_validator(mode="after")
     def _has_an_end(self) -> "Planes":
-        check_points("points", self.points, 2)
+        check_points("points", self.given_points, 2)
         return self
+
+    @property
+    def given_points(self) -> int:
+        """Points along each axis: those that are scored, or with `auto` the corners."""
+        return 2 if self.points == "auto" else self.points

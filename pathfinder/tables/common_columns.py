@@ -31,6 +31,18 @@ STATISTICS_FROM = Column(
 MEANS, STANDARD_ERRORS, COUNTS = (ScoreColumns((statistic,)) for statistic in ("mean", "se", "examples"))
 SCORES = (NORM, MEANS, STANDARD_ERRORS, COUNTS, BATCH_NORM, STATISTICS_FROM)
 
+KNOWN_BETWEEN = (
+    Column(
+        "interpolation_gap",
+        "number",
+        "where losses chose the points: by how much log(loss + 0.01) was off at 95 % of the last, before they were "
+        "scored",
+        empty=True,
+        optional=True,
+    ),
+    Column("converged", "truth", "whether that is within the tolerance", empty=True, optional=True),
+)
+
 _setting = partial(Column, empty=True, optional=True)  # a minimum that was read from a file has none
 
 RECIPE = (

@@ -4,6 +4,7 @@ from pathfinder.tables.common_columns import (
     AWAY,
     BATCH_NORM,
     COUNTS,
+    KNOWN_BETWEEN,
     MINIMUM,
     PAIR,
     SCORES,
@@ -17,7 +18,7 @@ from pathfinder.tables.table import Column, Table
 SURFACES = Table(
     "surfaces",
     "A row for each point along one direction, or of the grid over two, around a minimum.",
-    (PAIR, MINIMUM, SURFACE, X, Y, *SCORES),
+    (PAIR, MINIMUM, SURFACE, X, Y, *SCORES, *KNOWN_BETWEEN),
     key=("pair", "name", "surface", "x", "y"),
     needed=("pair", "name", "surface", "x", "y", "train_loss"),
     figures=("profile", "contours", "filled", "relief"),
@@ -37,7 +38,7 @@ SURFACE_SHAPES = Table(
         Column(
             "local_minima", "whole", "points lower than all eight neighbours and higher than the centre, edges left out"
         ),
-        *(COUNTS, BATCH_NORM, STATISTICS_FROM),
+        *(COUNTS, BATCH_NORM, STATISTICS_FROM, *KNOWN_BETWEEN),
     ),
     key=("pair", "name", "surface"),
 )

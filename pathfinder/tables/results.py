@@ -98,7 +98,8 @@ class Results:
         self.add("surfaces", _with_y(scored.table), pair=pair, name=name, surface=surface)
         if "y" in scored.table:
             given = {"pair": pair, "name": name, "surface": surface}
-            given |= {key: scored.table[key].iloc[0] for key in ("train_examples", "batch_norm_examples", "batch_norm")}
+            keys = ["train_examples", "batch_norm_examples", "batch_norm", "interpolation_gap", "converged"]
+            given |= {key: scored.table[key].iloc[0] for key in keys if key in scored.table}
             self.add("surface_shapes", pd.DataFrame([{**given, **surface_shape(scored.table)}]))
         if len(trajectory):
             self.add("trajectory", _with_y(trajectory), pair=pair, name=name, surface=surface)

@@ -11,6 +11,7 @@ from pathfinder.tables.common_columns import (
     COUNTS,
     EXAMPLES,
     GROUP,
+    KNOWN_BETWEEN,
     MEANS,
     METRIC,
     MINIMUM,
@@ -188,7 +189,7 @@ REPLICATES = Table(
 PLANES = Table(
     "planes",
     "A row for each point of the grid over a plane.",
-    (PAIR, PLANE, ACROSS, UP, *SCORES),
+    (PAIR, PLANE, ACROSS, UP, *SCORES, *KNOWN_BETWEEN),
     key=("pair", "plane", "x", "y"),
     needed=("pair", "plane", "x", "y"),
     figures=("plane",),

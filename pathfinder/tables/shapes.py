@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from pathfinder.tables.scattered import on_grid
+
 LOW = 1.0  # nats
 
 
@@ -11,7 +13,7 @@ def surface_shape(table: pd.DataFrame) -> dict[str, float | int]:
     """The quantities of `surface_shapes.csv` for the train loss over a grid around a minimum.
 
     Args:
-        table: with the columns x, y and train_loss, a row for each point of the grid.
+        table: with the columns x, y and train_loss, a row for each point; those that losses chose are interpolated.
 
     >>> x, y = (axis.ravel() for axis in np.meshgrid([-1.0, -0.5, 0.0, 0.5, 1.0], [-1.0, 0.0, 1.0]))
     >>> loss = np.where((x == 0.5) & (y == 0), 1.5, 2 * (x**2 + y**2) + (x == 1))
@@ -19,14 +21,14 @@ def surface_shape(table: pd.DataFrame) -> dict[str, float | int]:
     >>> shape["centre"], shape["largest"], shape["local_minima"]
     (0.0, 5.0, 0)
     """
-    grid = table.pivot(index="y", columns="x", values="train_loss")
+    grid = on_grid(table, "train_loss")
     losses = grid.to_numpy(dtype=float)
     centre = float(losses[np.abs(grid.index).argmin(), np.abs(grid.columns).argmin()])
     return {
-        "points": losses.size,
+        "points": len(table),
         "centre": centre,
         "median": float(np.median(losses)),
-        "largest": float(losses.max()),
+        "largest": float(table["train_loss"].max()),
         "share_low": 100 * float((losses < LOW).mean()),
         "local_minima": int((strict_minima(losses) & (losses > centre)).sum()),
     }

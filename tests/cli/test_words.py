@@ -11,7 +11,7 @@ from pathfinder.cli import configs
 from pathfinder.cli.app import app
 from pathfinder.cli.choices import BatchNorm, Matching, Normalization, Parameters, Precision
 from pathfinder.cli.inputs import name_files
-from pathfinder.cli.options import read_points, read_span
+from pathfinder.cli.points import read_points, read_span
 from pathfinder.experiment.config import Config
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import Scoring

@@ -9,8 +9,9 @@ from helpers import TINY
 
 from pathfinder.experiment import plan as plan_module
 from pathfinder.experiment.config import Config
+from pathfinder.experiment.facts import Facts, NetworkFacts
 from pathfinder.experiment.pieces import split_points
-from pathfinder.experiment.plan import Facts, NetworkFacts, Plan
+from pathfinder.experiment.plan import Plan
 
 EVERYTHING = """
 [align]

@@ -1,0 +1,44 @@
+"""Values over two axes as a grid: a table's own, or one between the points that the losses chose."""
+
+import numpy as np
+import pandas as pd
+
+from pathfinder.scoring.adaptive_plane import interpolate
+
+POINTS = 51  # along each axis of a grid between scattered points
+_FLOOR = 0.01  # nats added to losses before the logarithm is taken
+
+
+def is_grid(table: pd.DataFrame) -> bool:
+    """Whether the points (x, y) of a table are a whole grid."""
+    return len(table) == table["x"].nunique() * table["y"].nunique()
+
+
+def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column by y (rows) and x (columns).
+
+    Between scattered points it is interpolated: losses by their logarithm, and all within the range of what was scored.
+
+    Args:
+        table: with the columns x, y and `column`.
+        column: of a loss, if its name ends in `loss`, or of anything else.
+
+    >>> x, y = (axis.ravel() for axis in np.meshgrid([0.0, 1.0], [0.0, 2.0]))
+    >>> table = pd.DataFrame({"x": x, "y": y, "train_loss": np.exp(x + y) - 0.01})
+    >>> on_grid(table, "train_loss").shape
+    (2, 2)
+    >>> more = pd.DataFrame({"x": [0.5], "y": [1.0], "train_loss": np.exp([1.5]) - 0.01})
+    >>> bool(np.isclose(on_grid(pd.concat([table, more]), "train_loss").loc[0.08, 0.5], np.exp(0.58) - 0.01))
+    True
+    """
+    if is_grid(table):
+        return table.pivot(index="y", columns="x", values=column)
+    at, values = table[["x", "y"]].to_numpy(dtype=float), table[column].to_numpy(dtype=float)
+    known = np.isfinite(values)
+    x, y = (np.linspace(low, high, POINTS) for low, high in zip(at.min(0), at.max(0), strict=True))
+    wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    to, back = (np.log, np.exp) if column.endswith("loss") else (np.asarray, np.asarray)
+    floor = _FLOOR if column.endswith("loss") else 0.0
+    heights = back(interpolate(at[known], to(values[known] + floor), wanted)) - floor
+    heights = heights.clip(values[known].min(), values[known].max()).reshape(len(y), len(x))
+    return pd.DataFrame(heights, index=pd.Index(y.round(12), name="y"), columns=pd.Index(x.round(12), name="x"))

@@ -1,0 +1,74 @@
+"""Surfaces and planes of an experiment whose losses choose the points: rounds of pieces."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import TINY
+
+from pathfinder.errors import PathfinderWarning
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.engines import kept_file
+from pathfinder.experiment.run import Experiment
+from pathfinder.figures.vtk import export_surfaces
+from pathfinder.scoring.adaptive_plane import MOST, ROUND
+
+CONFIG = (
+    TINY.replace("convnet-bn", "mlp").replace("points = 4", 'points = "auto"\ntolerance = 0.3')
+    + """
+[[surfaces]]
+points = "auto"
+tolerance = 1e-9
+examples = 20
+splits = ["train"]
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("auto")
+    (folder / "auto.toml").write_text(CONFIG)
+    with pytest.warns(PathfinderWarning, match="surface mlp-a-filter-2d is too rough for 400 points"):
+        Experiment(load_config(folder / "auto.toml"), folder / "run").run()
+    return folder
+
+
+def tables(folder):
+    return {name: (folder / f"{name}.csv").read_bytes() for name in ("planes", "surfaces", "surface_shapes")}
+
+
+def test_a_tolerance_ends_the_rounds(run):
+    plane, surface = (pd.read_csv(run / "run" / f"{name}.csv") for name in ("planes", "surfaces"))
+    assert plane["converged"].all() and (plane["interpolation_gap"] <= 0.3).all()
+    assert len(plane) < MOST and len(plane) % ROUND == 0
+    assert len(surface) == MOST and not surface["converged"].any()
+    assert not surface.duplicated(["x", "y"]).any() and np.allclose(surface[["x", "y"]].abs().max(), 1)
+    shape = pd.read_csv(run / "run" / "surface_shapes.csv").iloc[0]
+    assert shape["points"] == MOST and not shape["converged"]
+
+
+def test_lost_pieces_are_done_again_with_the_same_points(run):
+    before, folder = tables(run / "run"), run / "run"
+    lost = [kept_file(folder, f"surface mlp-a-filter-2d@{start}") for start in (0, 125, 375)]
+    for file in [*lost, kept_file(folder, "plane mlp-bezier@25")]:
+        file.unlink()
+    with pytest.warns(PathfinderWarning, match="is too rough"):
+        Experiment(load_config(run / "auto.toml"), folder).run()
+    assert tables(folder) == before
+
+
+def test_figures_and_vtk_files_interpolate(run):
+    names = {path.name for path in (run / "run" / "figures").iterdir()}
+    assert {"plane-mlp-bezier.png", "relief-filter-2d.png", "contours-filter-2d.png"} <= names
+    pyvista = pytest.importorskip("pyvista")
+    (path,) = export_surfaces(run / "run")
+    mesh = pyvista.read(path)
+    assert mesh.dimensions[:2] == (51, 51) and np.isfinite(mesh.point_data["train_loss"]).all()
+
+
+def test_a_profile_and_curvature_have_no_such_points(tmp_path):
+    with pytest.raises(Exception, match="a profile has one axis, so points must be one number, got auto"):
+        (tmp_path / "a.toml").write_text(
+            CONFIG.replace('points = "auto"\ntolerance = 1e-9', 'axes = 1\npoints = "auto"')
+        )
+        load_config(tmp_path / "a.toml")
