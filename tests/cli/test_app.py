@@ -1,6 +1,5 @@
 import os
 import pickle
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 import torch
 from command_line import called, train_arguments
 from mistakes import MISTAKES
+from processes import Command
 
 from pathfinder import build_model
 from pathfinder.storage import load_tensors, load_weights
@@ -254,23 +254,11 @@ def test_data_arguments_and_trajectories_of_a_training(command, tmp_path):
 
 @pytest.mark.parametrize("at", [1, 8, 17])
 def test_a_killed_training_goes_on_bit_for_bit(at, tmp_path):
-    script = (
-        "import os, signal, sys, pathfinder.storage as storage\n"
-        "original, count = storage.StageFile.save, 0\n"
-        "def save(self, state):\n"
-        "    global count\n"
-        "    original(self, state)\n"
-        "    count += 1\n"
-        f"    if count == {at}: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "storage.StageFile.save, storage.StageFile.due = save, lambda self: True\n"
-        "from pathfinder.cli.app import main\n"
-        "main()\n"
-    )
     options = ["--data-arg", "crop=1", "--set", "micro_batch_size=50", "--precision", "bf16"]
     arguments = [*train_arguments(tmp_path / "a.safetensors"), *options]
-    killed = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True)
+    code, _ = Command(*arguments, patched="kill_after_save", given=("", at)).finish()
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert killed.returncode == -9 and left == [".a.safetensors.lock", ".a.safetensors.partial"]
+    assert code == -9 and left == [".a.safetensors.lock", ".a.safetensors.partial"]
     assert called(*arguments) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert called(*train_arguments(tmp_path / "straight.safetensors"), *options) == 0
@@ -397,16 +385,8 @@ def test_training_that_diverges_says_where_and_keeps_the_last_good_weights(comma
 
 
 def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing_half_written(work, tmp_path):
-    def little_space():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))  # no file may grow beyond 6,000 bytes
-
-    arguments = ["run", str(work / "tiny.toml"), "--out", str(tmp_path / "run"), "--set", "model.widths=[32, 32]"]
-    done = subprocess.run(
-        [sys.executable, "-c", "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-         "from pathfinder.cli.app import main; main()", *arguments],
-        capture_output=True, text=True, preexec_fn=little_space,
-    )  # fmt: skip
-    lines = [line for line in done.stderr.splitlines() if " s left" not in line]
-    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    arguments = ["run", work / "tiny.toml", "--out", tmp_path / "run", "--set", "model.widths=[32, 32]"]
+    code, lines = Command(*arguments, patched="limit_files", given=(6000,)).finish()
+    assert code == 2 and len(lines) == 1, lines
     assert "cannot write" in lines[0] and "free some space" in lines[0] and str(tmp_path) in lines[0]
     assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == ["run.json"]

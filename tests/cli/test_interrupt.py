@@ -9,45 +9,18 @@ import psutil
 import pytest
 import torch
 from helpers import TINY
+from processes import Command
 
 from pathfinder import progress as interrupt
 from pathfinder.storage import StageFile, load_weights
 
 LINE = "Interrupted; rerun the same command to resume."
 TRAIN = ["train", "mlp", "--data", "digits", "--model-arg", "widths=[8]", "--set", "epochs=3", "-o"]
-AT_A_STEP = """
-import os, signal, sys, pathfinder.storage as storage
-from pathfinder.__main__ import main
-number, stage, calls = int(sys.argv.pop(1)), sys.argv.pop(1), int(sys.argv.pop(1))
-original, count = storage.StageFile.due, 0
-def due(self):
-    global count
-    count += stage in self.path.name
-    if count == calls:
-        os.kill(os.getpid(), number)
-        count += 1
-    return original(self)
-storage.StageFile.due = due
-main()
-"""
-
-
-def started(*arguments):
-    """The command in a process of its own."""
-    command = [sys.executable, "-m", "pathfinder", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def stopped(number, stage, calls, *arguments):
     """The command, which gets a signal when a piece of work asks for the nth time whether to save."""
-    command = [sys.executable, "-c", AT_A_STEP, str(int(number)), stage, str(calls), *map(str, arguments)]
-    return finished(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-
-
-def finished(process):
-    """(exit code, lines of stderr that are no progress)."""
-    _, err = process.communicate(timeout=120)
-    return process.returncode, [line for line in err.splitlines() if " s left" not in line]
+    return Command(*arguments, patched="signal_when_due", given=(int(number), stage, calls)).finish()
 
 
 def test_a_stopped_run_says_so_in_one_line_and_ends_with_the_same_bytes(tmp_path):
@@ -59,8 +32,8 @@ def test_a_stopped_run_says_so_in_one_line_and_ends_with_the_same_bytes(tmp_path
         assert (code, [line for line in lines if not line.startswith("note: ")]) == (128 + number, [LINE])
         assert not (folder / "summary.csv").exists()
         assert not [path for path in folder.rglob("*") if path.suffix == ".tmp" or path.name == ".lock"]
-    assert finished(started(*run, folder))[0] == 0
-    assert finished(started(*run, tmp_path / "straight"))[0] == 0
+    assert Command(*run, folder).finish()[0] == 0
+    assert Command(*run, tmp_path / "straight").finish()[0] == 0
     for path in (tmp_path / "straight").glob("*.csv"):
         assert path.read_bytes() == (folder / path.name).read_bytes()
 
@@ -68,12 +41,12 @@ def test_a_stopped_run_says_so_in_one_line_and_ends_with_the_same_bytes(tmp_path
 def test_a_stopped_run_leaves_no_worker_and_is_resumed_by_others(tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 400"))
     run = ["run", tmp_path / "tiny.toml", "--workers", 2, "--out", tmp_path / "stopped"]
-    process = started(*run)
+    process = Command(*run)
     while len([*(tmp_path / "stopped" / ".work").glob("minimum-*.pt")]) < 2:
         time.sleep(0.05)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
-    code, lines = finished(process)
+    code, lines = process.finish()
     assert (code, [line for line in lines if not line.startswith("note: ")]) == (130, [LINE])
     assert len(workers) >= 2 and not psutil.wait_procs(workers, timeout=10)[1]
 
@@ -84,8 +57,8 @@ def test_a_stopped_training_loses_no_step(tmp_path):
         assert stopped(number, "partial", calls, *TRAIN, out) == (128 + number, [LINE])
         assert [path.name for path in tmp_path.iterdir()] == [kept.name]
     assert torch.load(kept, weights_only=True)["state"]["done"] == 19 + 4
-    assert finished(started(*TRAIN, out))[0] == 0
-    assert finished(started(*TRAIN, tmp_path / "b.safetensors"))[0] == 0
+    assert Command(*TRAIN, out).finish()[0] == 0
+    assert Command(*TRAIN, tmp_path / "b.safetensors").finish()[0] == 0
     wanted = load_weights(tmp_path / "b.safetensors")
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in load_weights(out).items())
     assert out.read_bytes() == (tmp_path / "b.safetensors").read_bytes()
@@ -93,11 +66,13 @@ def test_a_stopped_training_loses_no_step(tmp_path):
 
 @pytest.mark.parametrize("after", [0.06, 0.12, 0.2, 0.6])
 def test_a_signal_during_the_start_is_one_line_too(after, tmp_path):
-    process = started(*TRAIN, tmp_path / "a.safetensors")
+    command = [sys.executable, "-m", "pathfinder", *TRAIN, str(tmp_path / "a.safetensors")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(after)
     process.send_signal(signal.SIGTERM)
-    code, lines = finished(process)
-    assert (code, lines) in ((143, [LINE]), (0, []), (-15, []))  # before Python itself is up, nobody can answer
+    _, err = process.communicate(timeout=120)
+    lines = [line for line in err.splitlines() if " s left" not in line]
+    assert (process.returncode, lines) in ((143, [LINE]), (0, []), (-15, []))  # before Python is up, nobody can answer
 
 
 def test_a_signal_waits_while_a_piece_of_work_is_done_and_a_second_does_not(tmp_path):

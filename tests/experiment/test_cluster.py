@@ -6,8 +6,6 @@ import re
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import time
 import urllib.request
 import warnings
@@ -17,6 +15,7 @@ import psutil
 import pytest
 from clusters import cluster
 from helpers import TINY
+from processes import Command
 
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning
 from pathfinder.experiment.config_file import load_config
@@ -125,35 +124,21 @@ def is_refused(address):
         return True
 
 
-_RUN = """
-import sys
-from pathlib import Path
-from pathfinder.experiment.config_file import load_config
-from pathfinder.experiment.engines import count_workers, make_engine
-from pathfinder.experiment.run import Experiment
-from pathfinder.experiment.workplace import Workplace
-
-if __name__ == "__main__":
-    Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run(scheduler=sys.argv[3])
-"""
-
-
 def test_workers_and_the_run_itself_may_be_killed_at_any_moment(tiny, serial, tmp_path):
     chance = random.Random(0)
-    script, work = tmp_path / "script.py", tmp_path / "run" / ".work"
-    script.write_text(_RUN)
+    work = tmp_path / "run" / ".work"
     with cluster(tmp_path) as (address, workers):
-        command = [sys.executable, script, tiny, tmp_path / "run", address]
-        run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        command = ["run", tiny, "--out", tmp_path / "run", "--scheduler", address]
+        run = Command(*command)
         wait_for_work(work, 1)
         for child in psutil.Process(chance.choice(workers).pid).children():
             os.kill(child.pid, signal.SIGKILL)
         wait_for_work(work, 1)
-        run.kill()
-        run.wait()
+        run.send_signal(signal.SIGKILL)
+        run.finish()
         assert not (tmp_path / "run" / "summary.csv").exists()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+        code, lines = Command(*command).finish()
+    assert code == 0, lines
     assert csv_bytes(tmp_path / "run") == serial
 
 

@@ -1,9 +1,6 @@
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import TINY
+from processes import Command
 
 from pathfinder import (
     Evaluator,
@@ -349,35 +347,12 @@ def test_set_redoes_only_what_changed(tiny, tmp_path):
     assert read_table(tmp_path / "run" / "training.csv").query("fit == 'bezier'")["epoch"].tolist() == [1, 2, 3]
 
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-import pathfinder.storage as storage
-from pathfinder.experiment.config_file import load_config
-from pathfinder.experiment.run import Experiment
-
-stage_name, saves = sys.argv[3], int(sys.argv[4])
-original, count = storage.StageFile.save, 0
-
-def save(self, state):
-    global count
-    original(self, state)
-    count += self.path.stem == stage_name
-    if count == saves:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-storage.StageFile.save = save
-storage.StageFile.due = lambda self: True
-Experiment(load_config(Path(sys.argv[1])), Path(sys.argv[2])).run()
-"""
-
-
 def test_a_run_killed_in_a_minimum_a_curve_and_a_plane_ends_with_the_same_bytes(tiny, done, tmp_path):
     folder = tmp_path / "killed"
     for stage, saves in (("minimum-convnet-bn-b", 7), ("curve-convnet-bn-bezier", 12), ("plane-convnet-bn-bezier", 5)):
-        command = [sys.executable, "-c", _KILLED, str(tiny), str(folder), stage, str(saves)]
-        killed = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        run = Command("run", tiny, "--out", folder, patched="kill_after_save", given=(stage, saves))
+        code, lines = run.finish()
+        assert code == -signal.SIGKILL, lines
         assert not (folder / "summary.csv").exists()
     seen = []
     Experiment(load_config(tiny), folder, lambda name: lambda finished, total: seen.append((name, finished))).run()
