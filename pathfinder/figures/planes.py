@@ -16,6 +16,7 @@ from pathfinder.figures.words import batch_norm_notes, of_pair, path_label
 from pathfinder.tables.score_names import parse_score_column, score_columns
 
 _WIDE = 0.5  # planes that are flatter have one panel above the other
+_FLATTEST = 0.25  # height over width; y is stretched in planes that are flatter still
 
 
 def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> dict[str, Figure]:
@@ -26,14 +27,16 @@ def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFra
             own = [table[(table["pair"] == pair) & (table["plane"] == plane)] for table in (markers, paths)]
             figure = _plane_figure(grid, *own)
             curve = path_label(plane) if path_label(plane) != plane else f"curve {plane}"
-            set_title(figure, f"Plane of the {curve} between the minima{of_pair(pair)}", batch_norm_notes(grid))
+            stretched = [f"y stretched {_stretch(grid):.1f} times"] if _stretch(grid) > 1 else []
+            notes = [*batch_norm_notes(grid), *stretched]
+            set_title(figure, f"Plane of the {curve} between the minima{of_pair(pair)}", notes)
             figures[f"plane-{pair}-{plane}"] = figure
     return figures
 
 
 def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> Figure:
     columns = [column for column in ("train_loss", "test_error") if column in grid] or score_columns(grid, "loss")[:1]
-    ratio = np.ptp(grid["y"]) / np.ptp(grid["x"])
+    ratio = _ratio(grid) * _stretch(grid)
     if ratio < _WIDE:
         figure = Figure(figsize=(8.4, len(columns) * (6.4 * ratio + 1.0) + 1.1))
         axes = figure.subplots(len(columns), 1, squeeze=False)[:, 0]
@@ -47,8 +50,18 @@ def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame
     return figure
 
 
+def _ratio(table: pd.DataFrame) -> float:
+    """The height of a plane over its width."""
+    return float(np.ptp(table["y"]) / np.ptp(table["x"]))
+
+
+def _stretch(table: pd.DataFrame) -> float:
+    """How many times longer a unit of y is drawn than one of x, so that a flat plane can be read."""
+    return max(1.0, _FLATTEST / max(_ratio(table), 1e-6))
+
+
 def _draw_map(ax: Axes, table: pd.DataFrame, column: str) -> None:
-    """Fill contours at levels above the minimum, x and y to the same scale."""
+    """Fill contours at levels above the minimum, x and y to the same scale unless the plane is very flat."""
     score = parse_score_column(column)
     split, metric = ("", column) if score is None else (score.split, score.metric)
     levels = levels_above(table[column], metric)
@@ -57,7 +70,7 @@ def _draw_map(ax: Axes, table: pd.DataFrame, column: str) -> None:
     heights = levels.height(levels.edges)
     if np.ptp(grid.heights) > 0:
         ax.contour(grid.x, grid.y, grid.heights, heights, colors="white", linewidths=0.7, alpha=0.8)
-    ax.set_aspect("equal")
+    ax.set_aspect(_stretch(table))
     level_bar(ax.figure, levels, f"{split} {UNITS.get(metric, metric)}", cax=ax.inset_axes((1.03, 0, 0.03, 1)))
     ax.grid(False)
     ax.set_xlabel("x (distance in weight space)")
