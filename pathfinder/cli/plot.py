@@ -25,6 +25,7 @@ def plot(
         typer.Option(help="Draw only the surface of this name, with --out. Repeat to draw several in one figure."),
     ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Light letters on a dark page, with --out.")] = False,
+    points: Annotated[bool, typer.Option("--points", help="Mark the scored points on maps.")] = False,
 ) -> None:
     """Redraw the figures of a run from its CSV files, or the landscapes of several runs on one scale."""
     from pathfinder.figures import draw, draw_together
@@ -36,6 +37,7 @@ def plot(
     if out is None and dark:
         raise typer.BadParameter("--dark needs a folder to draw into; name it with --out.")
     style: dict[str, Any] = {"clip": clip, "log": not linear, "pdf": format is Format.pdf, "levels": levels.value}
+    style["points"] = points
     if out is None:
         drawn = draw(folders[0], **style)
     else:

@@ -4,6 +4,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
@@ -30,6 +31,12 @@ def mark_unknown(ax: Axes, grid: Grid) -> None:
         ax.set_facecolor(UNKNOWN)
         known = np.ma.array(np.zeros(grid.heights.shape), mask=np.ma.getmaskarray(grid.heights))
         ax.contourf(grid.x, grid.y, known, [-1, 1], colors=[mpl.rcParams["axes.facecolor"]])
+
+
+def mark_points(ax: Axes, rows: pd.DataFrame, wanted: bool) -> None:
+    """Mark where a map was scored, if that is wanted."""
+    if wanted:
+        ax.plot(rows["x"], rows["y"], ".", color=mpl.rcParams["text.color"], markersize=1.5, alpha=0.6)
 
 
 def line_colours() -> Colormap:

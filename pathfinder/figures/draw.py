@@ -71,6 +71,7 @@ def draw(
     pdf: bool = False,
     levels: LevelChoice = "paper",
     kinds: Sequence[str] | None = None,
+    points: bool = False,
 ) -> list[Path]:
     """Draw every figure for which a run has tables, into its folder `figures`.
 
@@ -81,6 +82,7 @@ def draw(
         pdf: whether a PDF file is written next to each PNG file; those that are there are always drawn again.
         levels: of contour lines: `paper`, from 0.1 to 10 in steps of 0.5 (Li et al. 2018), or `log`.
         kinds: of figures, some of `kinds_in`; if not given, all are drawn, and those without a table are removed.
+        points: whether the scored points are marked on maps.
 
     Returns:
         The files written.
@@ -92,7 +94,7 @@ def draw(
     with mpl_style.context(_STYLE), _blame([folder]):
         figures: dict[str, Figure] = {}
         for kind in kinds_in(folder) if kinds is None else kinds:
-            figures |= _figures_of(folder, kind, Scale(clip, log, levels))
+            figures |= _figures_of(folder, kind, Scale(clip, log, levels, points))
         if not figures and not any(_path(folder, table).exists() for table in (CURVATURE, POINT)):  # they have none
             raise _no_run(folder)
         drawn = _save(figures, folder, pdf)
@@ -124,13 +126,14 @@ def draw_together(
     levels: LevelChoice = "paper",
     surfaces: Sequence[str] = (),
     dark: bool = False,
+    points: bool = False,
 ) -> list[Path]:
     """Draw the landscapes of several runs side by side on one scale; surfaces of the same name share a figure.
 
     Args:
         folders: of the runs.
         out: the folder in whose folder `figures` they are drawn.
-        clip, log, pdf, levels: as for `draw`.
+        clip, log, pdf, levels, points: as for `draw`.
         surfaces: the names of the surfaces to draw, all in one figure; all surfaces if none is named.
         dark: whether letters are light and the page is dark.
 
@@ -148,7 +151,7 @@ def draw_together(
                 "one with `pathfinder score surface` or `pathfinder curvature surface`."
             )
     with mpl_style.context([*_STYLE, DARK] if dark else _STYLE), _blame(folders):
-        figures = _figures_of_landscapes(folders, Scale(clip, log, levels), surfaces)
+        figures = _figures_of_landscapes(folders, Scale(clip, log, levels, points), surfaces)
         if not figures:
             raise PathfinderError(
                 f"{list_names(map(str, folders))} hold no surface and no curvature along paths or over surfaces; make "
@@ -169,7 +172,7 @@ def _figures_of(folder: Path, kind: str, scale: Scale) -> dict[str, Figure]:
     if kind == "paths":
         return path_figures(rows, groups)
     if kind == "planes":
-        return plane_figures(rows, _read(folder, PLANE_MARKERS), _read(folder, PLANE_PATHS))
+        return plane_figures(rows, _read(folder, PLANE_MARKERS), _read(folder, PLANE_PATHS), scale.points)
     if kind == "training":
         return training_figures(rows, groups)
     if kind == "barriers":

@@ -69,11 +69,13 @@ class Scale:
         log: whether heights are logarithms.
         lines: levels of contour lines: `paper`, from 0.1 to 10 in steps of 0.5 (Li et al. 2018), or `log`, round
             numbers evenly spaced in the logarithm.
+        points: whether the scored points are marked on maps.
     """
 
     clip: float = float("inf")
     log: bool = True
     lines: LevelChoice = "paper"
+    points: bool = False
 
     def __post_init__(self) -> None:
         if not self.clip > 0:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, withStroke
 
-from pathfinder.figures.contours import POINTS, fill, level_bar
+from pathfinder.figures.contours import POINTS, fill, level_bar, mark_points
 from pathfinder.figures.grid import Grid
 from pathfinder.figures.levels import levels_above
 from pathfinder.figures.style import UNITS, by_name, colours, legend_below, open_marks, set_title
@@ -19,13 +19,15 @@ _WIDE = 0.5  # planes that are flatter have one panel above the other
 _FLATTEST = 0.25  # height over width; y is stretched in planes that are flatter still
 
 
-def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> dict[str, Figure]:
-    """Train loss and test error over each plane."""
+def plane_figures(
+    planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame, points: bool = False
+) -> dict[str, Figure]:
+    """Train loss and test error over each plane, with the scored points if that is wanted."""
     figures = {}
     for pair, of_one in by_name(planes, "pair"):
         for plane, grid in by_name(of_one, "plane"):
             own = [table[(table["pair"] == pair) & (table["plane"] == plane)] for table in (markers, paths)]
-            figure = _plane_figure(grid, *own)
+            figure = _plane_figure(grid, *own, points)
             curve = path_label(plane) if path_label(plane) != plane else f"curve {plane}"
             stretched = [f"y stretched {_stretch(grid):.1f} times"] if _stretch(grid) > 1 else []
             notes = [*batch_norm_notes(grid), *stretched]
@@ -34,7 +36,7 @@ def plane_figures(planes: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFra
     return figures
 
 
-def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame) -> Figure:
+def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame, points: bool) -> Figure:
     columns = [column for column in ("train_loss", "test_error") if column in grid] or score_columns(grid, "loss")[:1]
     ratio = _ratio(grid) * _stretch(grid)
     if ratio < _WIDE:
@@ -45,6 +47,7 @@ def _plane_figure(grid: pd.DataFrame, markers: pd.DataFrame, paths: pd.DataFrame
         axes = figure.subplots(1, len(columns), squeeze=False)[0]
     for ax, column in zip(axes, columns, strict=True):
         _draw_map(ax, grid, column)
+        mark_points(ax, grid, points)
         _draw_paths(ax, markers, paths)
     legend_below(figure, *axes[0].get_legend_handles_labels())
     return figure

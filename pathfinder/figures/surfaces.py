@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.figures.contours import POINTS, draw_lines, fill, level_bar, line_colours, mark_unknown
+from pathfinder.figures.contours import POINTS, draw_lines, fill, level_bar, line_colours, mark_points, mark_unknown
 from pathfinder.figures.grid import Grid
 from pathfinder.figures.levels import Levels, Scale
 from pathfinder.figures.panels import Panel, Panels, loss_and_error, loss_limits, make_panels
@@ -58,8 +58,8 @@ def _surfaces(
 ) -> dict[str, Figure]:
     levels = scale.levels(rows["train_loss"])
     drawn = {
-        "contours": _lines(rows, trajectory, minima, scale.line_levels(rows["train_loss"])),
-        "filled": _filled(rows, trajectory, minima, levels),
+        "contours": _lines(rows, trajectory, minima, scale.line_levels(rows["train_loss"]), scale.points),
+        "filled": _filled(rows, trajectory, minima, levels, scale.points),
         "relief": _reliefs(rows, minima, levels),
     }
     clipped = f"clipped at {scale.clip:g} nats" if levels.clipped else ""
@@ -69,7 +69,7 @@ def _surfaces(
     return {f"{kind}-{name}": panels.figure for kind, panels in drawn.items()}
 
 
-def _lines(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, levels: Levels) -> Panels:
+def _lines(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, levels: Levels, points: bool) -> Panels:
     panels = make_panels(rows, minima)
     low, high = levels.limits
     style: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": line_colours(), "linewidths": 0.9}
@@ -77,17 +77,19 @@ def _lines(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, l
         grid = Grid.of(panel.rows, "train_loss", levels).refine(POINTS)
         mark_unknown(panel.ax, grid)
         draw_lines(panel.ax, grid, levels, **style)
+        mark_points(panel.ax, panel.rows, points)
         _finish(panel, trajectory, grid)
     _add_legend(panels)
     return panels
 
 
-def _filled(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, levels: Levels) -> Panels:
+def _filled(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, levels: Levels, points: bool) -> Panels:
     panels = make_panels(rows, minima, bar=_BAR)
     for panel in panels:
         grid = Grid.of(panel.rows, "train_loss", levels).refine(POINTS)
         fill(panel.ax, grid, levels)
         draw_lines(panel.ax, grid, levels, "#404040", colors="white", linewidths=0.6)
+        mark_points(panel.ax, panel.rows, points)
         _finish(panel, trajectory, grid)
     _add_legend(panels)
     level_bar(panels.figure, levels, _LOSS, ax=panels.figure.axes, aspect=30)

@@ -9,6 +9,7 @@ from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.engines import kept_file
 from pathfinder.experiment.run import Experiment
+from pathfinder.figures.draw import draw
 from pathfinder.figures.vtk import export_surfaces
 from pathfinder.scoring.adaptive_plane import MOST, ROUND
 
@@ -60,6 +61,10 @@ def test_lost_pieces_are_done_again_with_the_same_points(run):
 def test_figures_and_vtk_files_interpolate(run):
     names = {path.name for path in (run / "run" / "figures").iterdir()}
     assert {"plane-mlp-bezier.png", "relief-filter-2d.png", "contours-filter-2d.png"} <= names
+    before = {name: (run / "run" / "figures" / name).read_bytes() for name in names}
+    draw(run / "run", points=True)
+    changed = {name for name in names if (run / "run" / "figures" / name).read_bytes() != before[name]}
+    assert changed == {"plane-mlp-bezier.png", "contours-filter-2d.png", "filled-filter-2d.png"}
     pyvista = pytest.importorskip("pyvista")
     (path,) = export_surfaces(run / "run")
     mesh = pyvista.read(path)
