@@ -28,6 +28,7 @@ from pathfinder.tables.csv_files import write_table
 
 _OWN = Path(__file__).parents[2]
 _CHOICES = ("MALLOC_", "GLIBC_TUNABLES", "OMP_NUM_THREADS", "PYTHONPATH", "PATHFINDER_DATA")
+_CHOICES += ("PYTHONDONTWRITEBYTECODE",)  # users import compiled modules
 
 
 def once(code: Path, threads: int | None) -> dict[str, float | str]:
