@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.interpolate import PchipInterpolator
 
-from pathfinder import Bezier, Evaluator, Line, PathfinderError, Plane, WeightSpace, build_model, summarize
+from pathfinder import Bezier, Evaluator, Line, PathfinderError, WeightSpace, build_model, summarize
 from pathfinder.scoring.adaptive import FIRST, explore, integral_of
 from pathfinder.storage import StageFile
 from pathfinder.tables.csv_files import read_table
@@ -147,12 +147,6 @@ def test_an_interrupted_path_goes_on_with_the_same_points(scored, tmp_path):
     again = evaluator.score(curve, "auto", stage=stage, progress=lambda done, total: seen.append(-done))
     assert again.table.equals(whole.table) and again.closeness == whole.closeness
     assert -FIRST in seen  # what was scored before is not scored again
-
-
-def test_a_plane_has_no_points_of_its_own_choice(scored):
-    evaluator, curve = scored
-    with pytest.raises(PathfinderError, match="must be a Curve, got Plane; give points for anything but a path"):
-        evaluator.score(Plane.of(Bezier(curve.start, curve.end, torch.randn(1, len(curve.start)))), "auto")
 
 
 def test_the_summary_does_not_weigh_the_crowded_points_more(scored):
