@@ -22,6 +22,7 @@ def silent(done: int, total: int) -> None:
 
 LINE = "Interrupted; rerun the same command to resume."
 WAIT = "Saving what is done; press Ctrl-C again to stop at once."
+_MOMENT = 0.05  # seconds until a signal within an import is sent again
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is missing on Windows
 _requested: int | None = None  # the signal that is waiting
 _waiting = 0  # how many `defer_interrupts` are open
@@ -84,12 +85,23 @@ def defer_interrupts() -> Generator[None, None, None]:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     global _requested
-    if _waiting and _requested is None:
+    if _importing(frame):  # an import that is broken off leaves modules half made, on which the next one may fail
+        again = threading.Timer(_MOMENT, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+    elif _waiting and _requested is None:
         _requested = number
         if sys.stderr.isatty():
             os.write(2, f"{WAIT}\n".encode())  # print may be interrupted within itself
     else:
         _raise(number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a frame is within an import."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _raise(number: int) -> NoReturn:
