@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -19,11 +20,11 @@ class Command:
 
     Args:
         *arguments: what the user types after `pathfinder`.
-        patched: the name of a function of this module, called before the command with `given`.
+        patched: a function of this module, called before the command with `given`.
         given: its arguments.
     """
 
-    def __init__(self, *arguments: object, patched: str = "", given: tuple = ()) -> None:
+    def __init__(self, *arguments: object, patched: Callable[..., None] | None = None, given: tuple = ()) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._err = Path(self._folder.name) / "stderr"
         words = [str(argument) for argument in arguments]
@@ -46,7 +47,9 @@ class Command:
             ]
 
 
-def _run(words: list[str], err: Path, environment: dict[str, str], patched: str, given: tuple) -> None:
+def _run(
+    words: list[str], err: Path, environment: dict[str, str], patched: Callable[..., None] | None, given: tuple
+) -> None:
     os.environ.clear()
     os.environ.update(environment)
     for stream, path in ((1, os.devnull), (2, err)):
@@ -56,7 +59,7 @@ def _run(words: list[str], err: Path, environment: dict[str, str], patched: str,
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     if patched:
-        globals()[patched](*given)
+        patched(*given)
     from pathfinder.__main__ import main
 
     try:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from command_line import called, train_arguments
 from mistakes import MISTAKES
-from processes import Command
+from processes import Command, kill_after_save, limit_files
 
 from pathfinder import build_model
 from pathfinder.storage import load_tensors, load_weights
@@ -256,7 +256,7 @@ def test_data_arguments_and_trajectories_of_a_training(command, tmp_path):
 def test_a_killed_training_goes_on_bit_for_bit(at, tmp_path):
     options = ["--data-arg", "crop=1", "--set", "micro_batch_size=50", "--precision", "bf16"]
     arguments = [*train_arguments(tmp_path / "a.safetensors"), *options]
-    code, _ = Command(*arguments, patched="kill_after_save", given=("", at)).finish()
+    code, _ = Command(*arguments, patched=kill_after_save, given=("", at)).finish()
     left = sorted(path.name for path in tmp_path.iterdir())
     assert code == -9 and left == [".a.safetensors.lock", ".a.safetensors.partial"]
     assert called(*arguments) == 0
@@ -386,7 +386,7 @@ def test_training_that_diverges_says_where_and_keeps_the_last_good_weights(comma
 
 def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing_half_written(work, tmp_path):
     arguments = ["run", work / "tiny.toml", "--out", tmp_path / "run", "--set", "model.widths=[32, 32]"]
-    code, lines = Command(*arguments, patched="limit_files", given=(6000,)).finish()
+    code, lines = Command(*arguments, patched=limit_files, given=(6000,)).finish()
     assert code == 2 and len(lines) == 1, lines
     assert "cannot write" in lines[0] and "free some space" in lines[0] and str(tmp_path) in lines[0]
     assert [path.name for path in (tmp_path / "run").rglob("*") if path.is_file()] == ["run.json"]

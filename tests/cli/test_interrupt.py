@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 from helpers import TINY
-from processes import Command
+from processes import Command, signal_when_due
 
 from pathfinder import progress as interrupt
 from pathfinder.storage import StageFile, load_weights
@@ -20,7 +20,7 @@ TRAIN = ["train", "mlp", "--data", "digits", "--model-arg", "widths=[8]", "--set
 
 def stopped(number, stage, calls, *arguments):
     """The command, which gets a signal when a piece of work asks for the nth time whether to save."""
-    return Command(*arguments, patched="signal_when_due", given=(int(number), stage, calls)).finish()
+    return Command(*arguments, patched=signal_when_due, given=(int(number), stage, calls)).finish()
 
 
 def test_a_stopped_run_says_so_in_one_line_and_ends_with_the_same_bytes(tmp_path):

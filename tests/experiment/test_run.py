@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import TINY
-from processes import Command
+from processes import Command, kill_after_save
 
 from pathfinder import (
     Evaluator,
@@ -350,7 +350,7 @@ def test_set_redoes_only_what_changed(tiny, tmp_path):
 def test_a_run_killed_in_a_minimum_a_curve_and_a_plane_ends_with_the_same_bytes(tiny, done, tmp_path):
     folder = tmp_path / "killed"
     for stage, saves in (("minimum-convnet-bn-b", 7), ("curve-convnet-bn-bezier", 12), ("plane-convnet-bn-bezier", 5)):
-        run = Command("run", tiny, "--out", folder, patched="kill_after_save", given=(stage, saves))
+        run = Command("run", tiny, "--out", folder, patched=kill_after_save, given=(stage, saves))
         code, lines = run.finish()
         assert code == -signal.SIGKILL, lines
         assert not (folder / "summary.csv").exists()
