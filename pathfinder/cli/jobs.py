@@ -36,7 +36,7 @@ from pathfinder.experiment.work import gather_scores, warn_if_rough
 from pathfinder.experiment.workplace import kept_result
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.curvature import gather_curvature
-from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.landscape.settings import Curvature, Surface, chosen_to
 from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import REESTIMATED, Scoring
@@ -108,8 +108,7 @@ def score_landscape(word: str, job: ScoreJob, surface: Surface, out: Path, file:
         trajectory: a folder of checkpoints of its training.
     """
     opening = partial(open_landscape, file, job, surface, trajectory)
-    tolerance = surface.tolerance if surface.points == "auto" else None
-    score(word, job, job.settings(around=True), out, opening, tolerance)
+    score(word, job, job.settings(around=True), out, opening, chosen_to(surface))
 
 
 def score_point(job: PointJob, out: Path, file: Path) -> None:

@@ -31,6 +31,8 @@ def _check_name(name: str | None) -> str | None:
     return name
 
 
+RunFolder = Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")]
+Scale = Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Override a config value, e.g. minimum.epochs=5. Repeatable.")
 ]
@@ -77,6 +79,9 @@ SurfacePoints = Annotated[
     typer.Option(
         metavar="N|NxM|auto", help="Points per axis; 51x31 sets both. auto: as many as the train loss asks for."
     ),
+]
+PlanePoints = Annotated[
+    str, typer.Option(metavar="N|auto", help="Points per axis. auto: as many as the train loss asks for.")
 ]
 PlaneTolerance = Annotated[
     float, typer.Option(help="With --points auto: of the logarithm of the losses between the points.")

@@ -1,12 +1,13 @@
 """`pathfinder run`: a whole experiment, described by a config."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pathfinder.cli.choices import Precision
-from pathfinder.cli.options import Changes, RunOptions, Threads
+from pathfinder.cli.options import Changes, RunFolder, RunOptions, Scale, Threads
 from pathfinder.cli.wrapping import deterministic, expand_groups
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def run(
     *,
     config: Annotated[str, typer.Argument(help="A TOML file, or the name of a config; see `pathfinder list configs`.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")] = None,
+    out: RunFolder = None,
     changes: Changes = None,
     device: Annotated[
         str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.", show_default="the config's")
@@ -28,19 +29,15 @@ def run(
         Precision | None, typer.Option(help="Arithmetic of the networks.", show_default="the config's")
     ] = None,
     threads: Threads = None,
-    scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
+    scale: Scale = None,
     options: RunOptions,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show the pieces of work, and how long they take, and do nothing.")
     ] = False,
 ) -> None:
     """Run an experiment: train minima and curves, score them, write tables and figures. Rerun to resume."""
-    from pathfinder.cli.configs import find_config
-    from pathfinder.experiment.config_file import load_config
-
     given = {"device": device, "precision": precision and precision.value, "threads": threads}
-    extra = [f"{key}={value}" for key, value in given.items() if value]
-    experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
+    experiment = _load(config, changes, scale, given)
     folder = out or Path("results") / experiment.name
     if plan:
         show_plan(experiment, folder, options.fresh)
@@ -53,27 +50,28 @@ def run(
 def race(
     *,
     config: Annotated[str, typer.Argument(help="A TOML file with a table race, or the name of a config.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder.", show_default="results/NAME")] = None,
+    out: RunFolder = None,
     changes: Changes = None,
     threads: Threads = None,
-    scale: Annotated[str | None, typer.Option(help=r"Use the values of \[scales.NAME] in the config.")] = None,
+    scale: Scale = None,
     options: RunOptions,
 ) -> None:
     """Train every curve of a config with several budgets, and see which is flat enough first. Rerun to resume."""
-    from pathfinder.cli.configs import find_config
-    from pathfinder.cli.summary import show_race
     from pathfinder.errors import PathfinderError
-    from pathfinder.experiment.config_file import load_config
-    from pathfinder.tables.csv_files import read_table
-    from pathfinder.tables.schema import RACE_METHODS
 
-    extra = [f"threads={threads}"] * bool(threads)
-    experiment = load_config(find_config(config), [*(changes or []), *extra], scale)
+    experiment = _load(config, changes, scale, {"threads": threads})
     if experiment.race is None:
         raise PathfinderError(f"{config} has no table [race]; add one that names a reference, or use `pathfinder run`.")
-    folder = out or Path("results") / experiment.name
-    run_experiment(experiment, folder, options)
-    show_race(read_table(folder / f"{RACE_METHODS.name}.csv", RACE_METHODS))
+    run_experiment(experiment, out or Path("results") / experiment.name, options)
+
+
+def _load(config: str, changes: list[str] | None, scale: str | None, given: Mapping[str, object]) -> "Config":
+    """The config of a file or name, with the changes of `--set` and then those of other options that were given."""
+    from pathfinder.cli.configs import find_config
+    from pathfinder.experiment.config_file import load_config
+
+    extra = [f"{key}={value}" for key, value in given.items() if value]
+    return load_config(find_config(config), [*(changes or []), *extra], scale)
 
 
 def run_experiment(
@@ -91,14 +89,16 @@ def run_experiment(
         checkpoints: files of weights that were read already, by the path that the config names.
     """
     from pathfinder.cli.progress import Reporter
-    from pathfinder.cli.summary import show_ends, show_summary
+    from pathfinder.cli.summary import show_ends, show_race, show_summary
     from pathfinder.experiment.run import Experiment
 
     with Reporter() as report:
         experiment = Experiment(config, folder, report, options.fresh, options.force, checkpoints, show_ends)
         report.expect(piece.title for piece in experiment.plan.pieces.values())
         summary = experiment.run(options.processes, options.scheduler, options.dashboard)
-    if summary is not None and config.race is None:
+    if config.race is not None:
+        show_race(experiment.folder.results.table("race_methods"))
+    elif summary is not None:
         show_summary(summary)
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
 

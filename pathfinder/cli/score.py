@@ -13,6 +13,7 @@ from pathfinder.cli.options import (
     Normalize,
     Out,
     PathPoints,
+    PlanePoints,
     PlaneTolerance,
     PointJob,
     ScoreJob,
@@ -83,7 +84,7 @@ def plane(
     *,
     files: Annotated[list[Path], typer.Argument(help="A curve; or the weights of a minimum, a bend and a minimum.")],
     out: Out,
-    points: PathPoints = "21",
+    points: PlanePoints = "21",
     tolerance: PlaneTolerance = 0.03,
     margin: Annotated[
         float, typer.Option(help="How far the plane extends past its three points, as a fraction of their extent.")
@@ -94,13 +95,14 @@ def plane(
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import open_plane
     from pathfinder.errors import PathfinderError
+    from pathfinder.landscape.settings import chosen_to
     from pathfinder.scoring.settings import Planes
 
     if len(files) not in (1, 3):
         raise PathfinderError(f"a plane needs 1 or 3 files, got {len(files)}.")
     settings = Planes.parse({"points": read_path_points(points), "margin": margin, "tolerance": tolerance})
     opening = partial(open_plane, files, job, settings.given_points, margin)
-    score("plane", job, job.settings(), out, opening, settings.tolerance if settings.points == "auto" else None)
+    score("plane", job, job.settings(), out, opening, chosen_to(settings))
 
 
 @app.command()

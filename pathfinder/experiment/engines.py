@@ -209,9 +209,10 @@ def is_done(piece: Piece, folder: Path) -> bool:
     """Whether a piece was done whole, as what would do it now would."""
     with threads(piece.threads):
         state = StageFile(kept_file(folder, piece.name), piece.key, lasting=piece.lasting).load()
-    if state is None or state.get("finished") is False:
+    if state is None:
         return False
-    return not piece.points or len(state["points"]) == piece.points or state.get("enough", False)
+    whole = not piece.points or len(state["points"]) == piece.points
+    return state.get("finished", whole)
 
 
 def kept_file(folder: Path, name: str) -> Path:

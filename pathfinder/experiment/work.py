@@ -183,13 +183,13 @@ def explore_points(
         rounds = [kept_result(place.folder, name) for name in earlier_rounds(whole, size, start)]
         before = [point for one in rounds for point in one["points"]]
         losses, points, t = losses_of(before), [], found.t[:0]
-        enough = any(one["enough"] for one in rounds)
+        enough = not all(one["points"] for one in rounds)  # a round before this one had nothing to do
         if not enough and before:
             enough = judge(torch.cat([one["t"] for one in rounds]), losses, tolerance).reached
         if not enough:
             t = ask(ends_of(found.t), losses)[start:stop]
             points = found.evaluator.score_points(found.geometry, t, progress=progress, stage=Unfinished(stage))
-        stage.save({"points": points, "t": t, "enough": enough})
+        stage.save({"points": points, "t": t, "finished": True})
     return None
 
 

@@ -8,13 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from pathfinder.figures.style import GUIDE, by_name, set_title
+from pathfinder.figures.style import GUIDE, NOTE, by_name, set_title
 from pathfinder.figures.ticks import set_loss_axis
 from pathfinder.figures.words import batch_norm_notes, of_pair, path_label
 
 _BEST = ("#009E73", "#0072B2", "#E69F00", "#CC79A7")  # of the first methods; Okabe and Ito's, as those of paths
 _REFERENCE, _OTHER = "#000000", "#b5b5b5"
-_NOTE = "#6e7781"
 _ROW = 0.27  # inches of a method
 
 
@@ -70,7 +69,7 @@ def _draw_passes(ax: Axes, ranked: pd.DataFrame, most: float, colours: dict[str,
             ax.plot([row["passes_low"], high], [i, i], color=colour, linewidth=2, solid_capstyle="butt")
         if np.isnan(row["passes"]):
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-            ax.text(edge, i, "not reached", va="center", ha="right", color=_NOTE, fontsize=9, bbox=box)
+            ax.text(edge, i, "not reached", va="center", ha="right", color=NOTE, fontsize=9, bbox=box)
         else:
             ax.plot(row["passes"], i, "o", color=colour, markersize=6)
     ax.set_yticks(range(len(ranked)), [path_label(str(name)) for name in ranked["method"]], fontsize=9)

@@ -39,7 +39,7 @@ DARK: dict[Any, Any] = {  # over these, for dark pages
     **{f"axes3d.{axis}axis.panecolor": _DARK_PANE for axis in "xyz"},
     "grid.color": "#30363d",
 }
-_NOTE = "#6e7781"  # can be read on white and on dark pages
+NOTE = "#6e7781"  # can be read on white and on dark pages
 CLIP = 10.0  # nats: far above chance, where the shape of a minimum would no longer show
 MINIMA = {"a": "#000000", "b": "#8c8c8c"}
 UNITS = {metric: f"{metric} ({unit})" for metric, unit in METRICS.items()}
@@ -58,7 +58,7 @@ def set_title(figure: Figure, text: str, notes: Sequence[str] = ()) -> None:
     title = figure.suptitle("\n".join([*lines, *[" "] * len(small)]), fontsize=11)  # the layout leaves room for it
     if small:
         place: dict[str, Any] = {"xycoords": title, "xytext": (0, 3), "textcoords": "offset points"}
-        note = Annotation("\n".join(small), (0.5, 0.0), ha="center", va="bottom", fontsize=9, color=_NOTE, **place)
+        note = Annotation("\n".join(small), (0.5, 0.0), ha="center", va="bottom", fontsize=9, color=NOTE, **place)
         note.set_in_layout(False)
         figure.add_artist(note)
 

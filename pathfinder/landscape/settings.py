@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pathfinder.landscape.spectrum import LEAST_PRODUCTS, Parameters
 from pathfinder.scoring.adaptive_plane import TOLERANCE
+from pathfinder.scoring.settings import Planes
 from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, check_points
 
 
@@ -96,6 +97,11 @@ class Surface(Checked):
     def title(self) -> str:
         """Its name in tables."""
         return self.name or f"{self.normalize if self.directions == 'random' else self.directions}-{self.axes}d"
+
+
+def chosen_to(asked: Surface | Planes) -> float | None:
+    """The tolerance to which losses choose the points of a surface or plane; None if the points are given."""
+    return asked.tolerance if asked.points == "auto" else None
 
 
 class Curvature(Checked):

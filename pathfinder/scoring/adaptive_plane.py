@@ -2,7 +2,7 @@
 
 A coarse grid, then rounds of points in the triangles over which two splines through all points so far disagree most
 (the triangles and the points in them are those of python-adaptive's Learner2D). Everything follows from the losses in
-the order in which their points were asked for, rounded, so an interrupted work goes on with the same points.
+the order in which their points were asked for, rounded, so interrupted work continues with the same points.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,9 +29,9 @@ ROUND = 25  # points of a round, and of the first grid
 MOST = 400  # points of a plane
 TOLERANCE = 0.03  # of log(loss + 0.01)
 CLIP = 10.0  # nats; figures do not show more
-_FLOOR = 0.01  # nats added before the logarithm is taken
+FLOOR = 0.01  # nats added before the logarithm is taken
 _DIGITS = 6  # of the logarithms, so that last bits, which depend on the processor, do not choose points
-_LARGE = 0.3  # how much the size of a triangle counts beside what the splines say
+_LARGE = 0.3  # the weight of a triangle's size, against what the splines say
 _SHARE = 95  # percent of the points of a round are known better than its gap says
 
 Bounds = tuple[tuple[float, float], tuple[float, float]]
@@ -41,7 +41,7 @@ Losses = Float[np.ndarray, " points"]
 def heights_of(losses: Losses) -> Losses:
     """What is interpolated: log(loss + 0.01), of at most 10 nats; losses that are not finite count as 10 nats."""
     inside = np.nan_to_num(losses, nan=CLIP, posinf=CLIP).clip(max=CLIP)
-    return np.log(inside + _FLOOR).round(_DIGITS)
+    return np.log(inside + FLOOR).round(_DIGITS)
 
 
 def interpolate(
@@ -118,20 +118,9 @@ def judge(t: Float[Tensor, "points 2"], losses: Losses, tolerance: float) -> Clo
     if len(losses) < 2 * ROUND:
         return Closeness(reached=False, error=float("nan"))
     at, heights = t.numpy(), heights_of(losses)
-    found = interpolate(at[:-ROUND], heights[:-ROUND], at[-ROUND:]).clip(max=float(np.log(CLIP + _FLOOR)))
+    found = interpolate(at[:-ROUND], heights[:-ROUND], at[-ROUND:]).clip(max=float(np.log(CLIP + FLOOR)))
     error = float(np.percentile(np.abs(found - heights[-ROUND:]), _SHARE))
     return Closeness(error <= tolerance, error)
-
-
-def check_tolerance(tolerance: float) -> float:
-    """The tolerance of a plane, checked.
-
-    Raises:
-        PathfinderError: if it is not above 0.
-    """
-    if not number(tolerance, "tolerance") > 0:
-        raise PathfinderError(f"tolerance must be above 0, got {tolerance}.")
-    return float(tolerance)
 
 
 def explore_plane(
@@ -151,7 +140,8 @@ def explore_plane(
     Raises:
         PathfinderError: if the tolerance is not above 0.
     """
-    check_tolerance(tolerance)
+    if not number(tolerance, "tolerance") > 0:
+        raise PathfinderError(f"tolerance must be above 0, got {tolerance}.")
     t = ask(bounds, np.zeros(0))
     while True:
         scored = list(score(t))

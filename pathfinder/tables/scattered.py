@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from pathfinder.scoring.adaptive_plane import interpolate
+from pathfinder.scoring.adaptive_plane import FLOOR, interpolate
 
 POINTS = 51  # along each axis of a grid between scattered points
-_FLOOR = 0.01  # nats added to losses before the logarithm is taken
 
 
 def is_grid(table: pd.DataFrame) -> bool:
@@ -38,7 +37,7 @@ def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
     x, y = (np.linspace(low, high, POINTS) for low, high in zip(at.min(0), at.max(0), strict=True))
     wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     to, back = (np.log, np.exp) if column.endswith("loss") else (np.asarray, np.asarray)
-    floor = _FLOOR if column.endswith("loss") else 0.0
+    floor = FLOOR if column.endswith("loss") else 0.0
     heights = back(interpolate(at[known], to(values[known] + floor), wanted)) - floor
     heights = heights.clip(values[known].min(), values[known].max()).reshape(len(y), len(x))
     return pd.DataFrame(heights, index=pd.Index(y.round(12), name="y"), columns=pd.Index(x.round(12), name="x"))
