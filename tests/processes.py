@@ -33,6 +33,8 @@ class Command:
 
     @property
     def pid(self) -> int:
+        """Of the process, which must not have ended."""
+        assert self._process.is_alive(), self._err.read_text()
         return self._process.pid
 
     def send_signal(self, number: int) -> None:
@@ -72,6 +74,7 @@ def _run(
 
 def limit_files(size: int) -> None:
     """Let no file grow beyond so many bytes, as on a full disk."""
+    sys.dont_write_bytecode = True  # Python would keep the first bytes of a module, and fail to import it ever after
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 

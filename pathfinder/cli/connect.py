@@ -20,7 +20,7 @@ from pathfinder.cli.options import (
     Weights,
     read_settings,
 )
-from pathfinder.cli.points import read_path_points
+from pathfinder.cli.points import read_examples, read_path_points
 from pathfinder.cli.wrapping import deterministic, expand_groups
 
 
@@ -38,7 +38,7 @@ def connect(
     align: Annotated[bool, typer.Option("--align", help="Also align b to a, and connect to the aligned b.")] = False,
     name: Name = None,
     origin: Origin,
-    points: PathPoints = "61",
+    points: PathPoints = "auto",
     tolerance: Tolerance = 0.01,
     grid_points: Annotated[int | None, typer.Option(help="With --planes: points per axis.", show_default="21")] = None,
     examples: Examples = None,
@@ -61,7 +61,9 @@ def connect(
     for key, option in (("kind", "--curve"), ("bends", "--bends")):
         if key in recipe:
             raise typer.BadParameter(f"--set {key} changes nothing here; use {option}.")
-    settings = scoring.settings(points=read_path_points(points), tolerance=tolerance, examples=examples)
+    settings = scoring.settings(
+        points=read_path_points(points), tolerance=tolerance, examples=read_examples(examples, "--examples")
+    )
     checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
     data = data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True)
     if "mean" not in origin.data_settings:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pathfinder.cli.choices import Normalization
-from pathfinder.cli.options import CurvatureJob, GridPoints, Normalize, Out, Span, Weights
-from pathfinder.cli.points import read_points
+from pathfinder.cli.options import CurvatureJob, Normalize, Out, RatioPoints, Span, Weights
+from pathfinder.cli.points import read_surface_points
 from pathfinder.cli.score import read_surface
 from pathfinder.cli.words import Words
 from pathfinder.cli.wrapping import deterministic, expand_groups
@@ -57,7 +57,7 @@ def surface(
     *,
     file: Weights,
     out: Out,
-    points: GridPoints = "7",
+    points: RatioPoints = "7",
     normalize: Normalize = None,
     span: Span = None,
     job: CurvatureJob,
@@ -66,16 +66,16 @@ def surface(
     from pathfinder.cli.jobs import measure
     from pathfinder.cli.targets import open_landscape
 
-    counts = read_points(points)
+    counts = read_surface_points(points)
     scale = (normalize or Normalization.filter).value
     around = read_surface({"normalize": scale, "seed": job.seed, "points": counts}, span)
     measure("surface", job, _settings(job, counts), out, partial(open_landscape, file, job, around))
 
 
-def _settings(job: CurvatureJob, points: int | tuple[int, ...] = 2) -> "Curvature":
+def _settings(job: CurvatureJob, points: int | tuple[int, ...] | str = 2) -> "Curvature":
     """The settings of `[[curvature]]`."""
     from pathfinder.landscape.settings import Curvature
 
-    keys = ("examples", "tolerance", "most", "samples", "batch_norm_examples", "batch_size")
+    keys = ("examples", "tolerance", "most", "samples", "batch_size")
     given = {key: getattr(job, key) for key in keys}
     return Curvature.parse({**given, "parameters": job.parameters.value, "points": points})

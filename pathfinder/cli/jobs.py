@@ -30,12 +30,10 @@ from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.engines import Done, count_workers, make_engine
 from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.pieces import Piece, split_points, split_rounds
+from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
+from pathfinder.experiment.pieces import CHOICE, Piece, split_points, split_rounds
 from pathfinder.experiment.shown import Shown
-from pathfinder.experiment.work import gather_scores, warn_if_rough
-from pathfinder.experiment.workplace import kept_result
 from pathfinder.geometry.curves import Curve
-from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.landscape.settings import Curvature, Surface, chosen_to
 from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
 from pathfinder.scoring.evaluator import Evaluator
@@ -58,11 +56,11 @@ def score(
         opening: reads the files.
         tolerance: of a plane whose points its losses choose.
     """
-    place = FilePlace(opening, job, {word: settings.batch_norm}, out)
+    place = FilePlace(opening, job, settings, {word: settings.batch_norm}, out)
     opened, target = place.opened, place.target
     is_path = isinstance(target, PathTarget)
     if not is_path:
-        _refuse_mixing(settings, target, f"a {word}")
+        _refuse(settings, target, f"a {word}")
     elif opened.space.has_statistics and settings.batch_norm not in REESTIMATED:
         check_between(*settings.range)
         if opened.statistics is None:
@@ -70,27 +68,38 @@ def score(
                 f"{opened.files[0]} holds no BatchNorm statistics of its ends for --batch-norm {settings.batch_norm}; "
                 "drop it to re-estimate them, or write the curve again with `pathfinder connect`."
             )
-    evaluator, name = place.scored((word,)).evaluator, job.name or opened.name
-    run = _run(f"score-{word}", place, job, settings.model_dump(), evaluator.counts())
-    how = (settings.model_dump(exclude={"points", "range"}), job.seed, job.device, job.precision.value)
+    evaluator, name = place.scored((word,), place.given).evaluator, job.name or opened.name
+    counts = evaluator.counts() | dict.fromkeys(settings.chosen_examples, "auto")
+    run = _run(f"score-{word}", place, job, settings.model_dump(), counts)
+    how = (
+        settings.model_dump(exclude={"points", "range"} | settings.unused),
+        job.seed,
+        job.device,
+        job.precision.value,
+    )
     key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
     if is_path and settings.points == "auto":
         points = [Piece(word, "explore_path", ((word,), settings.tolerance), key_of(key, "auto"))]
     elif tolerance is not None:
-        points = split_rounds(word, (word,), _load(evaluator), key, tolerance)
+        points = split_rounds(word, "explore_points", (word,), _load(evaluator), key, tolerance)
     else:
         points = _points(word, "score_points", place, evaluator, key)
-    pieces = [*_check_ends(name, job, (word,), key), *points]
+    pieces, parts = list(points), tuple(piece.name for piece in points)
     if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
         arguments = (name, (word,), opened.statistics)
-        pieces.insert(-len(points), Piece(f"check batch_norm {name}", "check_statistics", arguments, key))
-    parts = tuple(piece.name for piece in points)
+        pieces.insert(0, Piece(f"check batch_norm {name}", "check_statistics", arguments, key))
     if is_path and _checked(job):
         pieces.append(Piece(f"check worst {name}", "check_worst", (name, (word,), parts), key, parts))
+    again = {f"rescore {word}": parts, "rescore ends": ()} if settings.chosen_examples else {}
+    pieces += [Piece(title, "rescore_points", ((word,), where), key, where) for title, where in again.items()]
+    pieces = [*_check_ends(name, job, (word,), key), *_choose_first(settings, word, key, pieces)]
     with _working(run, place, pieces, job) as findings:
         scores = gather_scores(place, (word,), parts, tolerance)
-        warn_if_rough(f"{word} of {name}", scores)
         target.tabulate(run.results, name, scores)
+        for title, where in again.items():
+            if rescored := gather_rescored(place, (word,), where, title):
+                path = target.geometry.kind() if where else "ends"
+                run.results.add_rescored(name, path, rescored)
     if is_path:
         show_summary(run.results.table("summary"))
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")
@@ -119,8 +128,9 @@ def score_point(job: PointJob, out: Path, file: Path) -> None:
         file: the weights of the minimum.
     """
     keys = ("batch_size", "examples", "batch_norm_examples")
-    settings = Scoring.parse({key: getattr(job, key) for key in keys}).model_dump(include=set(keys))
-    place = FilePlace(partial(open_point, file, job), job, _policies(job.batch_norm_examples), out)
+    scoring = Scoring.parse({key: getattr(job, key) for key in keys})
+    settings = scoring.model_dump(include=set(keys))
+    place = FilePlace(partial(open_point, file, job), job, scoring, _policies(job.batch_norm_examples), out)
     opened, name, train = place.opened, job.name or place.opened.name, place.opened.data["train"]
     scored = {name: len(split.subset(job.examples, job.seed)) for name, split in opened.data.items()}
     run = _run("score-point", place, job, settings, scored)
@@ -165,23 +175,27 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, openin
     """
     around = word in ("point", "surface")
     scoring = job.settings(around=around)
-    place = FilePlace(opening, job, {word: scoring.batch_norm}, out, settings)
+    place = FilePlace(opening, job, scoring, {word: scoring.batch_norm}, out, settings)
     opened, target = place.opened, place.target
-    _refuse_mixing(scoring, target, "curvature")
+    _refuse(scoring, target, "curvature")
     found = place.measured((word,))
     counts: dict[str, Any] = {"examples": len(found.data), "batch_norm": found.evaluator.statistics_from}
     counts["batch_norm_examples"] = found.evaluator.counts()["batch_norm_examples"]
     run = _run(f"curvature-{word}", place, job, settings.model_dump(), counts)
     how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
     key = key_of(opened.identity, digests(opened.data), how, len(found.data), target.settings, target.t.tolist())
-    pieces = _points(f"curvature {word}", "measure_points", place, found.evaluator, key, (word,))
+    whole = f"curvature {word}"
+    if settings.points == "auto":
+        how_close = settings.points_tolerance
+        pieces = split_rounds(whole, "explore_curvature", (word,), float("inf"), key, how_close)
+    else:
+        pieces = _points(whole, "measure_points", place, found.evaluator, key, (word,))
     with _working(run, place, pieces, job):
-        points = [point for piece in pieces for point in kept_result(out, piece.name)["points"]]
-        table = gather_curvature(target.geometry, target.t, points)
+        table = gather_measured(place, (word,), [piece.name for piece in pieces])
         name = "" if word == "path" else MINIMUM
         along = target.geometry.kind() if word == "path" else word
-        run.results.add_curvature(job.name or opened.name, name, along, table.assign(**counts))
-    typer.echo(table.to_string(index=False))
+        run.results.add_curvature(job.name or opened.name, name, along, table)
+    typer.echo(table.drop(columns=list(counts)).to_string(index=False))
     typer.echo(f"tables in {out}" + (f", figures in {out / 'figures'}" if word != "point" else ""))
 
 
@@ -196,6 +210,15 @@ def _points(
 def _load(evaluator: Evaluator) -> float:
     """How much work a point is: weights times examples."""
     return float(evaluator.space.size) * sum(evaluator.counts().values())
+
+
+def _choose_first(settings: Scoring, path: str, key: str, pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces of a path, each after the choice of how many examples the path needs, where that is asked for."""
+    if not settings.chosen_examples:
+        return list(pieces)
+    arguments = (path,), settings.chosen_examples, settings.examples_tolerance
+    choice = Piece(f"{CHOICE} {path}", "choose_examples", arguments, key)
+    return [choice, *(replace(piece, needs=(*piece.needs, choice.name)) for piece in pieces)]
 
 
 def _checked(job: ScoreJob | PointJob) -> bool:
@@ -255,15 +278,21 @@ def _run(
     return run
 
 
-def _refuse_mixing(settings: Scoring, target: Target, what: str) -> None:
-    """Refuse to mix the statistics of BatchNorm of two ends where a point is no point of a path between them.
+def _refuse(settings: Scoring, target: Target, what: str) -> None:
+    """Refuse what has a meaning along a path alone.
 
     Raises:
-        PathfinderError: if that is wanted.
+        PathfinderError: if statistics of BatchNorm of two ends are to be mixed, or examples to be chosen, for anything
+            else.
     """
     around = isinstance(target, LandscapeTarget | PointTarget)
     if settings.batch_norm == "interpolate" or (settings.batch_norm == "stored" and not around):
         raise PathfinderError(
             f"--batch-norm {settings.batch_norm} has no meaning for {what}: its points have no statistics of their "
             "own; drop it to re-estimate them."
+        )
+    for name in settings.chosen_examples:
+        raise PathfinderError(
+            f"--{name.replace('_', '-')} auto has no meaning for {what}, as the barrier of a path decides it; give a "
+            "number, or drop it for all."
         )

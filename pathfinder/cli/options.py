@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pathfinder.cli.choices import BatchNorm, Normalization, Parameters, Precision
+from pathfinder.cli.points import read_examples
 
 if TYPE_CHECKING:
     from pathfinder.scoring.settings import Scoring
@@ -60,9 +61,21 @@ Seed = Annotated[int, typer.Option(callback=_check_seed, help="Random seed, 0 or
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for tables and figures.")]
 File = Annotated[Path, typer.Option("--out", "-o", help="File for the weights (.safetensors).")]
 BatchSize = Annotated[int, typer.Option(help="Examples per forward pass.")]
-Examples = Annotated[int | None, typer.Option(help="Examples of each split to score.", show_default="all")]
+Examples = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Examples of each split to score. auto: as many as the barrier of a path asks for.",
+        show_default="all",
+    ),
+]
 BatchNormExamples = Annotated[
-    int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Training examples that re-estimate BatchNorm. auto: as many as score the ends of a path as all would.",
+        show_default="all",
+    ),
 ]
 PathPoints = Annotated[
     str,
@@ -73,7 +86,13 @@ PathPoints = Annotated[
 Tolerance = Annotated[
     float, typer.Option(help="With --points auto: of the largest loss and of the integral, relative.")
 ]
-GridPoints = Annotated[str, typer.Option(help="Points per axis; 51x31 sets both.")]
+RatioPoints = Annotated[
+    str,
+    typer.Option(
+        metavar="N|NxM|auto",
+        help="Points per axis; 51x31 sets both. auto: as many as the ratio of the eigenvalues asks for.",
+    ),
+]
 SurfacePoints = Annotated[
     str,
     typer.Option(
@@ -214,7 +233,8 @@ class ScoreOptions:
                 "of them"
             )
         own = {"batch_norm": chosen.value, "batch_size": self.batch_size}
-        return Scoring.parse({**own, "batch_norm_examples": self.batch_norm_examples, **more})
+        again = read_examples(self.batch_norm_examples, "--batch-norm-examples")
+        return Scoring.parse({**own, "batch_norm_examples": again, **more})
 
 
 @dataclass(frozen=True)
@@ -228,15 +248,17 @@ class ScoreJob(RunOptions, ScoreOptions, Origin):
 
     def settings(self, around: bool = False, **more: Any) -> "Scoring":
         """These options as the settings of `[score]`, the number of examples among them."""
-        return super().settings(around, examples=self.examples, **more)
+        return super().settings(around, examples=read_examples(self.examples, "--examples"), **more)
 
 
 @dataclass(frozen=True)
 class PointJob(RunOptions, Origin):
     """The options of `score point`: those of `score` without a choice of BatchNorm's statistics, as it shows each."""
 
-    examples: Examples = None
-    batch_norm_examples: BatchNormExamples = None
+    examples: Annotated[int | None, typer.Option(help="Examples of each split to score.", show_default="all")] = None
+    batch_norm_examples: Annotated[
+        int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
+    ] = None
     batch_size: BatchSize = 512
     precision: PrecisionOption = Precision.fp32
     precision_check: PrecisionCheck = True

@@ -1,6 +1,7 @@
 """Where the pieces of `score` and `curvature` are done: what files and options give, in each process."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,11 @@ from typing import Any
 from pathfinder.cli.inputs import CurveInput, Minima
 from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
 from pathfinder.cli.targets import PathTarget, Target
-from pathfinder.experiment.workplace import Measured, Scored
+from pathfinder.experiment.place import Measured, Scored, chosen_examples
 from pathfinder.landscape.settings import Curvature
 from pathfinder.scoring.batch_norm import BatchNormName, Policy
-from pathfinder.scoring.checks import CHECKED
 from pathfinder.scoring.evaluator import Evaluator
-from pathfinder.scoring.settings import Examples
+from pathfinder.scoring.settings import Examples, Scoring
 
 Opened = Minima | CurveInput
 Options = ScoreJob | CurvatureJob | PointJob
@@ -26,6 +26,7 @@ class FilePlace:
     Args:
         opening: reads the files.
         job: the options.
+        scoring: how points are scored.
         policies: how BatchNorm's statistics are found, by the name of a target.
         folder: of the run.
         curvature: how it is measured.
@@ -35,46 +36,48 @@ class FilePlace:
         self,
         opening: Opening,
         job: Options,
+        scoring: Scoring,
         policies: Mapping[str, Policy | BatchNormName],
         folder: Path,
         curvature: Curvature | None = None,
     ) -> None:
-        self._given = opening, job, policies, folder, curvature
+        self._arguments = opening, job, scoring, policies, folder, curvature
         self.folder, self.job, self._curvature, self.policies = folder, job, curvature, policies
+        self._chosen, self.given = scoring.chosen_examples, scoring.given_examples
         self.device = job.device
         self.opened, self.target = opening()
         self._evaluator = lru_cache(4)(self._make)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the files itself."""
-        return type(self), self._given
+        return type(self), self._arguments
 
-    def scored(self, target: tuple[str, ...], few: bool = False, precision: str | None = None) -> Scored:
+    def examples(self, target: tuple[str, ...]) -> Examples:
         """As for `Place`; a target is the name of a policy."""
-        return Scored(self._evaluator(target[0], few, precision), self.target.geometry, self.target.t)
+        return self.given.of(chosen_examples(self.folder, target[0])) if self._chosen else self.given
+
+    def scored(self, target: tuple[str, ...], examples: Examples | None = None, precision: str | None = None) -> Scored:
+        """As for `Place`."""
+        counts = self.examples(target) if examples is None else examples
+        return Scored(self._evaluator(target[0], counts, precision), self.target.geometry, self.target.t)
 
     def measured(self, target: tuple[str, ...]) -> Measured:
         """As for `Place`."""
         assert self._curvature is not None
         data = self.opened.data["train"].subset(self._curvature.examples, self.job.seed)
-        evaluator = self._evaluator(target[0], False, "fp32")
+        evaluator = self._evaluator(target[0], replace(self.given, scored=None), "fp32")
         return Measured(self.opened.space, self.target.geometry, self.target.t, data, evaluator, self._curvature)
 
-    def _make(self, how: str, few: bool, precision: str | None) -> Evaluator:
+    def _make(self, how: str, counts: Examples, precision: str | None) -> Evaluator:
         job, opened = self.job, self.opened
-        measured = isinstance(job, CurvatureJob)
-        counts = Examples(None if measured else job.examples, job.batch_norm_examples)
-        counts = counts.few(CHECKED) if few else counts
-        if isinstance(job, PointJob):  # its policies know their own
-            counts = Examples(counts.scored, None)
-        along = isinstance(self.target, PathTarget) and not measured
+        along = isinstance(self.target, PathTarget) and not isinstance(job, CurvatureJob)
         return Evaluator(
             opened.space,
             opened.data,
             batch_norm=self.policies[how],
             statistics=opened.statistics if along else None,
             examples=counts.scored,
-            batch_norm_examples=counts.batch_norm,
+            batch_norm_examples=None if isinstance(job, PointJob) else counts.batch_norm,  # its policies know theirs
             batch_size=job.batch_size,
             seed=job.seed,
             device=job.device,

@@ -1,4 +1,4 @@
-"""Points and ranges of coordinates, as users type them."""
+"""Points, ranges of coordinates and numbers of examples, as users type them."""
 
 from typing import Any
 
@@ -11,6 +11,14 @@ def read_path_points(text: str) -> int | str:
         return text if text == "auto" else int(text)
     except ValueError as error:
         raise typer.BadParameter(f"--points must be a number or auto, got {text}.") from error
+
+
+def read_examples(text: str | None, option: str) -> int | str | None:
+    """A number of examples, or `auto`; None if the option was not given."""
+    try:
+        return text if text in (None, "auto") else int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} must be a number or auto, got {text}.") from error
 
 
 def read_points(text: str) -> int | tuple[int, ...]:

@@ -51,7 +51,14 @@ def line(
     a: Weights,
     b: Weights,
     out: Out,
-    points: PathPoints = "61",
+    points: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Points along the line, both ends included. auto: as many as its losses ask for.",
+            show_default="auto, or 61 for a line that reaches beyond the minima",
+        ),
+    ] = None,
     tolerance: Tolerance = 0.01,
     low: Annotated[float, typer.Option("--from", help="t at which the line begins, 0 or less.")] = 0.0,
     high: Annotated[float, typer.Option("--to", help="t at which the line ends, 1 or more.")] = 1.0,
@@ -61,14 +68,17 @@ def line(
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import open_line
 
-    settings = job.settings(points=read_path_points(points), tolerance=tolerance, range=(low, high))
+    counts = read_path_points(points or ("auto" if (low, high) == (0, 1) else "61"))
+    settings = job.settings(points=counts, tolerance=tolerance, range=(low, high))
     score("line", job, settings, out, partial(open_line, a, b, job, settings.equal_points, (low, high)))
 
 
 @app.command()
 @expand_groups
 @deterministic
-def curve(*, file: CurveFile, out: Out, points: PathPoints = "61", tolerance: Tolerance = 0.01, job: ScoreJob) -> None:
+def curve(
+    *, file: CurveFile, out: Out, points: PathPoints = "auto", tolerance: Tolerance = 0.01, job: ScoreJob
+) -> None:
     """Score a trained curve."""
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import open_path

@@ -15,11 +15,12 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.pieces import Piece, Target
-from pathfinder.experiment.workplace import Place, Scored, kept_result
+from pathfinder.experiment.place import Place, Scored, kept_result
 from pathfinder.geometry.curves import Curve
 from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, compare, largest
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.scores import Scores
+from pathfinder.scoring.settings import FEW
 from pathfinder.tables.score_names import score_columns
 
 _OF_STATISTICS = ("score_minimum", "check_statistics")
@@ -111,7 +112,7 @@ class Findings:
 
 def _both_precisions(place: Place, target: Target, t: float) -> list[dict[str, Any]]:
     """The differences at one point; at the origin where there are more coordinates."""
-    expected, found = (place.scored(target, few=True, precision=precision) for precision in ("fp32", None))
+    expected, found = (place.scored(target, FEW, precision) for precision in ("fp32", None))
     return _differences(_values_at(expected, t), _values_at(found, t))
 
 

@@ -118,7 +118,7 @@ class Config(Checked):
             _check_name(pair.name, "pair", "pairs")
             for curve in pair.curves:
                 _check_name(curve.title, "curve", "curves")
-                curve.check_band()
+                curve.check()
                 if curve.aligned and self.align is None:
                     raise ValueError(f"the curve `{curve.title}` is to end in an aligned b; add [align]")
             if pair.a.model_dump() == pair.b.model_dump():
@@ -190,18 +190,18 @@ class Config(Checked):
                 raise ValueError(f"curvature names `{one.along}`, but there are {list(axes)}; name one of them")
             if axes[one.along] == 1 and not isinstance(one.points, int):
                 raise ValueError(f"`{one.along}` has one axis, so curvature.points must be one number")
-            check_points("curvature.points", one.points, axes[one.along])
+            check_points("curvature.points", one.given_points, axes[one.along])
 
     def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
         """All tables of the config that set how many examples are scored."""
         return [self.score, *filter(None, [self.planes]), *self.surfaces, *self.curvature]
 
     def examples(self, settings: Scoring | Planes | Surface | Curvature | None = None) -> Examples:
-        """The examples that a table of the config asks for; `[score]` says what it leaves out."""
-        asked = self.score if settings is None else settings
-        return Examples(
-            asked.examples or self.score.examples, asked.batch_norm_examples or self.score.batch_norm_examples
-        )
+        """The examples that a table of the config gives; `[score]` says what it leaves out."""
+        given = self.score.given_examples
+        if settings is None or isinstance(settings, Scoring):
+            return given
+        return Examples(settings.examples, settings.batch_norm_examples).of(given)
 
     @property
     def score_precision(self) -> str:

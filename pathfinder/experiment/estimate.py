@@ -13,14 +13,15 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.engines import is_done
 from pathfinder.experiment.pieces import Piece, Target
-from pathfinder.experiment.workplace import Place, Workplace
+from pathfinder.experiment.place import Place
+from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve
 from pathfinder.memory import peak_memory
 from pathfinder.scoring.adaptive import TYPICAL
 from pathfinder.scoring.adaptive_plane import MOST as PLANE_POINTS
 from pathfinder.scoring.evaluator import Evaluator
-from pathfinder.scoring.settings import REESTIMATED, Examples
+from pathfinder.scoring.settings import ALL, FEW, REESTIMATED, Examples
 from pathfinder.threads import threads
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.weights.space import WeightSpace
@@ -30,6 +31,7 @@ _STEPS = 3  # batches of a timed epoch; the first epoch warms up
 _EXAMPLES = 256  # of each split that a timed point is scored on
 _PRODUCTS = 60  # Hessian-vector products until both eigenvalues converge, typically
 _PRODUCT = 5.0  # passes forward that a product takes
+_CHOICE = 6  # points on all examples that choosing how many are needed costs, at most
 _PEAKS = 3  # points of a path that are scored once more, typically
 _ALIGNMENT = 2.0  # seconds; not timed
 
@@ -115,7 +117,7 @@ def seconds_of_points(place: Place, target: Target, points: int, products: int =
         points: how many.
         products: of the Hessian with vectors at each, if the curvature is measured instead.
     """
-    few, all_examples = place.scored(target, few=True), place.scored(target).evaluator
+    few, all_examples = place.scored(target, FEW), place.scored(target).evaluator
     theta = few.geometry(few.t[:1])[0].detach()
     share = sum(all_examples.counts().values()) / sum(few.evaluator.counts().values())
     passes = _PRODUCT * min(products, _PRODUCTS) if products else 1.0
@@ -222,14 +224,11 @@ class _Seconds:
 
     def score_points(self, target: Target, start: int, stop: int) -> float:
         """Some points."""
-        how, examples, data = self._config.score.batch_norm, self._along, self._data
+        how, data = self._config.score.batch_norm, self._data
         if target[0] == "surface":
             surface = self._place.surface(target[-1])
-            how, examples = surface.batch_norm, self._config.examples(surface)
-            data = {name: data[name] for name in surface.splits or data}
-        elif target[0] == "plane":
-            examples = self._config.examples(self._config.planes)
-        return (stop - start) * self._point(data, examples, how)
+            how, data = surface.batch_norm, {name: data[name] for name in surface.splits or data}
+        return (stop - start) * self._point(data, self._place.examples(target), how)
 
     def explore_path(self, target: Target, tolerance: float) -> float:
         """The points of a path."""
@@ -246,9 +245,19 @@ class _Seconds:
         products = min(_PRODUCTS, asked.most) + asked.samples
         return (stop - start) * self._costs.forward * count * _PRODUCT * products
 
+    def explore_curvature(
+        self, target: Target, whole: str, size: int, start: int, stop: int, tolerance: float
+    ) -> float:
+        """The same, of a plane; half of the rounds are needed."""
+        return self.measure_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
+
     def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
         """A few points on all examples."""
-        return _PEAKS * self._point(self._data, Examples(None, None), self._config.score.batch_norm)
+        return _PEAKS * self._point(self._data, ALL, self._config.score.batch_norm)
+
+    def choose_examples(self, target: Target, wanted: Sequence[str], tolerance: float) -> float:
+        """A few points on all examples."""
+        return _CHOICE * self._point(self._data, ALL, self._config.score.batch_norm)
 
     def _point(self, data: Mapping[str, Source], examples: Examples, how: str) -> float:
         """Scores of one point."""

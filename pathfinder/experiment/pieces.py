@@ -9,6 +9,7 @@ from pathfinder.scoring.adaptive_plane import MOST, ROUND
 from pathfinder.storage.keys import key_of
 
 Target = tuple[str, ...]  # what is scored: `path`, `plane`, `surface` or `minimum`; whose it is; its name
+CHOICE = "examples"  # before the name of a path: the piece that chooses how many it needs
 _SCORES = "minimum scores"  # before the name of a minimum
 _TOGETHER = 64  # points of a piece
 _LOAD = 1.5e9  # weights times examples of a piece, roughly; some seconds on one core
@@ -69,7 +70,7 @@ def split_points(
         key: of what the points depend on.
         needs: the pieces that each needs.
     """
-    size = min(max(int(_LOAD / load), 1), _TOGETHER)
+    size = _size(load, _TOGETHER)
     return [
         Piece(
             whole if size >= points else f"{whole}@{start}",
@@ -84,16 +85,21 @@ def split_points(
     ]
 
 
+def _size(load: float, most: int) -> int:
+    """How many points a piece does, from the load of one."""
+    return min(max(int(_LOAD / load), 1), most)
+
+
 def split_rounds(
-    whole: str, target: Target, load: float, key: str, tolerance: float, needs: Sequence[str] = ()
+    whole: str, work: str, target: Target, load: float, key: str, tolerance: float, needs: Sequence[str] = ()
 ) -> list[Piece]:
-    """Pieces for the points of a plane that its losses choose: each round needs the one before it whole.
+    """Pieces for the points of a plane that its values choose: each round needs the one before it whole.
 
     Args:
-        whole, target, load, key, needs: as for `split_points`.
+        whole, work, target, load, key, needs: as for `split_points`.
         tolerance: at which later rounds do nothing.
     """
-    size = min(max(int(_LOAD / load), 1), ROUND)
+    size = _size(load, ROUND)
     pieces: list[Piece] = []
     before: tuple[str, ...] = ()
     for first in range(0, MOST, ROUND):
@@ -103,19 +109,19 @@ def split_rounds(
             count = min(size, first + ROUND - start)
             arguments = (target, whole, size, start, start + count, tolerance)
             own = key_of(key, "auto", tolerance, start, size)
-            pieces.append(Piece(name, "explore_points", arguments, own, (*needs, *before), whole, count))
+            pieces.append(Piece(name, work, arguments, own, (*needs, *before), whole, count))
         before = names
     return pieces
 
 
-def earlier_rounds(whole: str, size: int, start: int) -> list[str]:
-    """The names of the pieces of all rounds before the one that the point `start` belongs to.
+def round_before(whole: str, size: int, start: int) -> list[str]:
+    """The names of the pieces of the round before the one that the point `start` belongs to; none before the first.
 
-    >>> earlier_rounds("plane a", 15, 40)
+    >>> round_before("plane a", 15, 40)
     ['plane a@0', 'plane a@15']
     """
-    rounds = range(0, start - start % ROUND, ROUND)
-    return [f"{whole}@{i}" for first in rounds for i in range(first, first + ROUND, size)]
+    first = start - start % ROUND
+    return [f"{whole}@{i}" for i in range(first - ROUND, first, size)] if first else []
 
 
 def grid_size(points: int | tuple[int, ...], axes: int) -> int:

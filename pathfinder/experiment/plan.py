@@ -13,7 +13,7 @@ from typing import Any
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.facts import Facts, NetworkFacts
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
-from pathfinder.experiment.pieces import Piece, Target, grid_size, split_points, split_rounds
+from pathfinder.experiment.pieces import CHOICE, Piece, Target, grid_size, split_points, split_rounds
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes
 from pathfinder.storage.keys import key_of
@@ -91,7 +91,7 @@ class Plan:
     ) -> None:
         """Pieces for the points of a surface or plane: those of a grid, or those that its losses choose."""
         if asked.points == "auto":
-            self._add_split(split_rounds(whole, target, load, key, asked.tolerance, needs))
+            self._add_split(split_rounds(whole, "explore_points", target, load, key, asked.tolerance, needs))
         else:
             axes = asked.axes if isinstance(asked, Surface) else 2
             self._add_points(whole, "score_points", target, grid_size(asked.points, axes), load, key, needs)
@@ -142,14 +142,20 @@ class Plan:
             if asked.along == settings.title:
                 own = self._key("surface", key, drawn, settings.spans)
                 how = asked.batch_norm or settings.batch_norm
-                self._add_curvature(asked, name, target, grid_size(asked.points, axes), (own, how), needs)
+                self._add_curvature(asked, name, target, axes, (own, how), needs)
 
     def _add_curvature(
-        self, asked: Curvature, name: str, target: Target, points: int, key: tuple[str, str], needs: Sequence[str]
+        self, asked: Curvature, name: str, target: Target, axes: int, key: tuple[str, str], needs: Sequence[str]
     ) -> None:
         settings = asked.model_dump(include={"tolerance", "most", "samples", "batch_size", "parameters"})
         own = self._scoring_key("curvature", *key, asked.points, self._config.examples(asked), settings)
-        self._add_points(f"curvature {name}-{asked.along}", "measure_points", target, points, math.inf, own, needs)
+        whole = f"curvature {name}-{asked.along}"
+        if asked.points == "auto":
+            rounds = split_rounds(whole, "explore_curvature", target, math.inf, own, asked.points_tolerance, needs)
+            self._add_split(rounds)
+        else:
+            points = grid_size(asked.points, axes)
+            self._add_points(whole, "measure_points", target, points, math.inf, own, needs)
 
     def _add_pair(self, pair: Pair) -> dict[str, str]:
         """The pieces of a pair; returns the keys of its minima by their names."""
@@ -183,22 +189,34 @@ class Plan:
             paths[f"{prefix}line"] = _Path(key_of(*keys), needs, bent=False)
         for settings in pair.between(aligned=bool(prefix)):
             title = f"{prefix}{settings.title}"
-            key = self._fit_key("curve", keys, settings.kind, settings.bends, settings.fixed_ends, settings.recipe)
+            shape = settings.kind, settings.bends, settings.fixed_ends
+            start = [] if settings.start == "line" else [settings.start, *self._measured_on()]
+            key = self._fit_key("curve", keys, *shape, settings.recipe, *start)
             done = self._add(f"curve {pair.name}-{title}", "train_curve", (pair.name, title), key, needs, lasting=True)
             paths[title] = _Path(key, (*needs, done), bent=settings.bends > 0)
         return paths
 
+    def _measured_on(self) -> list[Any]:
+        """What the moments of hidden units depend on that a repair sets."""
+        score = self._config.score
+        return [self._config.seed, score.batch_norm, score.batch_size, self._config.examples().batch_norm]
+
     def _add_between(self, pair: Pair, paths: dict[str, _Path]) -> None:
         """The scores of the paths of a pair and of their planes, some once more; the curvature along them."""
-        score, checked = self._config.score, {}
+        score, checked = self._config.score, dict[bool, tuple[str, ...]]()
         points = score.points if isinstance(score.points, int) else ("auto", score.tolerance)
         for first in {name.startswith(ALIGNED): name for name in reversed(paths)}.values():
             path, key = paths[first], self._scoring_key("ends", paths[first].key)
             target = ("path", pair.name, first)
             checked[first.startswith(ALIGNED)] = self._add_check(f"{pair.name}-{first}", target, key, path.needs)
         for name, path in paths.items():
-            needs = (*path.needs, *checked[name.startswith(ALIGNED)])
             whole, target = f"score {pair.name}-{name}", ("path", pair.name, name)
+            needs = (*path.needs, *checked[name.startswith(ALIGNED)])
+            if score.chosen_examples:
+                key = self._scoring_key("examples", path.key)
+                arguments = target, score.chosen_examples, score.examples_tolerance
+                choice = self._add(f"{CHOICE} {pair.name}-{name}", "choose_examples", arguments, key, needs)
+                paths[name], needs = replace(path, needs=(*path.needs, choice)), (*needs, choice)
             span = list(score.range) if name.removeprefix(ALIGNED).removesuffix(REPAIRED) == "line" else [0, 1]
             if isinstance(score.points, int):
                 key = self._scoring_key(path.key, score.points, span)
@@ -211,11 +229,11 @@ class Plan:
                 key = self._scoring_key("worst", path.key, points)
                 arguments = (f"{pair.name}-{name}", target, tuple(parts))
                 self._add(f"check worst {pair.name}-{name}", "check_worst", arguments, key, parts)
-            if score.rescore and not self._covers(repaired=name.endswith(REPAIRED)):
+            if not self._covers(repaired=name.endswith(REPAIRED)):
                 key = self._scoring_key("rescore", path.key, points)
                 self._add(f"rescore {pair.name}-{name}", "rescore_points", (target, tuple(parts)), key, parts)
         first = next(iter(paths))
-        if score.rescore and not self._covers():
+        if not self._covers():
             target, key = ("path", pair.name, first), self._scoring_key("rescore", paths[first].key, "ends")
             self._add(f"rescore {pair.name}-ends", "rescore_points", (target, ()), key, paths[first].needs)
         if self._config.planes is not None:
@@ -223,10 +241,9 @@ class Plan:
                 self._add_plane(pair, name, paths[name])
         for asked in self._config.curvature:
             if asked.along in paths:
-                assert isinstance(asked.points, int)  # the config has checked it
                 path, how = paths[asked.along], asked.batch_norm or self._config.at_points
                 target = ("path", pair.name, asked.along)
-                self._add_curvature(asked, pair.name, target, asked.points, (path.key, how), path.needs)
+                self._add_curvature(asked, pair.name, target, 1, (path.key, how), path.needs)
 
     def _add_plane(self, pair: Pair, name: str, path: _Path) -> None:
         settings = self._config.planes
@@ -254,11 +271,14 @@ class Plan:
         return float(self._network.weights) * (scored + again * self._network.has_statistics)
 
     def _covers(self, repaired: bool = False) -> bool:
-        """Whether paths are scored on all examples already."""
+        """Whether paths are scored on all examples already, or are not to be."""
+        if self._config.score.chosen_examples:
+            return False
         examples, counts = self._config.examples(), self._facts.examples
         all_scored = all(count <= (examples.scored or count) for count in counts.values())
         estimates = self._network.has_statistics and self._config.score.batch_norm in REESTIMATED
-        return all_scored and not ((estimates or repaired) and (examples.batch_norm or math.inf) < counts["train"])
+        again = (estimates or repaired) and (examples.batch_norm or math.inf) < counts["train"]
+        return not self._config.score.rescore or (all_scored and not again)
 
     def _key(self, *parts: Any) -> str:
         """The key of a piece of work that depends on these parts; all work depends on data, device and precision."""
@@ -270,5 +290,6 @@ class Plan:
 
     def _scoring_key(self, *parts: Any) -> str:
         """The key of a piece of scoring."""
-        score = self._config.score.model_dump(exclude={"points", "tolerance", "line", "range", "rescore"})
-        return self._key("score", self._config.seed, score, *parts)
+        score = self._config.score
+        settings = score.model_dump(exclude={"points", "tolerance", "line", "range", "rescore"} | score.unused)
+        return self._key("score", self._config.seed, settings, *parts)

@@ -18,10 +18,11 @@ from pathfinder.experiment.folder import Run
 from pathfinder.experiment.opening import open_experiment
 from pathfinder.experiment.pairs import Pair
 from pathfinder.experiment.pieces import Piece
+from pathfinder.experiment.place import kept_result
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.shown import Shown
 from pathfinder.experiment.tabulate import Tabulation
-from pathfinder.experiment.workplace import Workplace, kept_result
+from pathfinder.experiment.workplace import Workplace
 from pathfinder.progress import Report, quiet
 from pathfinder.storage import Checkpoint
 from pathfinder.storage.keys import key_of

@@ -4,17 +4,15 @@ from collections.abc import Collection, Set
 from typing import Any
 
 import pandas as pd
-import torch
 
+from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
 from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.place import kept_result
 from pathfinder.experiment.plan import Plan
-from pathfinder.experiment.work import gather_scores, rescored_at, warn_if_rough
-from pathfinder.experiment.workplace import Workplace, kept_result
+from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.planes import Plane
-from pathfinder.landscape.curvature import gather_curvature
-from pathfinder.landscape.settings import Surface
-from pathfinder.scoring.settings import Planes
+from pathfinder.landscape.settings import chosen_to
 from pathfinder.tables.race import Entry, method_table, race_table
 from pathfinder.tables.results import PROJECTED, Results
 from pathfinder.training.settings import Race
@@ -86,8 +84,7 @@ class Tabulation:
         for surface in self._config.surfaces:
             target = ("surface", name, surface.title)
             if parts := self._parts(f"surface {name}-{surface.title}"):
-                scores = gather_scores(self._place, target, parts, _tolerance(surface))
-                warn_if_rough(f"surface {name}-{surface.title}", scores)
+                scores = gather_scores(self._place, target, parts, chosen_to(surface))
                 trajectory = self._place.landscape(name, surface.title).trajectory
                 self.results.add_surface(pair, name, surface.title, scores, trajectory)
             self._add_curvature(pair, name, name, target)
@@ -120,9 +117,8 @@ class Tabulation:
         planes = self._config.planes
         named = planes.curves if planes is not None and planes.curves else list(curves)
         for name in named:
-            if found := self._parts(f"plane {pair.name}-{name}"):
-                scores = gather_scores(self._place, ("plane", pair.name, name), found, _tolerance(planes))
-                warn_if_rough(f"plane {pair.name}-{name}", scores)
+            if planes is not None and (found := self._parts(f"plane {pair.name}-{name}")):
+                scores = gather_scores(self._place, ("plane", pair.name, name), found, chosen_to(planes))
                 points = self._config.score.points
                 t = curves[name].grid(points if isinstance(points, int) else PROJECTED)
                 self.results.add_plane(pair.name, name, Plane.of(curves[name]), scores, curves, t)
@@ -132,22 +128,13 @@ class Tabulation:
 
     def _add_rescored(self, pair: str, name: str, target: Target, parts: Collection[str]) -> None:
         piece = f"rescore {pair}-{name}"
-        if piece in self._done and (points := self._result(piece)["points"]):
-            full = self._place.scored_on_all(target)
-            t = torch.tensor(rescored_at(self._place, target, tuple(parts)), dtype=torch.float64)
-            self.results.add_rescored(pair, name, full.evaluator.gather(full.geometry, t, points))
+        if piece in self._done and (scores := gather_rescored(self._place, target, tuple(parts), piece)):
+            self.results.add_rescored(pair, name, scores)
 
     def _add_curvature(self, pair: str, name: str, owner: str, target: Target) -> None:
         along = target[-1]
         if parts := self._parts(f"curvature {owner}-{along}"):
-            found = self._place.measured(target)
-            points = [point for part in parts for point in self._result(part)["points"]]
-            table = gather_curvature(found.geometry, found.t, points).assign(
-                examples=len(found.data),
-                batch_norm_examples=found.evaluator.counts()["batch_norm_examples"],
-                batch_norm=found.evaluator.statistics_from,
-            )
-            self.results.add_curvature(pair, name, along, table)
+            self.results.add_curvature(pair, name, along, gather_measured(self._place, target, parts))
 
     def _add_barriers(self) -> None:
         for piece in self._plan.pieces.values():
@@ -187,8 +174,3 @@ class Tabulation:
 
     def _result(self, name: str) -> dict[str, Any]:
         return kept_result(self._place.folder, name)
-
-
-def _tolerance(asked: Surface | Planes | None) -> float | None:
-    """That of a surface or plane whose points its losses choose."""
-    return asked.tolerance if asked is not None and asked.points == "auto" else None

@@ -5,7 +5,6 @@ gives its result, which the stage then keeps, or nothing where it has kept it it
 """
 
 import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -14,25 +13,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.checks import compare_precisions, compare_statistics, compare_worst
+from pathfinder.experiment.choice import choose
 from pathfinder.experiment.curve_files import further_tensors
+from pathfinder.experiment.gather import gather_scores, rescored_at
 from pathfinder.experiment.pairs import ALIGNED
-from pathfinder.experiment.pieces import Target, earlier_rounds
-from pathfinder.experiment.workplace import Place, Workplace, kept_result
+from pathfinder.experiment.pieces import Target, round_before
+from pathfinder.experiment.place import Place
+from pathfinder.experiment.rounds import explore_round
+from pathfinder.experiment.starts import start_repaired
+from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
-from pathfinder.landscape.curvature import measure_points as curvature_at
+from pathfinder.landscape.curvature import ratios_of
 from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import explore, open_ended
-from pathfinder.scoring.adaptive_plane import ask, ends_of, judge, losses_of
+from pathfinder.scoring.adaptive_plane import losses_of
 from pathfinder.scoring.checks import compare
-from pathfinder.scoring.scores import Closeness, Scores, means
+from pathfinder.scoring.scores import means
+from pathfinder.scoring.settings import ALL
 from pathfinder.storage import StageFile
 from pathfinder.storage.resume import Unfinished
 from pathfinder.symmetry.matching import align
 from pathfinder.tables.score_names import score_column
-from pathfinder.tables.summary import barriers, peaks
+from pathfinder.tables.summary import barriers
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.training.loop import last_good
 from pathfinder.training.trajectory import remove_trajectory, trajectory_folder
@@ -130,6 +134,8 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
     curve = find_kind(settings.kind, Curve)(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
     further, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
     result: State = {"finished": True}
+    if settings.start == "repair" and not ends.space.has_statistics:
+        start_repaired(curve, place.evaluators.make(ends.space, repair=place.repair(pair)))
     if curve.free():
         good = place.folder / f"{pair}-{title}.last-good.safetensors"
         monitor = None
@@ -145,6 +151,13 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
         result = None
     curve.save(place.curve_file(pair, title), further, **about, recipe=recipe, key=stage.key)
     return result
+
+
+def choose_examples(
+    place: Place, stage: StageFile, progress: Progress, target: Target, wanted: Sequence[str], tolerance: float
+) -> State:
+    """Choose how many examples score a path, or re-estimate BatchNorm along it."""
+    return stage.load() or asdict(choose(place, progress, target, wanted, tolerance))
 
 
 def score_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
@@ -178,73 +191,43 @@ def explore_points(
     tolerance: float,
 ) -> State:
     """Score some points of a round over a plane, unless those of the rounds before say enough of it."""
-    found, kept = place.scored(target), stage.load()
-    if kept is None or kept.get("finished") is False:
-        rounds = [kept_result(place.folder, name) for name in earlier_rounds(whole, size, start)]
-        before = [point for one in rounds for point in one["points"]]
-        losses, points, t = losses_of(before), [], found.t[:0]
-        enough = not all(one["points"] for one in rounds)  # a round before this one had nothing to do
-        if not enough and before:
-            enough = judge(torch.cat([one["t"] for one in rounds]), losses, tolerance).reached
-        if not enough:
-            t = ask(ends_of(found.t), losses)[start:stop]
-            points = found.evaluator.score_points(found.geometry, t, progress=progress, stage=Unfinished(stage))
-        stage.save({"points": points, "t": t, "finished": True})
-    return None
+    found = place.scored(target)
+    score = partial(found.evaluator.score_points, found.geometry, progress=progress)
+    before = round_before(whole, size, start)
+    return explore_round(place, stage, before, found.t, losses_of, score, slice(start, stop), tolerance)
+
+
+def explore_curvature(
+    place: Place,
+    stage: StageFile,
+    progress: Progress,
+    target: Target,
+    whole: str,
+    size: int,
+    start: int,
+    stop: int,
+    tolerance: float,
+) -> State:
+    """Measure the curvature at some points of a round over a plane, unless those before say enough of it."""
+    found, before = place.measured(target), round_before(whole, size, start)
+    measure = partial(found.measure, progress=progress)
+    return explore_round(place, stage, before, found.t, ratios_of, measure, slice(start, stop), tolerance)
 
 
 def measure_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
     """Measure the curvature at some points of a target."""
     found = place.measured(target)
-    evaluator, settings = found.evaluator, found.settings
-    curvature_at(
-        found.space, found.geometry, found.t[start:stop], found.data, alone=len(found.t) == 1, progress=progress,
-        stage=stage, device=str(evaluator.device), seed=evaluator.seed,
-        statistics=evaluator.reestimate if evaluator.reestimates else None,
-        **settings.model_dump(include={"tolerance", "most", "samples", "batch_size", "parameters"}),
-    )  # fmt: skip
+    found.measure(found.t[start:stop], progress=progress, stage=stage)
     return None
 
 
-def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance: float | None = None) -> Scores:
-    """The scores of a target from the pieces that scored its points; with a tolerance, those that its losses chose."""
-    found = place.scored(target)
-    kept = [kept_result(place.folder, name) for name in parts]
-    points = [point for one in kept for point in one["points"]]
-    t = torch.cat([one["t"] for one in kept]) if "t" in kept[0] else found.t
-    known = Closeness(**kept[0]["known"]) if "known" in kept[0] else None
-    if tolerance is not None:
-        known = judge(t, losses_of(points), tolerance)
-    return found.evaluator.gather(found.geometry, t, points, known)
-
-
-def warn_if_rough(title: str, scores: Scores) -> None:
-    """Say so if the losses of a surface or plane are not known between its points."""
-    known = scores.closeness
-    if known is not None and not known.reached:
-        warnings.warn(
-            f"{title} is too rough for {len(scores.table)} points: log losses were off by {known.error:.2g} where they "
-            "were interpolated before they were scored; give it a grid, or a larger tolerance.",
-            PathfinderWarning,
-            stacklevel=2,
-        )
-
-
-def rescore_points(
-    place: Workplace, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str]
-) -> State:
+def rescore_points(place: Place, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str]) -> State:
     """Score a path where it is worst, or its ends if no parts are given, once more, on all examples."""
-    t = rescored_at(place, target, parts)
-    if not t:
+    t, full = rescored_at(place, target, parts), place.scored(target, ALL)
+    if not t or full.evaluator.counts() == place.scored(target).evaluator.counts():
         return {"points": []}
-    full = place.scored_on_all(target)
     full.evaluator.score_points(full.geometry, torch.tensor(t, dtype=torch.float64), progress=progress, stage=stage)
     return None
-
-
-def rescored_at(place: Place, target: Target, parts: Sequence[str]) -> list[float]:
-    """Where a path is scored once more."""
-    return peaks(gather_scores(place, target, parts).table) if parts else [0.0, 1.0]
 
 
 def check_precision(place: Place, stage: StageFile, progress: Progress, name: str, target: Target) -> State:

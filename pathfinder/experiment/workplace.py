@@ -5,32 +5,28 @@ so the bytes of a result do not depend on which process made it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.engines import kept_file
 from pathfinder.experiment.evaluators import Evaluators
 from pathfinder.experiment.network import Network, network_of
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
 from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.place import Measured, Scored, chosen_examples
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane, Ray
-from pathfinder.landscape.settings import Curvature, Surface
+from pathfinder.landscape.settings import Surface
 from pathfinder.landscape.surfaces import Landscape, build_landscape
-from pathfinder.scoring.checks import CHECKED
-from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples
 from pathfinder.storage import Checkpoint, read_checkpoint
-from pathfinder.storage.resume import read_state
 from pathfinder.symmetry.matching import first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import ProvedStructure
@@ -43,27 +39,6 @@ _EVALUATORS = 4  # which may hold a copy of the data, cropped and flipped
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Points of a geometry, and what scores them."""
-
-    evaluator: Evaluator
-    geometry: Geometry
-    t: Tensor
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Points of a geometry at which the curvature is measured, on which data, and how."""
-
-    space: WeightSpace
-    geometry: Geometry
-    t: Tensor
-    data: Source
-    evaluator: Evaluator  # finds the statistics of BatchNorm
-    settings: Curvature
-
-
-@dataclass(frozen=True)
 class Ends:
     """Two minima to be connected, in the weight space of the first; b as it was trained, or aligned."""
 
@@ -71,40 +46,6 @@ class Ends:
     network: Network
     thetas: tuple[Tensor, Tensor]
     statistics: list[Tensor]
-
-
-def kept_result(folder: Path, name: str) -> dict[str, Any]:
-    """The result of a piece that was done in this run."""
-    return read_state(kept_file(folder, name))
-
-
-@runtime_checkable
-class Place(Protocol):
-    """Where pieces of work that score or measure points are done."""
-
-    @property
-    def folder(self) -> Path:
-        """Of the run."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Where it computes."""
-        ...
-
-    def scored(self, target: Target, few: bool = False, precision: str | None = None) -> Scored:
-        """What a target means.
-
-        Args:
-            target: what is scored.
-            few: whether only as many examples are used as are enough to compare two precisions.
-            precision: of the scores; that of the run if not given.
-        """
-        ...
-
-    def measured(self, target: Target) -> Measured:
-        """The same, for the curvature at its points."""
-        ...
 
 
 class Workplace:
@@ -129,7 +70,7 @@ class Workplace:
         self.curve: Callable[[str, str], Curve] = keep(self._curve)
         self.structure: Callable[[str], ProvedStructure] = keep(self._structure)
         self.landscape: Callable[[str, str], Landscape] = keep(self._landscape)
-        self._scored: Callable[[Target, bool, str | None], Scored] = lru_cache(_EVALUATORS)(self._make_scored)
+        self._scored: Callable[[Target, Examples, str | None], Scored] = lru_cache(_EVALUATORS)(self._make_scored)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process makes its own from the same config and folder."""
@@ -167,18 +108,19 @@ class Workplace:
         """Use this module of a minimum from a checkpoint, so that the file is not read again."""
         self._held[name] = network, module
 
-    def scored(self, target: Target, few: bool = False, precision: str | None = None) -> Scored:
-        """As for `Place`; targets are ("minimum", name), ("surface", name, title), ("path" or "plane", pair, path)."""
-        return self._scored(target, few, precision)
+    def examples(self, target: Target) -> Examples:
+        """As for `Place`."""
+        kind, owner, *title = target
+        if kind == "surface":
+            return self.config.examples(self.surface(title[0]))
+        counts = self.config.examples(self.config.planes if kind == "plane" else None)
+        if not title or not self.config.score.chosen_examples:
+            return counts
+        return counts.of(chosen_examples(self.folder, f"{owner}-{title[0]}"))
 
-    def scored_on_all(self, target: Target) -> Scored:
-        """A path as `scored` gives it, but on all examples."""
-        _, pair, name = target
-        ends = self.ends(pair, name.startswith(ALIGNED))
-        evaluator = self.evaluators.make(
-            ends.space, ends.statistics, repair=self._repair(pair, name), examples=Examples(None, None)
-        )
-        return replace(self.scored(target), evaluator=evaluator)
+    def scored(self, target: Target, examples: Examples | None = None, precision: str | None = None) -> Scored:
+        """As for `Place`; targets are ("minimum", name), ("surface", name, title), ("path" or "plane", pair, path)."""
+        return self._scored(target, self.examples(target) if examples is None else examples, precision)
 
     def measured(self, target: Target) -> Measured:
         """As for `Place`; targets are ("surface", minimum, title) and ("path", pair, title)."""
@@ -186,7 +128,7 @@ class Workplace:
         asked = next(one for one in self.config.curvature if one.along == title)
         if kind == "surface":
             landscape, space = self.landscape(owner, title), WeightSpace(self.minimum(owner))
-            geometry, t = landscape.geometry, landscape.grid(asked.points)
+            geometry, t = landscape.geometry, landscape.grid(asked.given_points)
             how = asked.batch_norm or self.surface(title).batch_norm
         else:
             assert isinstance(asked.points, int)  # the config has checked it
@@ -196,6 +138,10 @@ class Workplace:
         evaluator = self.evaluators.make(space, batch_norm=how, examples=examples)
         data = self.data["train"].subset(examples.scored, self.config.seed)
         return Measured(space, geometry, t, data, evaluator, asked)
+
+    def repair(self, pair: str) -> Repair:
+        """What repairs the hidden units of the networks of a pair."""
+        return Repair(self.ends(pair, True).space.network, self.structure(pair))
 
     def path(self, pair: str, title: str) -> Curve:
         """The line between two ends, or a curve that was trained."""
@@ -210,39 +156,32 @@ class Workplace:
         repaired = align is not None and align.repair and line
         return self.pairs[pair].paths(line, align is not None) + [f"{ALIGNED}line{REPAIRED}"] * repaired
 
-    def _make_scored(self, target: Target, few: bool, precision: str | None) -> Scored:
+    def _make_scored(self, target: Target, examples: Examples, precision: str | None) -> Scored:
         kind, owner, *title = target
         if kind == "minimum":
             module = self.minimum(owner)
             space = WeightSpace(module)
             theta = space.vector(module)
             make = partial(self.evaluators.make, space, batch_norm="stored")
-            examples, geometry = self.config.examples(), Ray(theta, theta)
-            t = torch.zeros(1, dtype=torch.float64)
+            geometry, t = Ray(theta, theta), torch.zeros(1, dtype=torch.float64)
         elif kind == "surface":
             settings, space = self.surface(title[0]), WeightSpace(self.minimum(owner))
             landscape = self.landscape(owner, title[0])
             data = {split: self.data[split] for split in settings.splits or self.data}
             make = partial(self.evaluators.make, space, batch_norm=settings.batch_norm, data=data)
-            examples, geometry, t = self.config.examples(settings), landscape.geometry, landscape.t
+            geometry, t = landscape.geometry, landscape.t
         else:
             name, ends = title[0], self.ends(owner, title[0].startswith(ALIGNED))
-            make = partial(self.evaluators.make, ends.space, ends.statistics, repair=self._repair(owner, name))
-            path, examples = self.path(owner, name), self.config.examples()
+            repair = self.repair(owner) if name.endswith(REPAIRED) else None
+            make = partial(self.evaluators.make, ends.space, ends.statistics, repair=repair)
+            path = self.path(owner, name)
             geometry, t = path, self._points_of(path)
             if kind == "plane":
                 planes = self.config.planes
                 assert planes is not None
-                geometry, examples = Plane.of(path), self.config.examples(planes)
+                geometry = Plane.of(path)
                 t = geometry.grid(planes.given_points, planes.margin)
-        counts = examples.few(CHECKED) if few else examples
-        return Scored(make(examples=counts, precision=precision), geometry, t)
-
-    def _repair(self, pair: str, path: str) -> Repair | None:
-        """What repairs the hidden units along a path, if its name says so."""
-        if not path.endswith(REPAIRED):
-            return None
-        return Repair(self.ends(pair, True).space.network, self.structure(pair))
+        return Scored(make(examples=examples, precision=precision), geometry, t)
 
     def _points_of(self, path: Curve) -> Tensor:
         """Where a path is scored."""

@@ -9,6 +9,8 @@ from pathfinder.figures.panels import make_panels
 from pathfinder.figures.style import GUIDE, by_name, colours, legend_below, set_title
 from pathfinder.figures.titles import panel_titles
 from pathfinder.figures.words import batch_norm_notes, of_pair, path_label, surroundings
+from pathfinder.scoring.means import STANDARD_ERRORS
+from pathfinder.tables.scattered import on_grid
 
 _MOST = 0.5  # the ratio at which the colours of Li et al. (2018) end
 _WRITTEN = 9  # up to this many points along an axis, values are written
@@ -48,7 +50,7 @@ def _lines(rows: pd.DataFrame, place: str, axis: str) -> Figure:
             values = path[column] if column == "trace" else path[column].where(path["converged"])
             ax.plot(path[axis], values, ".-", color=colour[name], linewidth=1.6, label=path_label(name))
             if column == "trace":
-                half = 1.96 * path["trace_se"]
+                half = STANDARD_ERRORS * path["trace_se"]
                 ax.fill_between(path[axis], values - half, values + half, color=colour[name], alpha=0.2, linewidth=0)
         ax.axhline(0, **GUIDE)
         ax.set(xlabel="t (0 at a, 1 at b)" if axis == "t" else axis, ylabel=f"{label} (nats)")
@@ -64,7 +66,7 @@ def _ratios(rows: pd.DataFrame, minima: pd.DataFrame) -> Figure:
     image = None
     for panel in panels:
         ax, ratio = panel.ax, panel.rows["ratio"].where(panel.rows["converged"])
-        table = panel.rows.assign(ratio=ratio).pivot(index="y", columns="x", values="ratio")
+        table = on_grid(panel.rows.assign(ratio=ratio), "ratio")
         values = np.ma.masked_invalid(table.to_numpy(dtype=float))
         image = ax.pcolormesh(table.columns, table.index, values, vmin=0, vmax=_MOST, cmap="viridis", shading="nearest")
         if max(values.shape) <= _WRITTEN:

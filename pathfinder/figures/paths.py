@@ -11,6 +11,7 @@ from scipy.interpolate import PchipInterpolator
 from pathfinder.figures.style import GUIDE, SPLITS, UNITS, by_group, by_name, colours, legend_below, marks, set_title
 from pathfinder.figures.ticks import set_error_axis, set_loss_axis
 from pathfinder.figures.words import batch_norm_notes, of_pair, path_label
+from pathfinder.scoring.means import STANDARD_ERRORS
 from pathfinder.tables.score_names import METRICS, parse_score_column, score_column, score_columns
 
 _DRAWN = 201  # points at which a path is drawn that chose its own
@@ -56,7 +57,7 @@ def _draw_path(ax: Axes, path: pd.DataFrame, column: str, style: dict[str, Any])
     t = _common(pairs)
     values = np.array([_at(t, one, column) for one in pairs])
     if len(pairs) == 1:
-        half = 1.96 * _at(t, pairs[0], f"{column}_se")
+        half = STANDARD_ERRORS * _at(t, pairs[0], f"{column}_se")
         low, high = values[0] - half, values[0] + half
     else:
         low, high = values.min(0), values.max(0)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, Unpack
 
+import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
@@ -23,6 +24,8 @@ from pathfinder.progress import Progress, silent
 from pathfinder.scoring.losses import PerExample
 from pathfinder.storage.resume import NoStage, Stage, map_points
 from pathfinder.weights.space import WeightSpace
+
+RATIO_TOLERANCE = 0.1  # of log(ratio + 0.01) between the points that ratios choose
 
 
 class CurvatureArguments(TypedDict, total=False):
@@ -87,6 +90,11 @@ def gather_curvature(
     """
     coordinates = pd.DataFrame(t.view(len(t), -1).numpy(), columns=list(geometry.axes))
     return pd.concat([coordinates, pd.DataFrame(list(measured))], axis=1)
+
+
+def ratios_of(measured: Sequence[dict[str, Any]]) -> Float[np.ndarray, " points"]:
+    """The ratio of both eigenvalues at each point."""
+    return np.array([row["ratio"] for row in measured], dtype=float)
 
 
 def measure_points(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pathfinder.landscape.curvature import RATIO_TOLERANCE
 from pathfinder.landscape.spectrum import LEAST_PRODUCTS, Parameters
 from pathfinder.scoring.adaptive_plane import TOLERANCE
 from pathfinder.scoring.settings import Planes
@@ -109,7 +110,9 @@ class Curvature(Checked):
 
     Attributes:
         along: `line` or the name of a curve; or the name of a surface, whose directions and span are used.
-        points: along the path, or along each axis of the surface; one number, or one for each axis.
+        points: along the path, or along each axis of the surface; one number, or one for each axis; over two axes,
+            `auto` for those that the ratio of both eigenvalues asks for.
+        points_tolerance: with `auto`, of log(ratio + 0.01) between the points; see `scoring.adaptive_plane.judge`.
         batch_norm: BatchNorm's statistics at every point: `stored`, `training` or `reestimate`; by default as along the
             path, where those of the ends are not mixed, or as over the surface.
         examples: of the training split, over which the loss is averaged; by default as along the paths.
@@ -122,7 +125,8 @@ class Curvature(Checked):
     """
 
     along: Name = "line"
-    points: Along | tuple[Along, Along] = 11
+    points: Along | tuple[Along, Along] | Literal["auto"] = 11
+    points_tolerance: Positive = RATIO_TOLERANCE
     batch_norm: Literal["stored", "training", "reestimate"] | None = None
     examples: Count | None = None
     batch_norm_examples: Count | None = None
@@ -137,3 +141,8 @@ class Curvature(Checked):
         if self.samples == 1:
             raise ValueError("curvature.samples must be 0, or 2 and more: one has no standard error")
         return self
+
+    @property
+    def given_points(self) -> int | tuple[int, int]:
+        """Points along each axis: those that are measured, or with `auto` the corners."""
+        return 2 if self.points == "auto" else self.points

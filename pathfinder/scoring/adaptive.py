@@ -24,7 +24,7 @@ MOST = 61  # points of a path
 TOLERANCE = 0.01  # of a maximum and of an integral
 _CLOSEST = 1 / 128  # two points are never closer than half of this
 _END = 1 / 24  # from a largest loss at an end, how near the next point must lie
-_FLOOR = 1e-4  # nats added before the logarithm is taken, which may meet losses of zero
+FLOOR = 1e-4  # nats added before the logarithm is taken, which may meet losses of zero
 _FINE = 601  # points at which interpolated losses are integrated
 
 Losses = Float[np.ndarray, "columns points"]
@@ -85,7 +85,7 @@ def explore(
         asked = np.concatenate([asked, more])
         scored = score(torch.from_numpy(asked))
         found = _losses(scored[-len(more) :])
-        error = (np.abs(_interpolate(t, losses, more) - found) / (found + _FLOOR)).max()
+        error = (np.abs(_interpolate(t, losses, more) - found) / (found + FLOOR)).max()
 
 
 def wanted_next(t: Float[np.ndarray, " points"], losses: Losses, tolerance: float) -> list[float]:
@@ -134,7 +134,7 @@ def _around_peak(t: np.ndarray, values: np.ndarray, losses: np.ndarray, toleranc
     around = [i for i in (k - 1, k + 1) if 0 <= i <= last]
     drop = max(values[k] - values[i] for i in around)
     near = k in (0, last) and abs(t[around[0]] - t[k]) <= _END
-    if near or drop < 4 * tolerance * (losses[k] + _FLOOR):
+    if near or drop < 4 * tolerance * (losses[k] + FLOOR):
         return set()
     return {min(i, k) for i in around if abs(t[i] - t[k]) > _CLOSEST}
 
@@ -147,14 +147,14 @@ def _around_bend(t: np.ndarray, values: np.ndarray, tolerance: float) -> set[int
         for i in range(1, len(t) - 1)
     ]
     worst = int(np.argmax(changes))
-    if changes[worst] < 2 * tolerance * (whole + _FLOOR):
+    if changes[worst] < 2 * tolerance * (whole + FLOOR):
         return set()
     return {i for i in (worst, worst + 1) if t[i + 1] - t[i] > _CLOSEST}
 
 
 def _interpolate(t: np.ndarray, losses: Losses, at: np.ndarray) -> np.ndarray:
     """Losses between the points, (columns, len(at))."""
-    return np.exp(PchipInterpolator(t, np.log(losses + _FLOOR), axis=1)(at)) - _FLOOR
+    return np.exp(PchipInterpolator(t, np.log(losses + FLOOR), axis=1)(at)) - FLOOR
 
 
 def _losses(scored: Sequence[Point]) -> Losses:

@@ -28,7 +28,6 @@ class Limits:
 
 STATISTICS = Limits(error=0.5, loss=0.05, sigmas=2.0)  # stored against re-estimated statistics of BatchNorm
 PRECISION = Limits(error=1.0, loss=0.02)  # bfloat16 against float32
-CHECKED = 1000  # examples of each split that are scored in both precisions
 
 
 @dataclass(frozen=True)

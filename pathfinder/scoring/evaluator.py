@@ -152,7 +152,7 @@ class Evaluator:
             t: the coordinates of the points.
         """
         t, keep, here = self._coordinates_of(geometry, t), isinstance(geometry, Curve), on_device(geometry, self.device)
-        repaired = self._repaired(here)
+        repaired = self.repaired(here)
 
         def work(few: Tensor) -> Iterator[Point]:
             for values in self._values(here, few, repaired):
@@ -239,7 +239,7 @@ class Evaluator:
         given = self.batch_norm.statistics if isinstance(self.batch_norm, Interpolate) else ()
         return [one.to(self.device) for one in given]
 
-    def _repaired(self, geometry: Geometry) -> PathRepair | None:
+    def repaired(self, geometry: Geometry) -> PathRepair | None:
         """What repairs the hidden units between the ends of a path, if that is asked for."""
         if self._repair is None:
             return None

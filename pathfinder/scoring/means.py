@@ -12,6 +12,8 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.scoring.weighted import Reduced
 
+STANDARD_ERRORS = 1.96  # on both sides of a mean: its 95 % interval
+
 Key = tuple[str, str]  # (metric, split)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pathfinder.scoring.adaptive import FIRST, TOLERANCE
 from pathfinder.scoring.adaptive_plane import TOLERANCE as PLANE_TOLERANCE
 from pathfinder.scoring.batch_norm import BatchNormName, modern_name
+from pathfinder.scoring.sample_size import TOLERANCE as BARRIER_TOLERANCE
 from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, Positive, check_points
 
 REESTIMATED = ("training", "reestimate")  # ways to find the statistics of BatchNorm from inputs
@@ -17,12 +18,19 @@ REESTIMATED = ("training", "reestimate")  # ways to find the statistics of Batch
 class Examples:
     """How many examples of each split are scored, and how many re-estimate BatchNorm; None for all."""
 
-    scored: int | None
-    batch_norm: int | None
+    scored: int | None = None
+    batch_norm: int | None = None
 
-    def few(self, most: int) -> "Examples":
-        """These, but at most so many of each."""
-        return Examples(*(most if count is None else min(count, most) for count in (self.scored, self.batch_norm)))
+    def of(self, chosen: "Examples") -> "Examples":
+        """These, and where they are all, those that were chosen."""
+        return Examples(
+            chosen.scored if self.scored is None else self.scored,
+            chosen.batch_norm if self.batch_norm is None else self.batch_norm,
+        )
+
+
+ALL = Examples()
+FEW = Examples(1000, 1000)  # enough to compare two ways of scoring
 
 
 class Scoring(Checked):
@@ -37,9 +45,13 @@ class Scoring(Checked):
             as for the Evaluator; `stored` mixes those of both ends, as `interpolate` does.
         precision: of scores, `fp32` or `bf16`; that of the file if not given.
         batch_size: examples per forward pass; re-estimated statistics depend on it.
-        examples: how many of each split are scored; all if not given.
-        batch_norm_examples: how many re-estimate BatchNorm; all if not given.
-        rescore: whether to score the ends and the largest points of each path again, on all examples.
+        examples: how many of each split are scored; all if not given; `auto` for as many as the barrier of each path
+            asks for. Minima, surfaces and curvature take `auto` for all, here and below.
+        examples_tolerance: with `auto`, half of the 95 % interval of a barrier, as a share of the largest loss.
+        batch_norm_examples: how many re-estimate BatchNorm; all if not given; `auto` for as many as give both ends and
+            the middle of each path the scores that all would give.
+        rescore: whether to score the ends and the largest points of each path again, on all examples; with `auto`
+            examples they are.
     """
 
     points: Along | Literal["auto"] = 61
@@ -49,9 +61,26 @@ class Scoring(Checked):
     batch_norm: BatchNormName = "training"
     precision: Literal["fp32", "bf16"] | None = None
     batch_size: Count = 512
-    examples: Count | None = None
-    batch_norm_examples: Count | None = None
+    examples: Count | Literal["auto"] | None = None
+    examples_tolerance: Annotated[float, Field(gt=0, lt=1)] = BARRIER_TOLERANCE
+    batch_norm_examples: Count | Literal["auto"] | None = None
     rescore: bool = False
+
+    @property
+    def chosen_examples(self) -> tuple[str, ...]:
+        """The settings of examples that paths choose: `examples`, `batch_norm_examples`, both or none."""
+        return tuple(name for name in ("examples", "batch_norm_examples") if getattr(self, name) == "auto")
+
+    @property
+    def unused(self) -> set[str]:
+        """The settings that change nothing."""
+        return set() if self.chosen_examples else {"examples_tolerance"}
+
+    @property
+    def given_examples(self) -> Examples:
+        """The examples that are given; all where paths choose them."""
+        scored, batch_norm = self.examples, self.batch_norm_examples
+        return Examples(None if scored == "auto" else scored, None if batch_norm == "auto" else batch_norm)
 
     @property
     def equal_points(self) -> int:

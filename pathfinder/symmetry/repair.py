@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
@@ -113,6 +114,31 @@ class Correction:
     def apply(self) -> AbstractContextManager[None]:
         """A context in which the layers' outputs are corrected."""
         return self._repair.hook(lambda name, axis, out: _rescale(out, axis, self._found[name], self._goal[name]))
+
+    def fold(self, space: WeightSpace, theta: Float[Tensor, " weights"]) -> Float[Tensor, " weights"]:
+        """The weights whose network gives by itself what the network at theta gives with this correction.
+
+        Args:
+            space: the weight space.
+            theta: the point that the correction is for.
+
+        Raises:
+            PathfinderError: if a layer has no bias, or has groups and is transposed.
+        """
+        folded = theta.detach().clone()
+        parts = space.parts(folded)
+        for name, layer in self._repair.layers.items():
+            (mean, deviation), (wanted, spread) = self._found[name], self._goal[name]
+            weight, axis = _output_axis(name, layer)
+            if layer.bias is None or (getattr(layer, "transposed", False) and layer.groups > 1):
+                raise PathfinderError(
+                    f"layer {name} cannot take a repair into its weights: it must have a bias, and no groups if it is "
+                    "transposed; start its curves from the line."
+                )
+            scale, bias = spread / deviation, parts[f"{weight.removesuffix('weight')}bias"]
+            parts[weight].mul_(scale.view([-1 if i == axis else 1 for i in range(parts[weight].ndim)]))
+            bias.sub_(mean).mul_(scale).add_(wanted)
+        return folded
 
 
 class PathRepair:

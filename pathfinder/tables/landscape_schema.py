@@ -88,6 +88,14 @@ CURVATURE = Table(
         Column("examples", "whole", "how many training examples the loss is the mean of"),
         BATCH_NORM,
         STATISTICS_FROM,
+        Column(
+            "interpolation_gap",
+            "number",
+            "where ratios chose the points: by how much log(ratio + 0.01) was off at 95 % of the last, before these "
+            "were measured",
+            empty=True,
+            optional=True,
+        ),
     ),
     key=("pair", "name", "along", "t", "x", "y"),
     needed=("pair", "name", "along", "ratio", "converged"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-_WIDTH = 1.96  # standard errors on both sides of a mean that hold 95 % of a normal distribution
+from pathfinder.scoring.means import STANDARD_ERRORS
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def race_table(
     )
     errors = paths[["pair", "path", "t", "train_loss_se"]].rename(columns={"t": "argmax"})
     rows = rows.merge(errors, on=["pair", "path", "argmax"])
-    margin = _WIDTH * rows["train_loss_se"]
+    margin = STANDARD_ERRORS * rows["train_loss_se"]
     own = rows[rows["method"] == reference]
     targets = own[own["epochs"] == own["epochs"].max()].groupby("group")["max"].median()
     rows = rows.assign(

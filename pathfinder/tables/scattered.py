@@ -16,11 +16,12 @@ def is_grid(table: pd.DataFrame) -> bool:
 def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """A column by y (rows) and x (columns).
 
-    Between scattered points it is interpolated: losses by their logarithm, and all within the range of what was scored.
+    Between scattered points it is interpolated: losses and ratios of eigenvalues by their logarithm, and all within the
+    range of what is known.
 
     Args:
         table: with the columns x, y and `column`.
-        column: of a loss, if its name ends in `loss`, or of anything else.
+        column: of a loss, if its name ends in `loss`, `ratio`, or anything else.
 
     >>> x, y = (axis.ravel() for axis in np.meshgrid([0.0, 1.0], [0.0, 2.0]))
     >>> table = pd.DataFrame({"x": x, "y": y, "train_loss": np.exp(x + y) - 0.01})
@@ -36,8 +37,9 @@ def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
     known = np.isfinite(values)
     x, y = (np.linspace(low, high, POINTS) for low, high in zip(at.min(0), at.max(0), strict=True))
     wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    to, back = (np.log, np.exp) if column.endswith("loss") else (np.asarray, np.asarray)
-    floor = FLOOR if column.endswith("loss") else 0.0
+    by_logarithm = column.endswith("loss") or column == "ratio"
+    to, back = (np.log, np.exp) if by_logarithm else (np.asarray, np.asarray)
+    floor = FLOOR if by_logarithm else 0.0
     heights = back(interpolate(at[known], to(values[known] + floor), wanted)) - floor
     heights = heights.clip(values[known].min(), values[known].max()).reshape(len(y), len(x))
     return pd.DataFrame(heights, index=pd.Index(y.round(12), name="y"), columns=pd.Index(x.round(12), name="x"))

@@ -1,7 +1,7 @@
 """Settings of `[minimum]`, `[[curves]]` and `[race]` in a config."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
@@ -41,6 +41,8 @@ class CurveSettings(CurveRecipe):
         fixed_ends: whether the minima are held fixed.
         aligned: with `[align]`, whether it ends in the aligned b, or in b as it was trained; if not given, there is one
             of each.
+        start: the `line` to the aligned b or not, or with `aligned = true` its `repair`: the line with the moments of
+            its hidden units set to those of the ends (Jordan et al. 2023). Networks with BatchNorm start on the line.
     """
 
     kind: str = "bezier"
@@ -48,9 +50,12 @@ class CurveSettings(CurveRecipe):
     bends: Annotated[int, Field(ge=0, le=1000)] = 1
     fixed_ends: bool = True
     aligned: bool | None = None
+    start: Literal["line", "repair"] = "line"
 
-    def check_band(self) -> None:
-        """Raise a ValueError if the band of `neb` cannot be made: `[curve]` alone may not say which kind a curve is."""
+    def check(self) -> None:
+        """Raise a ValueError if settings do not fit together, once those of `[curve]` and of its own are both known."""
+        if self.start == "repair" and not self.aligned:
+            raise ValueError("start = repair needs the aligned b; set aligned = true")
         if self.method == "neb" and (self.kind != "polychain" or not self.fixed_ends):
             raise ValueError(
                 f"method = 'neb' needs a polychain with fixed ends, got a {self.kind}; set kind = 'polychain'"

@@ -70,6 +70,10 @@ def test_train_connect_score_and_export(command, minima, tmp_path):
     code, _, err = command("score", "line", a, b, "-o", tmp_path / "line", "--points", 9, "--from", -0.5, "--to", 1.5)
     assert code == 0, err
     assert read_table(tmp_path / "line" / "paths.csv")["t"].tolist() == [-0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]
+    assert command("score", "line", a, b, "-o", tmp_path / "chosen")[0] == 0
+    assert read_table(tmp_path / "chosen" / "summary.csv")["converged"].all()
+    assert command("score", "line", a, b, "-o", tmp_path / "beyond", "--from", -0.5)[0] == 0
+    assert len(read_table(tmp_path / "beyond" / "paths.csv")) == 61
     code, _, err = command("score", "plane", curve, "-o", tmp_path / "plane", "--points", 4)
     assert code == 0, err
     assert np.array_equal(

@@ -42,7 +42,7 @@ def test_a_stopped_run_leaves_no_worker_and_is_resumed_by_others(tmp_path):
     (tmp_path / "tiny.toml").write_text(TINY.replace("epochs = 2", "epochs = 400"))
     run = ["run", tmp_path / "tiny.toml", "--workers", 2, "--out", tmp_path / "stopped"]
     process = Command(*run)
-    while len([*(tmp_path / "stopped" / ".work").glob("minimum-*.pt")]) < 2:
+    while process.pid and len([*(tmp_path / "stopped" / ".work").glob("minimum-*.pt")]) < 2:
         time.sleep(0.05)
     workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)

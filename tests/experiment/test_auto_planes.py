@@ -3,14 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from helpers import TINY
 
+from pathfinder.cli import main
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.engines import kept_file
 from pathfinder.experiment.run import Experiment
 from pathfinder.figures.draw import draw
 from pathfinder.figures.vtk import export_surfaces
+from pathfinder.landscape.curvature import curvature_table
 from pathfinder.scoring.adaptive_plane import MOST, ROUND
 
 CONFIG = (
@@ -77,3 +80,59 @@ def test_a_profile_and_curvature_have_no_such_points(tmp_path):
             CONFIG.replace('points = "auto"\ntolerance = 1e-9', 'axes = 1\npoints = "auto"')
         )
         load_config(tmp_path / "a.toml")
+
+
+CURVED = (
+    TINY.replace("convnet-bn", "mlp").replace("[planes]\npoints = 4\n", "")
+    + """
+[[surfaces]]
+points = 2
+examples = 20
+[[curvature]]
+along = "filter-2d"
+points = "auto"
+points_tolerance = 1.0
+tolerance = 0.3
+examples = 20
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def curved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("curved")
+    (folder / "curved.toml").write_text(CURVED)
+    experiment = Experiment(load_config(folder / "curved.toml"), folder / "run")
+    experiment.run()
+    return experiment
+
+
+def test_the_ratio_of_eigenvalues_chooses_the_points_of_its_map(curved):
+    folder = curved.folder.path
+    table = pd.read_csv(folder / "curvature.csv")
+    assert 50 <= len(table) < MOST and len(table) % ROUND == 0
+    assert (table["interpolation_gap"] <= 1).all() and not table.duplicated(["x", "y"]).any()
+    found = curved.place.measured(("surface", "mlp-a", "filter-2d"))
+    at = torch.tensor(table.loc[[3, 40], ["x", "y"]].to_numpy())
+    again = curvature_table(found.space, found.geometry, at, found.data, tolerance=0.3, batch_size=128)
+    assert again["ratio"].tolist() == pytest.approx(table.loc[[3, 40], "ratio"].tolist(), rel=1e-9)
+    assert (folder / "figures" / "ratio-filter-2d.png").is_file()
+
+
+def test_lost_curvature_is_measured_again_at_the_same_points(curved):
+    folder, file = curved.folder.path, curved.folder.path / "curvature.csv"
+    before = file.read_bytes()
+    for start in (0, 26):
+        kept_file(folder, f"curvature mlp-a-filter-2d@{start}").unlink()
+    Experiment(curved.config, folder).run()
+    assert file.read_bytes() == before
+
+
+def test_the_command_measures_a_map_at_points_of_its_own(curved, tmp_path, monkeypatch):
+    weights = curved.folder.path / "minima" / "mlp-a.safetensors"
+    options = ["--points", "auto", "--examples", "20", "--most", "5", "--tolerance", "1", "--samples", "0"]
+    monkeypatch.setattr("sys.argv", ["pathfinder", "curvature", "surface", str(weights), "-o", str(tmp_path), *options])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    table = pd.read_csv(tmp_path / "curvature.csv")
+    assert not stop.value.code and len(table) % ROUND == 0 and table["interpolation_gap"].nunique() == 1

@@ -279,6 +279,26 @@ def test_every_two_minima_of_a_group_are_matched(tmp_path):
     assert (matched < plain).all() and (tmp_path / "run" / "figures" / "barriers-mlp.png").exists()
 
 
+def test_a_curve_starts_from_the_repaired_line_if_its_units_can_be_repaired(tmp_path):
+    config = tmp_path / "start.toml"
+    config.write_text(
+        "[data]\nname = 'digits'\n[minimum]\nepochs = 3\n"
+        "[[pairs]]\nminimum = { model = { name = 'mlp', widths = [12] } }\n"
+        "[[pairs]]\nminimum = { model = { name = 'convnet-bn', widths = [4, 4] } }\n"
+        "[curve]\naligned = true\nepochs = 0\n[[curves]]\nname = 'line-first'\n"
+        "[[curves]]\nname = 'repair-first'\nstart = 'repair'\n[score]\npoints = 3\n[align]\nrepair = true\norders = 2\n"
+    )
+    summary = Experiment(load_config(config), tmp_path / "run").run()
+    paths = read_table(tmp_path / "run" / "paths.csv").query("t == 0.5").set_index(["pair", "path"])["train_loss"]
+    start, line, repaired = (f"aligned-{name}" for name in ("repair-first", "line-first", "line-repair"))
+    assert paths["mlp", start] == pytest.approx(paths["mlp", repaired], rel=1e-4)
+    assert paths["mlp", start] < paths["mlp", line]
+    assert paths["convnet-bn", start] == paths["convnet-bn", line]
+    assert set(summary["pair"]) == {"mlp", "convnet-bn"}
+    with pytest.raises(PathfinderError, match="start = repair needs the aligned b; set aligned = true"):
+        load_config(config, ["curve.aligned=false"])
+
+
 @pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")
 def test_augmented_data_is_another_fit(tiny, tmp_path):
     changes = ["minimum.epochs=1", "curve.epochs=1", "planes.points=2", "score.points=2"]

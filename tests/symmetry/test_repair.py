@@ -5,7 +5,19 @@ from helpers import data, network
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from pathfinder import Evaluator, Line, PathfinderError, Plane, WeightSpace, build_model, fit_minimum, load_data
+from pathfinder import (
+    Bezier,
+    Evaluator,
+    Line,
+    PathfinderError,
+    Plane,
+    PolyChain,
+    WeightSpace,
+    build_model,
+    fit_minimum,
+    load_data,
+)
+from pathfinder.experiment.starts import start_repaired
 from pathfinder.symmetry.matching import match_weights, structure_of
 from pathfinder.symmetry.repair import Repair
 
@@ -62,6 +74,21 @@ def test_repair_raises_accuracy_halfway_and_leaves_the_ends(pair):
     assert np.abs(repaired[[0, 2]] - plain[[0, 2]]).max() <= 0.3  # one example
 
 
+@pytest.mark.parametrize("curve", [PolyChain, Bezier])
+@pytest.mark.parametrize("bends", [1, 3])
+def test_a_curve_can_start_through_the_repaired_line(pair, curve, bends):
+    space, a, b, splits, repair = pair
+    evaluator, started = Evaluator(space, splits, repair=repair), curve(a, b, bends=bends)
+    start_repaired(started, evaluator)
+    t = torch.arange(bends + 2, dtype=torch.float64) / (bends + 1)
+    repaired = evaluator.score(Line(a, b), t).table
+    plain = Evaluator(space, splits).score(started, t).table
+    for column in ("train_loss", "test_loss"):
+        assert np.allclose(plain[column][1:-1], repaired[column][1:-1], rtol=1e-3)
+    straight = Evaluator(space, splits).score(Line(a, b), t).table
+    assert plain["train_loss"].max() < straight["train_loss"].max()
+
+
 class Upwards(nn.Module):
     """A convolution, one that is transposed, and an output that is transposed too."""
 
@@ -100,9 +127,19 @@ def test_convolutions_are_repaired_by_channel(make):
         correction = repair.correct(wanted, call, [x])
     with correction.apply():
         corrected = moments()
+        output = call(x).detach()
     for name, (mean, spread) in wanted.items():
         assert torch.allclose(corrected[name][0], mean, atol=1e-3) and torch.allclose(corrected[name][1], spread, 0.05)
     assert not any(layer._forward_hooks for layer in module.modules())
+    if make is Upwards:
+        with pytest.raises(
+            PathfinderError, match="layer each cannot take a repair into its weights: it must have a bi"
+        ):
+            correction.fold(space, theta)
+    else:
+        before = theta.clone()
+        assert torch.allclose(space.call(correction.fold(space, theta), x), output, rtol=1e-4, atol=1e-4)
+        assert torch.equal(theta, before)
 
 
 def test_mistakes_are_named(pair):

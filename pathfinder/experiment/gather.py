@@ -1,0 +1,98 @@
+"""The scores of a target, put together from what the pieces of work that scored its points have kept."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pathfinder.errors import PathfinderWarning
+from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.place import Place, kept_result
+from pathfinder.landscape.curvature import gather_curvature, ratios_of
+from pathfinder.scoring.adaptive_plane import judge, losses_of
+from pathfinder.scoring.scores import Closeness, Scores
+from pathfinder.scoring.settings import ALL
+from pathfinder.tables.summary import peaks
+
+
+def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance: float | None = None) -> Scores:
+    """The scores of a target.
+
+    Args:
+        place: where it was scored.
+        target: what was scored.
+        parts: the pieces that scored its points.
+        tolerance: to which losses chose the points of a plane.
+    """
+    found = place.scored(target)
+    kept = [kept_result(place.folder, name) for name in parts]
+    points, t = _joined(kept, found.t)
+    known = Closeness(**kept[0]["known"]) if "known" in kept[0] else None
+    if tolerance is not None:
+        known = judge(t, losses_of(points), tolerance)
+        _warn_if_rough(target, "log losses", len(points), known)
+    return found.evaluator.gather(found.geometry, t, points, known)
+
+
+def gather_measured(place: Place, target: Target, parts: Sequence[str]) -> pd.DataFrame:
+    """The rows of curvature.csv of a target; the rest as for `gather_scores`."""
+    found = place.measured(target)
+    points, t = _joined([kept_result(place.folder, name) for name in parts], found.t)
+    table = gather_curvature(found.geometry, t, points).assign(
+        examples=len(found.data),
+        batch_norm_examples=found.evaluator.counts()["batch_norm_examples"],
+        batch_norm=found.evaluator.statistics_from,
+    )
+    if found.settings.points != "auto":
+        return table
+    known = judge(t, ratios_of(points), found.settings.points_tolerance)
+    _warn_if_rough(target, "log ratios of eigenvalues", len(table), known)
+    return table.assign(interpolation_gap=known.error)
+
+
+def _joined(kept: Sequence[dict[str, Any]], t: Tensor) -> tuple[list[Any], Tensor]:
+    """What was found at the points of several pieces, and these: those that the pieces chose, or t."""
+    points = [point for one in kept for point in one["points"]]
+    return points, torch.cat([one["t"] for one in kept]) if "t" in kept[0] else t
+
+
+def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: str) -> Scores | None:
+    """The scores on all examples of a path where it is worst, or of its ends if no parts are given.
+
+    Args:
+        place, target, parts: as for `gather_scores`.
+        piece: the one that scored them; None is returned if it did not have to.
+    """
+    points = kept_result(place.folder, piece)["points"]
+    if not points:
+        return None
+    t = torch.tensor(rescored_at(place, target, parts), dtype=torch.float64)
+    full = place.scored(target, ALL)
+    return full.evaluator.gather(full.geometry, t, points)
+
+
+def rescored_at(place: Place, target: Target, parts: Sequence[str]) -> list[float]:
+    """Where a path is scored once more, on all examples."""
+    return peaks(gather_scores(place, target, parts).table) if parts else [0.0, 1.0]
+
+
+def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> None:
+    """Say so if values over a surface or plane are not known between its points.
+
+    Args:
+        target: the surface or plane.
+        what: the values.
+        points: how many there are.
+        known: how well the values are known.
+    """
+    if not known.reached:
+        name = f"{target[0]} {'-'.join(target[1:])}".strip()
+        warnings.warn(
+            f"{name} is too rough for {points} points: {what} were off by {known.error:.2g} where they were "
+            "interpolated before the last points; give it a grid, or a larger tolerance.",
+            PathfinderWarning,
+            stacklevel=2,
+        )

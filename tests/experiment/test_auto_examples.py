@@ -1,0 +1,105 @@
+"""Paths that choose how many examples they need, in an experiment and by the command line."""
+
+import pandas as pd
+import pytest
+from helpers import TINY
+
+from pathfinder.cli import main
+from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.engines import kept_file
+from pathfinder.experiment.place import chosen_examples
+from pathfinder.experiment.run import Experiment
+from pathfinder.scoring.sample_size import enough_to_score
+from pathfinder.scoring.settings import ALL, Examples
+
+pytestmark = pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")  # of so short a training
+AUTO = TINY.replace("examples = 200\nbatch_norm_examples = 300", 'examples = "auto"\nbatch_norm_examples = "auto"')
+TABLES = ("paths", "summary", "planes", "rescored", "minima")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("auto")
+    (folder / "auto.toml").write_text(AUTO)
+    experiment = Experiment(load_config(folder / "auto.toml", ["score.examples_tolerance=0.08"]), folder / "run")
+    experiment.run()
+    return experiment
+
+
+def test_each_path_is_scored_on_the_examples_that_its_barrier_asks_for(run):
+    paths, folder = pd.read_csv(run.folder.path / "paths.csv"), run.folder.path
+    for path, rows in paths.groupby("path"):
+        target = ("path", "convnet-bn", str(path))
+        chosen = chosen_examples(folder, f"convnet-bn-{path}")
+
+        def score(count, t, target=target, chosen=chosen):
+            found = run.place.scored(target, Examples(count, chosen.batch_norm))
+            return found.evaluator.score(found.geometry, t)
+
+        assert chosen.scored == enough_to_score(score, 1437, 0.08)
+        counts = [min(chosen.scored, 1437), min(chosen.scored, 360), chosen.batch_norm]
+        assert (rows[["train_examples", "test_examples", "batch_norm_examples"]] == counts).all(axis=None)
+        assert chosen.batch_norm >= 1000
+    planes = pd.read_csv(folder / "planes.csv")
+    chosen = chosen_examples(folder, "convnet-bn-bezier")
+    assert (planes["train_examples"] == chosen.scored).all()
+    assert (planes["batch_norm_examples"] == chosen.batch_norm).all()
+    minima = pd.read_csv(folder / "minima.csv")
+    assert (minima[["train_examples", "batch_norm_examples"]] == 1437).all(axis=None)
+
+
+def test_the_worst_points_and_both_ends_are_scored_on_all_examples(run):
+    rescored = pd.read_csv(run.folder.path / "rescored.csv")
+    assert (rescored[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 1437]).all(axis=None)
+    assert rescored.query("path == 'ends'")["t"].tolist() == [0, 1]
+    full = run.place.scored(("path", "convnet-bn", "line"), ALL)
+    assert rescored.query("path == 'ends'")["train_loss"].tolist() == pytest.approx(
+        full.evaluator.score(full.geometry, 2).table["train_loss"].tolist(), rel=1e-12
+    )
+
+
+def test_a_choice_that_was_lost_is_made_again_with_the_same_bytes(run):
+    folder = run.folder.path
+    before = {name: (folder / f"{name}.csv").read_bytes() for name in TABLES}
+    for name in ("examples convnet-bn-line", "score convnet-bn-line", "plane convnet-bn-bezier"):
+        kept_file(folder, name).unlink()
+    Experiment(run.config, folder).run()
+    assert {name: (folder / f"{name}.csv").read_bytes() for name in TABLES} == before
+
+
+def test_an_earlier_choice_is_forgotten_where_all_examples_are_wanted(run, tmp_path):
+    config = run.config.model_copy(update={"score": run.config.score.model_copy(update={"examples": None})})
+    assert run.place.__class__(config, run.folder.path).examples(("path", "convnet-bn", "line")).scored is not None
+    score = run.config.score.model_copy(update={"examples": None, "batch_norm_examples": None})
+    place = run.place.__class__(run.config.model_copy(update={"score": score}), run.folder.path)
+    assert place.examples(("path", "convnet-bn", "line")) == ALL
+
+
+def test_commands_choose_examples_for_paths_alone(run, tmp_path, monkeypatch, capsys):
+    curve, minimum = (run.folder.path / name for name in ("curves/convnet-bn-bezier.safetensors", "minima"))
+
+    def called(*words):
+        monkeypatch.setattr("sys.argv", ["pathfinder", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code or 0
+
+    options = ["--examples", "auto", "--batch-norm-examples", "auto", "--points", 5]
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        assert called("score", "curve", curve, "-o", out, *options, "--workers", workers) == 0
+    for name in ("paths", "summary", "rescored"):
+        assert (tmp_path / "1" / f"{name}.csv").read_bytes() == (tmp_path / "2" / f"{name}.csv").read_bytes()
+    paths, rescored = (pd.read_csv(tmp_path / "1" / f"{name}.csv") for name in ("paths", "rescored"))
+    chosen = chosen_examples(tmp_path / "1", "curve")
+    assert (paths["train_examples"] == chosen.scored).all() and (paths["batch_norm_examples"] == 1437).all() == (
+        chosen.batch_norm == 1437
+    )
+    assert set(rescored["path"]) == {"bezier", "ends"} or chosen == Examples(1437, 1437)
+    capsys.readouterr()
+    weights = minimum / "convnet-bn-a.safetensors"
+    assert called("score", "surface", weights, "-o", tmp_path / "surface", "--examples", "auto") == 2
+    assert "--examples auto has no meaning for a surface" in capsys.readouterr().err
+    assert called("score", "curve", curve, "-o", tmp_path / "x", "--examples", "many") == 2
+    assert "--examples must be a number or auto, got many" in capsys.readouterr().err
+    assert not (tmp_path / "surface").exists() and not (tmp_path / "x").exists()

@@ -1,0 +1,63 @@
+"""How many examples a path needs, on losses whose spread is known, and against independent sums."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pathfinder.scoring.means import Values
+from pathfinder.scoring.sample_size import enough_to_reestimate, enough_to_score
+from pathfinder.scoring.scores import Scores
+
+
+def path_of(values, asked=None):
+    """A path whose example i has the loss values(t)[i]; the first n count."""
+
+    def score(count, t):
+        if asked is not None:
+            asked.append((count, t.tolist()))
+        losses = np.stack([values(at)[:count] for at in t.tolist()])
+        return Scores(pd.DataFrame({"t": t.numpy()}), {("loss", "train"): losses}, kind="line")
+
+    return score
+
+
+@pytest.mark.parametrize("tolerance", [0.1, 0.03, 0.02, 0.01, 0.005])
+def test_examples_double_until_the_interval_of_the_rise_is_small_enough(tolerance):
+    spread, asked = np.random.default_rng(0).exponential(size=10_000), []
+    values = lambda t: (1 + 4 * t * (1 - t) * spread).astype(np.float32)  # noqa: E731
+    shares = {n: 1.96 * spread[:n].std(ddof=1) / n**0.5 / (1 + spread[:n].mean()) for n in (1000, 2000, 4000, 8000)}
+    wanted = next((n for n, share in shares.items() if share <= tolerance), 10_000)
+    assert enough_to_score(path_of(values, asked), 10_000, tolerance) == wanted
+    assert [n for n, _ in asked] == [n for n in shares if n <= wanted]
+    assert len(asked[0][1]) == 7 and all(t == [0, 0.5, 1] for _, t in asked[1:])
+
+
+def test_a_split_without_more_examples_does_not_ask_for_more_of_the_others():
+    spread = np.random.default_rng(0).exponential(size=3000)
+
+    def score(count, t):
+        rise = 4 * t.numpy()[:, None] * (1 - t.numpy()[:, None])
+        losses = {("loss", "test"): 1 + rise * spread[:50], ("loss", "train"): 1 + rise * spread[:count]}
+        return Scores(pd.DataFrame({"t": t.numpy()}), losses, kind="line")
+
+    assert enough_to_score(score, 3000, 0.04) == 1000
+
+
+def test_without_enough_examples_all_are_used():
+    values = lambda t: np.where(np.arange(1500) == 3, 1e4 * t * (1 - t), 0.1).astype(np.float32)  # noqa: E731
+    assert enough_to_score(path_of(values), 1500) == 1500
+    assert enough_to_score(path_of(lambda t: np.zeros(2000, np.float32)), 2000) == 1000
+    assert enough_to_score(path_of(lambda t: np.full(1001, np.nan, np.float32)), 1001) == 1001
+    assert enough_to_score(path_of(values), 300) == 300
+
+
+def test_the_examples_that_reestimate_are_the_fewest_whose_scores_do_not_drift():
+    def drifting(by):
+        return lambda count: [Values({("loss", "test"): np.full(10, 1 + by(count))}) for _ in range(3)]
+
+    assert enough_to_reestimate(drifting(lambda count: 0), 50_000) == 1000
+    assert enough_to_reestimate(drifting(lambda count: 30 / count * (count < 50_000)), 50_000) == 4000
+    assert enough_to_reestimate(drifting(lambda count: 1.0 * (count < 50_000)), 50_000) == 50_000
+    assert enough_to_reestimate(drifting(lambda count: 0), 300) == 300
+    errors = lambda count: [Values({("error", "test"): np.eye(1, 200, 0)[0] * 100 * (count < 5000)})]  # noqa: E731
+    assert enough_to_reestimate(errors, 5000) == 5000  # half a point
