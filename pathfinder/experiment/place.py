@@ -15,7 +15,7 @@ from pathfinder.landscape.settings import Curvature
 from pathfinder.progress import Progress
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import ALL, Examples
-from pathfinder.storage.resume import Stage, read_state
+from pathfinder.storage.resume import Stage, read_key, read_state
 from pathfinder.weights.space import WeightSpace
 
 
@@ -89,6 +89,9 @@ def kept_result(folder: Path, name: str) -> dict[str, Any]:
 
 
 def chosen_examples(folder: Path, path: str) -> Examples:
-    """How many examples were chosen for a path; all if that was not done."""
+    """How many examples were chosen for a path; all if that was not done, or its file is damaged."""
     name = f"{CHOICE} {path}"
-    return Examples(**kept_result(folder, name)) if kept_file(folder, name).exists() else ALL
+    if read_key(kept_file(folder, name)) is None:
+        return ALL
+    result = kept_result(folder, name)
+    return Examples(result.get("scored"), result.get("batch_norm"))

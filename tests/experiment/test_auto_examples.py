@@ -63,7 +63,10 @@ def test_a_choice_that_was_lost_is_made_again_with_the_same_bytes(run):
     before = {name: (folder / f"{name}.csv").read_bytes() for name in TABLES}
     for name in ("examples convnet-bn-line", "score convnet-bn-line", "plane convnet-bn-bezier"):
         kept_file(folder, name).unlink()
-    Experiment(run.config, folder).run()
+    kept_file(folder, "examples convnet-bn-bezier").write_bytes(b"damaged")
+    experiment = Experiment(run.config, folder)
+    assert experiment.estimate().seconds["examples convnet-bn-bezier"] > 0
+    experiment.run()
     assert {name: (folder / f"{name}.csv").read_bytes() for name in TABLES} == before
 
 

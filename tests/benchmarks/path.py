@@ -1,0 +1,106 @@
+"""The table of a curve, against what the reference implementation passes through the network for its own.
+
+    uv run python tests/benchmarks/path.py CURVE [--truth FOLDER] [--repeats 3] [--threads 1] [--out FILE.csv]
+
+Ours: `pathfinder score curve` with points, examples and the examples that re-estimate BatchNorm chosen by the losses,
+the worst points and the ends on all examples, from reading the file to the last table and figure. The reference
+(dnn-mode-connectivity) passes all training images at 61 points to update BatchNorm, then all training and test images
+to score. Here that is the bare module on some of the images in batches of 128, without gradients, and its seconds are
+multiplied up. Both take turns. `--truth` is a folder whose paths.csv has the curve at 61 points: the table is compared
+with it.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import torch
+from timing import in_turns, with_kept_pages
+
+from pathfinder import summarize
+from pathfinder.cli import main as command
+from pathfinder.cli.inputs import CurveInput, open_curve
+from pathfinder.cli.options import Origin
+from pathfinder.scoring.scores import Scores
+from pathfinder.tables.csv_files import read_table, write_table
+
+_POINTS, _BATCH = 61, 128  # of the reference implementation
+_AUTO = ["--points", "auto", "--examples", "auto", "--batch-norm-examples", "auto", "--workers", "1"]
+
+
+def score(file: Path, out: Path, threads: int) -> None:
+    """Score the curve by the command."""
+    sys.argv = ["pathfinder", "score", "curve", str(file), "-o", str(out), *_AUTO, "--threads", str(threads)]
+    try:
+        command()
+    except SystemExit as stop:
+        if stop.code:
+            raise
+
+
+def bare_passes(curve: CurveInput, images: torch.Tensor) -> None:
+    """A pass to update BatchNorm, as all training images make, and one to score, as all images do: 50 + 60 thousand."""
+    module = curve.space.network
+    with torch.no_grad():
+        for training, share in ((True, 1.0), (False, 1.2)):
+            module.train(training)
+            for batch in images[: int(len(images) * share / 1.2)].split(_BATCH):
+                module(batch)
+    module.eval()
+
+
+def conclusions(ours: Path, truth: Path, name: str) -> dict[str, float]:
+    """How far largest loss, barrier and integral of the train loss are from those of a table of 61 points."""
+    found = read_table(ours / "summary.csv").query("split == 'train' and metric == 'loss'").iloc[0]
+    whole = read_table(truth / "paths.csv").query(f"path == '{name}'").reset_index(drop=True)
+    values = {("loss", "train"): whole["train_loss"].to_numpy()[:, None]}
+    length = float(whole["arc_length"].iloc[-1])
+    wanted = summarize({name: Scores(whole, values, length, length, name)}).iloc[0]
+    inside = found["barrier_low"] <= wanted["barrier"] <= found["barrier_high"]
+    off = {f"{key}_off": found[key] / wanted[key] - 1 for key in ("max", "integral")}
+    return {**off, "barrier": found["barrier"], "barrier_truth": wanted["barrier"], "barrier_within": inside}
+
+
+def main() -> None:
+    """Measure, print and write as CSV."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path, help="a curve written by pathfinder")
+    parser.add_argument("--truth", type=Path, help="a folder with paths.csv of the same curve at 61 points")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=int, default=6000, help="that are passed in place of all")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", help="CSV file for the table")
+    given = parser.parse_args()
+    with_kept_pages()
+    torch.set_num_threads(given.threads)
+    opened = open_curve(given.file, Origin())
+    train, test = (opened.data[split] for split in ("train", "test"))
+    images = next(iter(train.subset(given.images, 0).batches(given.images)))[0]
+    times = _POINTS * (len(train) + len(train) + len(test)) / (len(images) / 1.2 + len(images))
+    with tempfile.TemporaryDirectory() as folder:
+        outs = iter(Path(folder) / str(i) for i in range(given.repeats + 1))
+        turns = in_turns(
+            lambda: score(given.file, next(outs), given.threads), lambda: bare_passes(opened, images), given.repeats
+        )
+        ours = Path(folder) / "0"
+        row = {
+            "network": opened.network.name,
+            "repeats": given.repeats,
+            "points": len(read_table(ours / "paths.csv")),
+            **read_table(ours / "paths.csv").filter(like="_examples").iloc[0].to_dict(),
+            "seconds": statistics.median(own for own, _ in turns),
+            "seconds_reference": times * statistics.median(other for _, other in turns),
+            "ratio": statistics.median(other * times / own for own, other in turns),
+        }
+        if given.truth:
+            row |= conclusions(ours, given.truth, opened.path.kind())
+    print(", ".join(f"{key} {value}" for key, value in row.items()))
+    if given.out:
+        write_table(given.out, pd.DataFrame([row]))
+
+
+if __name__ == "__main__":
+    main()
