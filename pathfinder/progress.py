@@ -1,7 +1,8 @@
 """Progress of long work, and when it may be interrupted.
 
 The library calls `progress(done, total)`; the command line decides what to show. A first signal (Ctrl-C, SIGTERM) waits
-until the state of the work is consistent, a second one does not wait. Only the command line installs the handlers.
+until the state of the work is consistent, or until the end of an import; a second one does not wait. Only the command
+line installs the handlers.
 """
 
 import os
@@ -25,6 +26,8 @@ WAIT = "Saving what is done; press Ctrl-C again to stop at once."
 _MOMENT = 0.05  # seconds until a signal within an import is sent again
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one is missing on Windows
 _requested: int | None = None  # the signal that is waiting
+_timer: threading.Timer | None = None  # sends a signal once more that came within an import
+_sent_again = False  # whether the next signal is that one
 _waiting = 0  # how many `defer_interrupts` are open
 
 
@@ -55,6 +58,7 @@ def handle_signals() -> Generator[None, None, None]:
         print(LINE, file=sys.stderr)
         sys.exit(interrupted.code)
     finally:
+        _cancel()
         for number, handler in before.items():
             if handler is not None:
                 signal.signal(number, handler)
@@ -84,17 +88,31 @@ def defer_interrupts() -> Generator[None, None, None]:
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _requested
-    if _importing(frame):  # an import that is broken off leaves modules half made, on which the next one may fail
-        again = threading.Timer(_MOMENT, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+    global _requested, _timer, _sent_again
+    again, _sent_again = _sent_again, False
+    if _importing(frame) and (again or _timer is None):  # an import that is broken off leaves modules half made
+        _timer = threading.Timer(_MOMENT, _send_again, (number,))
+        _timer.daemon = True
+        _timer.start()
     elif _waiting and _requested is None:
         _requested = number
         if sys.stderr.isatty():
             os.write(2, f"{WAIT}\n".encode())  # print may be interrupted within itself
     else:
         _raise(number)
+
+
+def _send_again(number: int) -> None:
+    global _sent_again
+    _sent_again = True
+    os.kill(os.getpid(), number)
+
+
+def _cancel() -> None:
+    global _timer, _sent_again
+    if _timer is not None:
+        _timer.cancel()
+        _timer, _sent_again = None, False
 
 
 def _importing(frame: FrameType | None) -> bool:
@@ -107,6 +125,7 @@ def _importing(frame: FrameType | None) -> bool:
 def _raise(number: int) -> NoReturn:
     global _requested
     _requested = None
+    _cancel()
     raise Interrupted(number)
 
 

@@ -51,6 +51,7 @@ from pathfinder.compute import (
 from pathfinder.data.batching import _sum_bytes
 from pathfinder.data.stream import Stream
 from pathfinder.experiment.provenance import provenance
+from pathfinder.experiment.starts import start_repaired
 from pathfinder.geometry.inner import length
 from pathfinder.geometry.planes import Ray
 from pathfinder.landscape.curvature import curvature_table
@@ -198,6 +199,7 @@ def test_other_ways_of_scoring_run_there_too(accelerator):
         Evaluator(space, {"train": SPLIT}, batch_norm="interpolate", statistics=own, device=NAME).score(Line(a, b), 2)
         Evaluator(crops, {"train": images}, batch_norm="augmented", device=NAME).at(crops.vector(module))
         Evaluator(plain, {"train": SPLIT}, repair=repair, device=NAME).score(Line(theta, other), 2)
+        start_repaired(Bezier(theta, other), Evaluator(plain, {"train": SPLIT}, repair=repair, device=NAME))
         stream = [(X[:20], Y[:20]), (X[20:], Y[20:])]
         Evaluator(plain, {"train": stream}, device=NAME).score(Line(theta, other), 2)
         curvature_table(plain, Line(theta, other), torch.tensor([0.5]), SPLIT, samples=2, device=NAME)

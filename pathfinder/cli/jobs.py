@@ -68,15 +68,11 @@ def score(
                 f"{opened.files[0]} holds no BatchNorm statistics of its ends for --batch-norm {settings.batch_norm}; "
                 "drop it to re-estimate them, or write the curve again with `pathfinder connect`."
             )
-    evaluator, name = place.scored((word,), place.given).evaluator, job.name or opened.name
+    evaluator, name = place.scored((word,), place.given((word,))).evaluator, job.name or opened.name
     counts = evaluator.counts() | dict.fromkeys(settings.chosen_examples, "auto")
     run = _run(f"score-{word}", place, job, settings.model_dump(), counts)
-    how = (
-        settings.model_dump(exclude={"points", "range"} | settings.unused),
-        job.seed,
-        job.device,
-        job.precision.value,
-    )
+    shown = settings.model_dump(exclude={"points", "range", "examples_tolerance"})
+    how = (shown, job.seed, job.device, job.precision.value)
     key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
     if is_path and settings.points == "auto":
         points = [Piece(word, "explore_path", ((word,), settings.tolerance), key_of(key, "auto"))]
@@ -293,6 +289,6 @@ def _refuse(settings: Scoring, target: Target, what: str) -> None:
         )
     for name in settings.chosen_examples:
         raise PathfinderError(
-            f"--{name.replace('_', '-')} auto has no meaning for {what}, as the barrier of a path decides it; give a "
+            f"--{name.replace('_', '-')} auto has no meaning for {what}: only a path says how many it needs; give a "
             "number, or drop it for all."
         )

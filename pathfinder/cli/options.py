@@ -65,7 +65,7 @@ Examples = Annotated[
     str | None,
     typer.Option(
         metavar="N|auto",
-        help="Examples of each split to score. auto: as many as the barrier of a path asks for.",
+        help="Examples of each split to score. auto, for a path: as many as its barrier asks for.",
         show_default="all",
     ),
 ]
@@ -73,7 +73,7 @@ BatchNormExamples = Annotated[
     str | None,
     typer.Option(
         metavar="N|auto",
-        help="Training examples that re-estimate BatchNorm. auto: as many as score the ends of a path as all would.",
+        help="Training examples that re-estimate BatchNorm. auto, for a path: as many as score its ends as all would.",
         show_default="all",
     ),
 ]

@@ -43,7 +43,7 @@ class FilePlace:
     ) -> None:
         self._arguments = opening, job, scoring, policies, folder, curvature
         self.folder, self.job, self._curvature, self.policies = folder, job, curvature, policies
-        self._chosen, self.given = scoring.chosen_examples, scoring.given_examples
+        self._scoring = scoring
         self.device = job.device
         self.opened, self.target = opening()
         self._evaluator = lru_cache(4)(self._make)
@@ -52,9 +52,13 @@ class FilePlace:
         """Another process opens the files itself."""
         return type(self), self._arguments
 
-    def examples(self, target: tuple[str, ...]) -> Examples:
+    def given(self, target: tuple[str, ...]) -> Examples:
         """As for `Place`; a target is the name of a policy."""
-        return self.given.of(chosen_examples(self.folder, target[0])) if self._chosen else self.given
+        return self._scoring.given_examples
+
+    def examples(self, target: tuple[str, ...]) -> Examples:
+        """As for `Place`."""
+        return self.given(target).of(chosen_examples(self.folder, target[0], self._scoring.chosen_examples))
 
     def scored(self, target: tuple[str, ...], examples: Examples | None = None, precision: str | None = None) -> Scored:
         """As for `Place`."""
@@ -65,7 +69,7 @@ class FilePlace:
         """As for `Place`."""
         assert self._curvature is not None
         data = self.opened.data["train"].subset(self._curvature.examples, self.job.seed)
-        evaluator = self._evaluator(target[0], replace(self.given, scored=None), "fp32")
+        evaluator = self._evaluator(target[0], replace(self.given(target), scored=None), "fp32")
         return Measured(self.opened.space, self.target.geometry, self.target.t, data, evaluator, self._curvature)
 
     def _make(self, how: str, counts: Examples, precision: str | None) -> Evaluator:

@@ -119,12 +119,9 @@ def _both_precisions(place: Place, target: Target, t: float) -> list[dict[str, A
 def _values_at(scored: Scored, t: float) -> Values:
     """The value of each example at one point."""
     geometry = scored.geometry
-    if not isinstance(geometry, Curve):
-        return scored.evaluator.values(geometry(torch.zeros(1, len(geometry.axes), dtype=torch.float64).squeeze(-1))[0])
-    scores = scored.evaluator.score(geometry, torch.tensor([t], dtype=torch.float64))
-    found = Values({key: values[0] for key, values in scores.per_example.items()})
-    found.weights = scores.weights
-    return found
+    if isinstance(geometry, Curve):
+        return scored.values(torch.tensor([t], dtype=torch.float64))[0]
+    return scored.evaluator.values(geometry(torch.zeros(1, len(geometry.axes), dtype=torch.float64).squeeze(-1))[0])
 
 
 def _differences(expected: Values, found: Values) -> list[dict[str, Any]]:

@@ -8,45 +8,61 @@ from torch import Tensor
 
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Place
-from pathfinder.progress import Progress
+from pathfinder.progress import Progress, check_interrupt
 from pathfinder.scoring.adaptive import open_ended
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.sample_size import enough_to_reestimate, enough_to_score
-from pathfinder.scoring.scores import Scores
-from pathfinder.scoring.settings import ALL, FEW, Examples
+from pathfinder.scoring.settings import ALL, FEW
 
 
-def choose(place: Place, progress: Progress, target: Target, wanted: Collection[str], tolerance: float) -> Examples:
+def choose(
+    place: Place, progress: Progress, target: Target, wanted: Collection[str], tolerance: float
+) -> dict[str, int]:
     """How many examples of each split score a path, and how many re-estimate BatchNorm along it.
 
     Args:
         place: where it is scored.
         progress: called with the number of points scored so far.
         target: the path.
-        wanted: what is to be chosen, `examples` and `batch_norm_examples`; the rest is as the place says.
+        wanted: what is to be chosen, `examples`, `batch_norm_examples` or both.
         tolerance: as for `enough_to_score`.
     """
-    everything, counts, show, done = place.scored(target, ALL), place.examples(target), open_ended(progress), 0
+    everything, counts, show, done = place.scored(target, ALL), place.given(target), open_ended(progress), 0
     evaluator, path = everything.evaluator, everything.geometry
+    statistics: dict[float, Tensor] = {}  # of BatchNorm, once re-estimated
+    chosen: dict[str, int] = {}
 
     def step(*of_part: int) -> None:
         nonlocal done
         done += 1
         show(done, done)
+        check_interrupt()
 
-    def values(count: int) -> list[Values]:
-        found = place.scored(target, replace(FEW, batch_norm=count)).evaluator
-        step()
-        return [found.values(theta) for theta in path(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))]
+    def reestimated(count: int) -> list[Values]:
+        few, found = place.scored(target, replace(FEW, batch_norm=count)).evaluator, []
+        for theta in path(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)):
+            found.append(few.values(theta))
+            step()
+        return found
 
-    def score(count: int, t: Tensor) -> Scores:
-        return place.scored(target, replace(counts, scored=count)).evaluator.score(path, t, progress=step)
+    def scored(count: int, t: Tensor) -> list[Values]:
+        some = place.scored(target, replace(counts, scored=count))
+        if not evaluator.reestimates:
+            return some.values(t, step)
+        found = []
+        for at, theta in zip(t.tolist(), path(t), strict=True):
+            if at not in statistics:
+                statistics[at] = some.evaluator.reestimate(theta)
+            found.append(some.evaluator.values(theta, statistics[at]))
+            step()
+        return found
 
-    if "batch_norm_examples" in wanted and evaluator.reestimates:
+    if "batch_norm_examples" in wanted:
         most = evaluator.counts()["batch_norm_examples"]
-        counts = replace(counts, batch_norm=enough_to_reestimate(values, most))
+        chosen["batch_norm_examples"] = enough_to_reestimate(reestimated, most) if evaluator.reestimates else most
+        counts = replace(counts, batch_norm=chosen["batch_norm_examples"] or None)
     if "examples" in wanted:
-        most = max(len(split) for split in evaluator.data.values())
-        counts = replace(counts, scored=enough_to_score(score, most, tolerance))
-    progress(done, done)
-    return counts
+        sizes = {name: len(split) for name, split in evaluator.data.items()}
+        chosen["examples"] = enough_to_score(scored, sizes, tolerance)
+    progress(max(done, 1), max(done, 1))
+    return chosen

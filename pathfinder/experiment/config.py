@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pathfinder.data.settings import Data
 from pathfinder.errors import brief
-from pathfinder.experiment.pairs import ALIGNED, Pair, kept_weights
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, kept_weights
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.batch_norm import BatchNormName
@@ -133,7 +133,8 @@ class Config(Checked):
                     f"a curve is called `{min(minimum)}`, as a minimum of its pair is; give it another name"
                 )
             both = ["", ALIGNED] if self.align else [""]
-            _check_distinct([*(f"{how}{t}" for t in [*titles, "line"] for how in both), "ends"], "paths", "curves")
+            paths = [f"{how}{title}" for title in [*titles, "line"] for how in both] + [REPAIRED] * bool(self.align)
+            _check_distinct([*paths, "ends"], "paths", "curves")
             _check_distinct(
                 [*titles, "line", *(surface.title for surface in self.surfaces)], "paths or surfaces", "surfaces"
             )
@@ -169,7 +170,7 @@ class Config(Checked):
         )
         bent = [title for title in titles if title.removeprefix(ALIGNED) not in straight]
         if self.planes:
-            if any(curve.bends > 0 and curve.epochs == 0 for curve in pair.curves):
+            if any(curve.bends > 0 and curve.epochs == 0 and curve.start == "line" for curve in pair.curves):
                 raise ValueError("a plane needs a bend off the line, but a curve has epochs = 0; train it")
             for title in self.planes.curves or []:
                 if title not in titles:

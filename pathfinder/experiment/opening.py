@@ -19,6 +19,7 @@ from pathfinder.scoring.batch_norm import check_between
 from pathfinder.scoring.settings import REESTIMATED
 from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.storage.keys import code_of
+from pathfinder.symmetry.repair import Repair
 from pathfinder.threads import threads, threads_for
 from pathfinder.training.settings import Minimum
 from pathfinder.weights.space import WeightSpace
@@ -103,12 +104,15 @@ def _check_pair(place: Workplace, pair: Pair, first: nn.Module, second: nn.Modul
         raise PathfinderError(f"{pair.a.checkpoint} and {pair.b.checkpoint} hold the same weights; give two minima.")
     check_same_network(first, second)
     if config.align:
-        place.structure(pair.name)
+        structure = place.structure(pair.name)
         few = _smallest_batch(place, config.examples().batch_norm) < 2
-        if config.align.repair and not space.has_statistics and few:
+        starts = any(curve.start == "repair" for curve in pair.curves)
+        if (config.align.repair or starts) and not space.has_statistics and few:
             raise PathfinderError(
                 "REPAIR needs 2 examples or more at a time; raise score.batch_size or batch_norm_examples."
             )
+        if starts and not space.has_statistics:
+            Repair(first, structure).check_foldable()
     for curve in pair.curves:
         empty = torch.zeros(1)
         find_kind(curve.kind, Curve)(empty, empty, bends=curve.bends)

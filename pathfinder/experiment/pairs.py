@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathfinder.training.settings import CurveSettings, Minimum
 
 ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
-REPAIRED = "-repair"  # after the name of a path whose hidden units are repaired
+REPAIRED = f"{ALIGNED}line-repair"  # the line to the aligned b whose hidden units are repaired
 
 
 @dataclass(frozen=True)

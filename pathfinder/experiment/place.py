@@ -1,5 +1,6 @@
 """Where pieces of work that score or measure points are done: what they ask of it, and what it has kept."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,8 +13,9 @@ from pathfinder.experiment.pieces import CHOICE, Target
 from pathfinder.geometry.base import Geometry
 from pathfinder.landscape.curvature import measure_points
 from pathfinder.landscape.settings import Curvature
-from pathfinder.progress import Progress
+from pathfinder.progress import Progress, silent
 from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.means import Values
 from pathfinder.scoring.settings import ALL, Examples
 from pathfinder.storage.resume import Stage, read_key, read_state
 from pathfinder.weights.space import WeightSpace
@@ -26,6 +28,14 @@ class Scored:
     evaluator: Evaluator
     geometry: Geometry
     t: Tensor
+
+    def values(self, t: Tensor, progress: Progress = silent) -> list[Values]:
+        """The value of each example at some points of a path."""
+        scores = self.evaluator.score(self.geometry, t, progress=progress)
+        found = [Values({key: rows[i] for key, rows in scores.per_example.items()}) for i in range(len(t))]
+        for values in found:
+            values.weights = scores.weights
+        return found
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,10 @@ class Place(Protocol):
         """Where it computes."""
         ...
 
+    def given(self, target: Target) -> Examples:
+        """How many examples are given for a target; all where it chooses them."""
+        ...
+
     def examples(self, target: Target) -> Examples:
         """How many examples a target uses; all until the piece that chooses them is done."""
         ...
@@ -88,10 +102,16 @@ def kept_result(folder: Path, name: str) -> dict[str, Any]:
     return read_state(kept_file(folder, name))
 
 
-def chosen_examples(folder: Path, path: str) -> Examples:
-    """How many examples were chosen for a path; all if that was not done, or its file is damaged."""
-    name = f"{CHOICE} {path}"
-    if read_key(kept_file(folder, name)) is None:
+def chosen_examples(folder: Path, path: str, wanted: Collection[str]) -> Examples:
+    """How many examples were chosen for a path; all if that was not done, or its file is damaged.
+
+    Args:
+        folder: of the run.
+        path: its name.
+        wanted: what it chooses, `examples` and `batch_norm_examples`; the folder may hold more, from other settings.
+    """
+    file = kept_file(folder, f"{CHOICE} {path}")
+    if not wanted or read_key(file) is None:
         return ALL
-    result = kept_result(folder, name)
-    return Examples(result.get("scored"), result.get("batch_norm"))
+    result = read_state(file)
+    return Examples(*(result.get(name) if name in wanted else None for name in ("examples", "batch_norm_examples")))

@@ -175,7 +175,7 @@ class Plan:
             paths |= self._add_paths(pair, [keys[0], key], (*needs, aligned), ALIGNED)
             if align.repair and self._config.score.line and not self._network.has_statistics:
                 line = paths[f"{ALIGNED}line"]
-                paths[f"{ALIGNED}line{REPAIRED}"] = replace(line, key=key_of(line.key, "repair"))
+                paths[REPAIRED] = replace(line, key=key_of(line.key, "repair"))
         self._add_between(pair, paths)
         return dict(zip(found, keys, strict=True))
 
@@ -213,11 +213,13 @@ class Plan:
             whole, target = f"score {pair.name}-{name}", ("path", pair.name, name)
             needs = (*path.needs, *checked[name.startswith(ALIGNED)])
             if score.chosen_examples:
-                key = self._scoring_key("examples", path.key)
+                key = self._scoring_key("examples", path.key, *[score.examples_tolerance] * (score.examples == "auto"))
                 arguments = target, score.chosen_examples, score.examples_tolerance
                 choice = self._add(f"{CHOICE} {pair.name}-{name}", "choose_examples", arguments, key, needs)
-                paths[name], needs = replace(path, needs=(*path.needs, choice)), (*needs, choice)
-            span = list(score.range) if name.removeprefix(ALIGNED).removesuffix(REPAIRED) == "line" else [0, 1]
+                needs = (*needs, choice)
+                path = paths[name] = replace(path, key=key, needs=(*path.needs, choice))
+            straight = name == REPAIRED or name.removeprefix(ALIGNED) == "line"
+            span = list(score.range) if straight else [0, 1]
             if isinstance(score.points, int):
                 key = self._scoring_key(path.key, score.points, span)
                 load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)
@@ -229,11 +231,11 @@ class Plan:
                 key = self._scoring_key("worst", path.key, points)
                 arguments = (f"{pair.name}-{name}", target, tuple(parts))
                 self._add(f"check worst {pair.name}-{name}", "check_worst", arguments, key, parts)
-            if not self._covers(repaired=name.endswith(REPAIRED)):
+            if self._rescores(repaired=name == REPAIRED):
                 key = self._scoring_key("rescore", path.key, points)
                 self._add(f"rescore {pair.name}-{name}", "rescore_points", (target, tuple(parts)), key, parts)
         first = next(iter(paths))
-        if not self._covers():
+        if self._rescores():
             target, key = ("path", pair.name, first), self._scoring_key("rescore", paths[first].key, "ends")
             self._add(f"rescore {pair.name}-ends", "rescore_points", (target, ()), key, paths[first].needs)
         if self._config.planes is not None:
@@ -270,15 +272,15 @@ class Plan:
         again = min(counts["train"], examples.batch_norm or counts["train"]) if reestimated else 0
         return float(self._network.weights) * (scored + again * self._network.has_statistics)
 
-    def _covers(self, repaired: bool = False) -> bool:
-        """Whether paths are scored on all examples already, or are not to be."""
+    def _rescores(self, repaired: bool = False) -> bool:
+        """Whether the worst points of a path are scored once more, on all examples."""
         if self._config.score.chosen_examples:
-            return False
+            return True
         examples, counts = self._config.examples(), self._facts.examples
         all_scored = all(count <= (examples.scored or count) for count in counts.values())
         estimates = self._network.has_statistics and self._config.score.batch_norm in REESTIMATED
         again = (estimates or repaired) and (examples.batch_norm or math.inf) < counts["train"]
-        return not self._config.score.rescore or (all_scored and not again)
+        return self._config.score.rescore and (again or not all_scored)
 
     def _key(self, *parts: Any) -> str:
         """The key of a piece of work that depends on these parts; all work depends on data, device and precision."""
@@ -291,5 +293,5 @@ class Plan:
     def _scoring_key(self, *parts: Any) -> str:
         """The key of a piece of scoring."""
         score = self._config.score
-        settings = score.model_dump(exclude={"points", "tolerance", "line", "range", "rescore"} | score.unused)
+        settings = score.model_dump(exclude={"points", "tolerance", "examples_tolerance", "line", "range", "rescore"})
         return self._key("score", self._config.seed, settings, *parts)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pathfinder.experiment.place import Place, kept_result
-from pathfinder.scoring.adaptive_plane import ask, ends_of, judge
+from pathfinder.scoring.adaptive_plane import ask, ends_of, fill_unknown, judge
 from pathfinder.storage import StageFile
 from pathfinder.storage.resume import Unfinished
 
@@ -48,6 +48,6 @@ def explore_round(
         t = torch.cat([last["earlier"][0], *(one["t"] for one in parts)])
         values = np.concatenate([last["earlier"][1], values_of([point for one in parts for point in one["points"]])])
     enough = bool(before) and judge(t, values, tolerance).reached
-    own = corners[:0] if enough else ask(ends_of(corners), values)[part]
+    own = corners[:0] if enough else ask(ends_of(corners), fill_unknown(t, values))[part]
     points = [] if enough else work(own, stage=Unfinished(stage))
     stage.save({"points": points, "t": own, "earlier": (t, values.tolist()), "finished": True})

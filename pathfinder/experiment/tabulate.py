@@ -153,7 +153,7 @@ class Tabulation:
         entries = []
         for pair in self._place.pairs.values():
             for path in self._place.path_names(pair.name):
-                if path.removeprefix(ALIGNED).removesuffix(REPAIRED) == "line":
+                if path == REPAIRED or path.removeprefix(ALIGNED) == "line":
                     entries.append(Entry(pair.name, path, path, 0, 0, 0.0))
                     continue
                 curve, done = self._place.curve_settings(pair.name, path), int(steps[pair.name, path])

@@ -134,8 +134,8 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
     curve = find_kind(settings.kind, Curve)(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
     further, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
     result: State = {"finished": True}
-    if settings.start == "repair" and not ends.space.has_statistics:
-        start_repaired(curve, place.evaluators.make(ends.space, repair=place.repair(pair)))
+    if settings.start == "repair" and not ends.space.has_statistics and stage.load() is None:
+        start_repaired(curve, place.evaluators.make(ends.space, repair=place.repair(pair), precision="fp32"))
     if curve.free():
         good = place.folder / f"{pair}-{title}.last-good.safetensors"
         monitor = None
@@ -157,7 +157,7 @@ def choose_examples(
     place: Place, stage: StageFile, progress: Progress, target: Target, wanted: Sequence[str], tolerance: float
 ) -> State:
     """Choose how many examples score a path, or re-estimate BatchNorm along it."""
-    return stage.load() or asdict(choose(place, progress, target, wanted, tolerance))
+    return stage.load() or choose(place, progress, target, wanted, tolerance)
 
 
 def score_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:

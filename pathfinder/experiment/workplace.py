@@ -108,15 +108,17 @@ class Workplace:
         """Use this module of a minimum from a checkpoint, so that the file is not read again."""
         self._held[name] = network, module
 
+    def given(self, target: Target) -> Examples:
+        """As for `Place`."""
+        if target[0] == "surface":
+            return self.config.examples(self.surface(target[-1]))
+        return self.config.examples(self.config.planes if target[0] == "plane" else None)
+
     def examples(self, target: Target) -> Examples:
         """As for `Place`."""
-        kind, owner, *title = target
-        if kind == "surface":
-            return self.config.examples(self.surface(title[0]))
-        counts = self.config.examples(self.config.planes if kind == "plane" else None)
-        if not title or not self.config.score.chosen_examples:
-            return counts
-        return counts.of(chosen_examples(self.folder, f"{owner}-{title[0]}"))
+        kind, *names = target
+        wanted = self.config.score.chosen_examples if kind in ("path", "plane") else ()
+        return self.given(target).of(chosen_examples(self.folder, "-".join(names), wanted))
 
     def scored(self, target: Target, examples: Examples | None = None, precision: str | None = None) -> Scored:
         """As for `Place`; targets are ("minimum", name), ("surface", name, title), ("path" or "plane", pair, path)."""
@@ -145,8 +147,7 @@ class Workplace:
 
     def path(self, pair: str, title: str) -> Curve:
         """The line between two ends, or a curve that was trained."""
-        own = title.removesuffix(REPAIRED)
-        if own.removeprefix(ALIGNED) != "line":
+        if title != REPAIRED and title.removeprefix(ALIGNED) != "line":
             return self.curve(pair, title)
         return Line(*self.ends(pair, title.startswith(ALIGNED)).thetas)
 
@@ -154,7 +155,7 @@ class Workplace:
         """The names of all paths of a pair, in the order of tables."""
         align, line = self.config.align, self.config.score.line
         repaired = align is not None and align.repair and line
-        return self.pairs[pair].paths(line, align is not None) + [f"{ALIGNED}line{REPAIRED}"] * repaired
+        return self.pairs[pair].paths(line, align is not None) + [REPAIRED] * repaired
 
     def _make_scored(self, target: Target, examples: Examples, precision: str | None) -> Scored:
         kind, owner, *title = target
@@ -172,7 +173,7 @@ class Workplace:
             geometry, t = landscape.geometry, landscape.t
         else:
             name, ends = title[0], self.ends(owner, title[0].startswith(ALIGNED))
-            repair = self.repair(owner) if name.endswith(REPAIRED) else None
+            repair = self.repair(owner) if name == REPAIRED else None
             make = partial(self.evaluators.make, ends.space, ends.statistics, repair=repair)
             path = self.path(owner, name)
             geometry, t = path, self._points_of(path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
-REPAIRED = "-repair"  # after the name of a path whose hidden units were repaired
+REPAIRED = f"{ALIGNED}line-repair"  # the line to the aligned b whose hidden units were repaired
 NO_SHORTCUTS = "without shortcuts"
 
 _PATHS = {"line": "line", "polychain": "polygonal chain", "bezier": "Bezier curve"}
@@ -87,11 +87,10 @@ def path_label(name: str) -> str:
     >>> path_label("bezier"), path_label("aligned-line-repair"), path_label("my-curve")
     ('Bezier curve', 'line, b aligned, REPAIR', 'my-curve')
     """
-    aligned = name.startswith(ALIGNED)
-    repaired = aligned and name.endswith(REPAIRED)
+    if name == REPAIRED:
+        return f"{path_label(f'{ALIGNED}line')}, REPAIR"
     own = name.removeprefix(ALIGNED)
-    own = own.removesuffix(REPAIRED) if repaired else own
-    return ", ".join([_PATHS.get(own, own), *["b aligned"] * aligned, *["REPAIR"] * repaired])
+    return ", ".join([_PATHS.get(own, own), *["b aligned"] * name.startswith(ALIGNED)])
 
 
 def of_pair(name: str) -> str:
@@ -143,7 +142,7 @@ def batch_norm_notes(rows: pd.DataFrame) -> list[str]:
     ['BatchNorm re-estimated']
     """
     if "path" in rows:  # REPAIR has statistics of its own, which its label says
-        rows = rows[~rows["path"].str.endswith(REPAIRED)]
+        rows = rows[rows["path"] != REPAIRED]
     if "batch_norm" in rows:
         return [_BATCH_NORM[way] for way in rows["batch_norm"].dropna().unique() if way in _BATCH_NORM]
     counted = "batch_norm_examples" in rows and (rows["batch_norm_examples"] > 0).any()

@@ -93,8 +93,8 @@ def gather_curvature(
 
 
 def ratios_of(measured: Sequence[dict[str, Any]]) -> Float[np.ndarray, " points"]:
-    """The ratio of both eigenvalues at each point."""
-    return np.array([row["ratio"] for row in measured], dtype=float)
+    """The ratio of both eigenvalues at each point; NaN where they did not converge."""
+    return np.array([row["ratio"] if row["converged"] else np.nan for row in measured], dtype=float)
 
 
 def measure_points(

@@ -106,20 +106,41 @@ def _explorer(bounds: Bounds) -> _Explorer:
     return _Explorer(bounds)
 
 
+def fill_unknown(t: Float[Tensor, "points 2"], values: Losses) -> Losses:
+    """Values for `ask`: one that is NaN becomes that of the nearest point, of its round or before, that is not.
+
+    Args:
+        t: the points, in the order in which they were asked for.
+        values: at each of them; all become 0 if there is none.
+
+    >>> fill_unknown(torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]]), np.array([1.0, 2.0, np.nan]))
+    array([1., 2., 2.])
+    """
+    at, filled = t.numpy(), values.copy()
+    size = np.maximum(np.ptp(at, axis=0), np.finfo(float).tiny) if len(at) else 1.0
+    for i in np.flatnonzero(np.isnan(values)):
+        known = np.flatnonzero(~np.isnan(values[: (i // ROUND + 1) * ROUND]))
+        near = np.square((at[known] - at[i]) / size).sum(1)
+        filled[i] = values[known[near.argmin()]] if len(known) else 0.0
+    return filled
+
+
 def judge(t: Float[Tensor, "points 2"], losses: Losses, tolerance: float) -> Closeness:
     """How well a plane is known, from the points of the last round, as the rounds before them had them.
 
     Args:
         t: the points so far, in the order in which they were asked for.
-        losses: at each of them.
+        losses: at each of them; NaN is left out, and a plane is not known if half of the last round is.
         tolerance: of log(loss + 0.01) of at most 10 nats, at 95 % of the points of a round; they lie where least is
             known, so the rest of the plane is known better.
     """
-    if len(losses) < 2 * ROUND:
+    known = ~np.isnan(losses)
+    before, last = np.flatnonzero(known[:-ROUND]), len(losses) - ROUND + np.flatnonzero(known[-ROUND:])
+    if len(before) < ROUND / 2 or len(last) < ROUND / 2:
         return Closeness(reached=False, error=float("nan"))
     at, heights = t.numpy(), heights_of(losses)
-    found = interpolate(at[:-ROUND], heights[:-ROUND], at[-ROUND:]).clip(max=float(np.log(CLIP + FLOOR)))
-    error = float(np.percentile(np.abs(found - heights[-ROUND:]), _SHARE))
+    found = interpolate(at[before], heights[before], at[last]).clip(max=float(np.log(CLIP + FLOOR)))
+    error = float(np.percentile(np.abs(found - heights[last]), _SHARE))
     return Closeness(error <= tolerance, error)
 
 
@@ -178,10 +199,13 @@ def ends_of(corners: Float[Tensor, "points 2"]) -> Bounds:
 
 
 def losses_of(scored: Sequence[Point]) -> Losses:
-    """The mean loss at each point: of the split `train`, or of the first one if there is none of this name."""
+    """The mean loss at each point: of the split `train`, or of the first one if there is none of this name.
+
+    A loss that is not finite counts as 10 nats.
+    """
     row = scored[0][0] if scored else {"train_loss": 0.0}
     column = next((name for name in ("train_loss", *row) if name in row and name.endswith("_loss")), next(iter(row)))
-    return np.array([point[column] for point, _ in scored], dtype=float)
+    return np.nan_to_num(np.array([point[column] for point, _ in scored], dtype=float), nan=CLIP, posinf=CLIP)
 
 
 def _doubt(known: LinearNDInterpolator) -> np.ndarray:

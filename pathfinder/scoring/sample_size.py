@@ -3,7 +3,7 @@
 Both begin with 1,000 and double them until more would not change what is read off the path.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,14 +13,15 @@ from torch import Tensor
 from pathfinder.scoring.adaptive import FIRST, FLOOR
 from pathfinder.scoring.checks import Limits, compare, largest
 from pathfinder.scoring.means import STANDARD_ERRORS, Values, estimate
-from pathfinder.scoring.scores import Scores
 
 TOLERANCE = 0.05  # half of the interval of a barrier, as a share of the largest loss
 DRIFT = Limits(error=0.25, loss=0.01)  # statistics from some of the examples against those from all
 LEAST = 1000  # examples
 
 
-def enough_to_score(score: Callable[[int, Tensor], Scores], most: int, tolerance: float = TOLERANCE) -> int:
+def enough_to_score(
+    values: Callable[[int, Tensor], Sequence[Values]], sizes: Mapping[str, int], tolerance: float = TOLERANCE
+) -> int:
     """How many examples of each split know the barrier of a path to a tolerance.
 
     The path is scored at seven equal points on 1,000 examples. On more, only its ends and, for each split, the point
@@ -28,14 +29,14 @@ def enough_to_score(score: Callable[[int, Tensor], Scores], most: int, tolerance
     examples is left out of the decision.
 
     Args:
-        score: scores the path on so many examples of each split, at the points t.
-        most: how many the largest split has.
+        values: the value of each example at the points t, of so many examples of each split.
+        sizes: how many each split has.
         tolerance: half of the 95 % interval of the rise, as a share of the largest loss.
     """
-    t = torch.linspace(0, 1, FIRST, dtype=torch.float64)
+    t, most = torch.linspace(0, 1, FIRST, dtype=torch.float64), max(sizes.values())
     for count in _sizes(most):
-        t, share = _worst(score(count, t), count)
-        if share <= tolerance:
+        t, shares = _worst(t, values(count, t))
+        if all(share <= tolerance for split, share in shares.items() if sizes[split] > count):
             return count
     return most
 
@@ -65,21 +66,17 @@ def _sizes(most: int) -> Iterator[int]:
         count *= 2
 
 
-def _worst(scores: Scores, examples: int) -> tuple[Float[Tensor, " points"], float]:
-    """The ends and the points with the largest rise; the largest half interval of a rise by the largest loss.
-
-    Args:
-        scores: of some points.
-        examples: of each split that may have more.
-    """
-    t = scores.table["t"].to_numpy()
-    found, shares = {0.0, 1.0}, [0.0]
-    for split, losses in scores.losses.items():
-        weights = scores.weights.get(("loss", split))
+def _worst(t: Float[Tensor, " points"], found: Sequence[Values]) -> tuple[Float[Tensor, " worst"], dict[str, float]]:
+    """The ends and the points with the largest rise; half the interval of each split's, by the largest loss."""
+    at, points, shares = t.numpy(), {0.0, 1.0}, {}
+    for metric, split in found[0]:
+        if metric != "loss":
+            continue
+        weights = found[0].weights.get((metric, split))
+        losses = np.stack([values[metric, split] for values in found]).astype(np.float64)
         means = np.array([estimate(row, weights).mean for row in losses])
-        k = 1 + int((means - (1 - t) * means[0] - t * means[-1])[1:-1].argmax())
-        rise = losses[k].astype(np.float64) - (1 - t[k]) * losses[0] - t[k] * losses[-1]
-        found.add(float(t[k]))
-        if len(rise) == examples:
-            shares.append(STANDARD_ERRORS * estimate(rise, weights).error / (np.abs(means).max() + FLOOR))
-    return torch.tensor(sorted(found), dtype=torch.float64), float(np.max(shares))
+        k = 1 + int((means - (1 - at) * means[0] - at * means[-1])[1:-1].argmax())
+        rise = losses[k] - (1 - at[k]) * losses[0] - at[k] * losses[-1]
+        points.add(float(at[k]))
+        shares[split] = STANDARD_ERRORS * estimate(rise, weights).error / (np.abs(means).max() + FLOOR)
+    return torch.tensor(sorted(points), dtype=torch.float64), shares

@@ -46,7 +46,7 @@ class Scoring(Checked):
         precision: of scores, `fp32` or `bf16`; that of the file if not given.
         batch_size: examples per forward pass; re-estimated statistics depend on it.
         examples: how many of each split are scored; all if not given; `auto` for as many as the barrier of each path
-            asks for. Minima, surfaces and curvature take `auto` for all, here and below.
+            asks for. Only paths and their planes choose; for everything else `auto` means all, here and below.
         examples_tolerance: with `auto`, half of the 95 % interval of a barrier, as a share of the largest loss.
         batch_norm_examples: how many re-estimate BatchNorm; all if not given; `auto` for as many as give both ends and
             the middle of each path the scores that all would give.
@@ -70,11 +70,6 @@ class Scoring(Checked):
     def chosen_examples(self) -> tuple[str, ...]:
         """The settings of examples that paths choose: `examples`, `batch_norm_examples`, both or none."""
         return tuple(name for name in ("examples", "batch_norm_examples") if getattr(self, name) == "auto")
-
-    @property
-    def unused(self) -> set[str]:
-        """The settings that change nothing."""
-        return set() if self.chosen_examples else {"examples_tolerance"}
 
     @property
     def given_examples(self) -> Examples:

@@ -61,6 +61,15 @@ class Repair:
         """
         return Correction(self, self._estimate(call, batches, goal), goal)
 
+    def check_foldable(self) -> None:
+        """Raise a PathfinderError if a layer has no bias, or has groups and is transposed: see `Correction.fold`."""
+        for name, layer in self.layers.items():
+            if layer.bias is None or (getattr(layer, "transposed", False) and layer.groups > 1):
+                raise PathfinderError(
+                    f"layer {name} cannot take a repair into its weights: it must have a bias, and no groups if it is "
+                    "transposed; let curves start = line."
+                )
+
     def _estimate(self, call: Callable[[Any], Any], batches: Iterable[Any], goal: Moments | None) -> Moments:
         sums: dict[str, list[Any]] = {}  # of means, of variances and of examples
         for x in batches:
@@ -127,14 +136,10 @@ class Correction:
         """
         folded = theta.detach().clone()
         parts = space.parts(folded)
+        self._repair.check_foldable()
         for name, layer in self._repair.layers.items():
             (mean, deviation), (wanted, spread) = self._found[name], self._goal[name]
             weight, axis = _output_axis(name, layer)
-            if layer.bias is None or (getattr(layer, "transposed", False) and layer.groups > 1):
-                raise PathfinderError(
-                    f"layer {name} cannot take a repair into its weights: it must have a bias, and no groups if it is "
-                    "transposed; start its curves from the line."
-                )
             scale, bias = spread / deviation, parts[f"{weight.removesuffix('weight')}bias"]
             parts[weight].mul_(scale.view([-1 if i == axis else 1 for i in range(parts[weight].ndim)]))
             bias.sub_(mean).mul_(scale).add_(wanted)

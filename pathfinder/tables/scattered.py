@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import KDTree
 
 from pathfinder.scoring.adaptive_plane import FLOOR, interpolate
 
 POINTS = 51  # along each axis of a grid between scattered points
+_FEWEST = 3  # points through which there is no surface but a plane
 
 
 def is_grid(table: pd.DataFrame) -> bool:
@@ -17,7 +19,7 @@ def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """A column by y (rows) and x (columns).
 
     Between scattered points it is interpolated: losses and ratios of eigenvalues by their logarithm, and all within the
-    range of what is known.
+    range of what is known. Where the nearest point has no finite value, the grid has none either.
 
     Args:
         table: with the columns x, y and `column`.
@@ -34,12 +36,15 @@ def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
     if is_grid(table):
         return table.pivot(index="y", columns="x", values=column)
     at, values = table[["x", "y"]].to_numpy(dtype=float), table[column].to_numpy(dtype=float)
-    known = np.isfinite(values)
+    known, size = np.isfinite(values), np.ptp(at, axis=0)
     x, y = (np.linspace(low, high, POINTS) for low, high in zip(at.min(0), at.max(0), strict=True))
     wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    heights = values[KDTree(at / size).query(wanted / size)[1]]
     by_logarithm = column.endswith("loss") or column == "ratio"
     to, back = (np.log, np.exp) if by_logarithm else (np.asarray, np.asarray)
     floor = FLOOR if by_logarithm else 0.0
-    heights = back(interpolate(at[known], to(values[known] + floor), wanted)) - floor
-    heights = heights.clip(values[known].min(), values[known].max()).reshape(len(y), len(x))
-    return pd.DataFrame(heights, index=pd.Index(y.round(12), name="y"), columns=pd.Index(x.round(12), name="x"))
+    if known.sum() > _FEWEST:
+        between = back(interpolate(at[known], to(values[known] + floor), wanted)) - floor
+        heights = np.where(np.isfinite(heights), between.clip(values[known].min(), values[known].max()), heights)
+    rows, columns = pd.Index(y.round(12), name="y"), pd.Index(x.round(12), name="x")
+    return pd.DataFrame(heights.reshape(len(y), len(x)), index=rows, columns=columns)

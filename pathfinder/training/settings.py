@@ -56,6 +56,8 @@ class CurveSettings(CurveRecipe):
         """Raise a ValueError if settings do not fit together, once those of `[curve]` and of its own are both known."""
         if self.start == "repair" and not self.aligned:
             raise ValueError("start = repair needs the aligned b; set aligned = true")
+        if self.start == "repair" and self.bends == 0:
+            raise ValueError("start = repair bends a curve, but it has bends = 0; give it a bend")
         if self.method == "neb" and (self.kind != "polychain" or not self.fixed_ends):
             raise ValueError(
                 f"method = 'neb' needs a polychain with fixed ends, got a {self.kind}; set kind = 'polychain'"

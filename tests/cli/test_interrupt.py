@@ -1,5 +1,6 @@
 """Stops are clean: one line, the usual exit code, and the same result in the end."""
 
+import importlib
 import signal
 import subprocess
 import sys
@@ -92,6 +93,25 @@ def test_a_signal_waits_while_a_piece_of_work_is_done_and_a_second_does_not(tmp_
         with interrupt.defer_interrupts():
             signal.raise_signal(signal.SIGTERM)
         raise AssertionError("the signal must not outlast the work")
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_signal_waits_for_the_end_of_an_import_and_a_second_does_not(signals, tmp_path, monkeypatch):
+    (tmp_path / "slow_module.py").write_text(
+        "import signal, time\n"
+        f"for _ in range({signals}):\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "time.sleep(0.2)\n"
+        "done = True\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "slow_module", raising=False)
+    with pytest.raises(SystemExit) as stop, interrupt.handle_signals():
+        importlib.import_module("slow_module")
+        time.sleep(5)
+        raise AssertionError("the signal must not be lost")
+    assert stop.value.code == 143
+    assert hasattr(sys.modules.get("slow_module"), "done") == (signals == 1)
 
 
 def test_a_signal_that_waits_is_answered_at_once_on_a_terminal(monkeypatch, capfd):

@@ -1,5 +1,7 @@
 """Paths that choose how many examples they need, in an experiment and by the command line."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from helpers import TINY
@@ -9,11 +11,13 @@ from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.engines import kept_file
 from pathfinder.experiment.place import chosen_examples
 from pathfinder.experiment.run import Experiment
+from pathfinder.experiment.workplace import Workplace
 from pathfinder.scoring.sample_size import enough_to_score
 from pathfinder.scoring.settings import ALL, Examples
 
 pytestmark = pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")  # of so short a training
 AUTO = TINY.replace("examples = 200\nbatch_norm_examples = 300", 'examples = "auto"\nbatch_norm_examples = "auto"')
+BOTH = ("examples", "batch_norm_examples")
 TABLES = ("paths", "summary", "planes", "rescored", "minima")
 
 
@@ -30,18 +34,17 @@ def test_each_path_is_scored_on_the_examples_that_its_barrier_asks_for(run):
     paths, folder = pd.read_csv(run.folder.path / "paths.csv"), run.folder.path
     for path, rows in paths.groupby("path"):
         target = ("path", "convnet-bn", str(path))
-        chosen = chosen_examples(folder, f"convnet-bn-{path}")
+        chosen = chosen_examples(folder, f"convnet-bn-{path}", BOTH)
 
-        def score(count, t, target=target, chosen=chosen):
-            found = run.place.scored(target, Examples(count, chosen.batch_norm))
-            return found.evaluator.score(found.geometry, t)
+        def values(count, t, target=target, chosen=chosen):
+            return run.place.scored(target, Examples(count, chosen.batch_norm)).values(t)
 
-        assert chosen.scored == enough_to_score(score, 1437, 0.08)
+        assert chosen.scored == enough_to_score(values, {"train": 1437, "test": 360}, 0.08)
         counts = [min(chosen.scored, 1437), min(chosen.scored, 360), chosen.batch_norm]
         assert (rows[["train_examples", "test_examples", "batch_norm_examples"]] == counts).all(axis=None)
         assert chosen.batch_norm >= 1000
     planes = pd.read_csv(folder / "planes.csv")
-    chosen = chosen_examples(folder, "convnet-bn-bezier")
+    chosen = chosen_examples(folder, "convnet-bn-bezier", BOTH)
     assert (planes["train_examples"] == chosen.scored).all()
     assert (planes["batch_norm_examples"] == chosen.batch_norm).all()
     minima = pd.read_csv(folder / "minima.csv")
@@ -71,11 +74,20 @@ def test_a_choice_that_was_lost_is_made_again_with_the_same_bytes(run):
 
 
 def test_an_earlier_choice_is_forgotten_where_all_examples_are_wanted(run, tmp_path):
+    path, folder = ("path", "convnet-bn", "line"), run.folder.path
+    assert run.place.examples(path).scored == 1000
+    for changes, wanted in (({"examples": None}, (None, 1437)), ({"batch_norm_examples": None}, (1000, None))):
+        score = run.config.score.model_copy(update=changes)
+        place = Workplace(run.config.model_copy(update={"score": score}), folder)
+        assert place.examples(path) == Examples(*wanted) and place.given(path) == ALL
     config = run.config.model_copy(update={"score": run.config.score.model_copy(update={"examples": None})})
-    assert run.place.__class__(config, run.folder.path).examples(("path", "convnet-bn", "line")).scored is not None
-    score = run.config.score.model_copy(update={"examples": None, "batch_norm_examples": None})
-    place = run.place.__class__(run.config.model_copy(update={"score": score}), run.folder.path)
-    assert place.examples(("path", "convnet-bn", "line")) == ALL
+    shutil.copytree(folder, tmp_path / "again")
+    for name in ("again", "fresh"):
+        Experiment(config, tmp_path / name, force=True).run()
+    fresh, again = (
+        {file.name: file.read_bytes() for file in (tmp_path / name).glob("*.csv")} for name in ("fresh", "again")
+    )
+    assert fresh == again
 
 
 def test_commands_choose_examples_for_paths_alone(run, tmp_path, monkeypatch, capsys):
@@ -94,7 +106,7 @@ def test_commands_choose_examples_for_paths_alone(run, tmp_path, monkeypatch, ca
     for name in ("paths", "summary", "rescored"):
         assert (tmp_path / "1" / f"{name}.csv").read_bytes() == (tmp_path / "2" / f"{name}.csv").read_bytes()
     paths, rescored = (pd.read_csv(tmp_path / "1" / f"{name}.csv") for name in ("paths", "rescored"))
-    chosen = chosen_examples(tmp_path / "1", "curve")
+    chosen = chosen_examples(tmp_path / "1", "curve", BOTH)
     assert (paths["train_examples"] == chosen.scored).all() and (paths["batch_norm_examples"] == 1437).all() == (
         chosen.batch_norm == 1437
     )

@@ -119,6 +119,16 @@ def test_the_ratio_of_eigenvalues_chooses_the_points_of_its_map(curved):
     assert (folder / "figures" / "ratio-filter-2d.png").is_file()
 
 
+def test_eigenvalues_that_did_not_converge_are_unknown(curved, tmp_path):
+    changes = ["curvature=[{along='filter-2d', points='auto', tolerance=1e-9, most=5, examples=20}]"]
+    config = load_config(curved.folder.path.parent / "curved.toml", changes)
+    with pytest.warns(PathfinderWarning, match="too rough for 400 points: log ratios of eigenvalues were off by nan"):
+        Experiment(config, tmp_path).run()
+    table = pd.read_csv(tmp_path / "curvature.csv")
+    assert not table["converged"].any() and table["interpolation_gap"].isna().all()
+    assert (tmp_path / "figures" / "ratio-filter-2d.png").is_file()
+
+
 def test_lost_curvature_is_measured_again_at_the_same_points(curved):
     folder, file = curved.folder.path, curved.folder.path / "curvature.csv"
     before = file.read_bytes()

@@ -297,6 +297,12 @@ def test_a_curve_starts_from_the_repaired_line_if_its_units_can_be_repaired(tmp_
     assert set(summary["pair"]) == {"mlp", "convnet-bn"}
     with pytest.raises(PathfinderError, match="start = repair needs the aligned b; set aligned = true"):
         load_config(config, ["curve.aligned=false"])
+    with pytest.raises(PathfinderError, match="start = repair bends a curve, but it has bends = 0"):
+        load_config(config, ["curve.bends=0"])
+    with pytest.raises(PathfinderError, match="two paths are called `aligned-line-repair`"):
+        load_config(config, ["curves=[{name='line-repair'}]"])
+    with pytest.raises(PathfinderError, match="REPAIR needs 2 examples or more at a time"):
+        Experiment(load_config(config, ["score.batch_size=1", "align.repair=false"]), tmp_path / "new")
 
 
 @pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")

@@ -104,6 +104,12 @@ def test_an_evaluator_scores_a_plane_at_its_own_points():
         table[["x", "y"]].max(), corners.amax(0)
     )
     grid = on_grid(table, "train_loss").iloc[::5, ::5]
+    unknown = table.assign(ratio=np.where(table.index == 7, np.nan, table["train_loss"]))
+    hole = on_grid(unknown, "ratio").isna()
+    assert 0 < hole.to_numpy().sum() < 0.1 * hole.size
+    assert hole.to_numpy()[np.abs(hole.index - table["y"][7]).argmin(), np.abs(hole.columns - table["x"][7]).argmin()]
+    few = on_grid(table.assign(ratio=np.where(table.index < 2, 1.0, np.nan)), "ratio")
+    assert set(few.to_numpy()[few.notna()]) == {1.0} and few.isna().to_numpy().any()
     full = evaluator.score(plane, 11).table.pivot(index="y", columns="x", values="train_loss")
     assert np.percentile(np.abs(np.log(grid.to_numpy() + 0.01) - np.log(full.to_numpy() + 0.01)), 95) < 0.2
     with pytest.raises(PathfinderError, match="tolerance must be above 0"):

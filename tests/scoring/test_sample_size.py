@@ -1,54 +1,68 @@
 """How many examples a path needs, on losses whose spread is known, and against independent sums."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.sample_size import enough_to_reestimate, enough_to_score
-from pathfinder.scoring.scores import Scores
 
 
-def path_of(values, asked=None):
-    """A path whose example i has the loss values(t)[i]; the first n count."""
+def path_of(losses, asked=None):
+    """A path whose example i has the loss losses(t)[i]; the first n count."""
 
-    def score(count, t):
+    def values(count, t):
         if asked is not None:
             asked.append((count, t.tolist()))
-        losses = np.stack([values(at)[:count] for at in t.tolist()])
-        return Scores(pd.DataFrame({"t": t.numpy()}), {("loss", "train"): losses}, kind="line")
+        return [Values({("loss", "train"): losses(at)[:count]}) for at in t.tolist()]
 
-    return score
+    return values
 
 
 @pytest.mark.parametrize("tolerance", [0.1, 0.03, 0.02, 0.01, 0.005])
 def test_examples_double_until_the_interval_of_the_rise_is_small_enough(tolerance):
     spread, asked = np.random.default_rng(0).exponential(size=10_000), []
-    values = lambda t: (1 + 4 * t * (1 - t) * spread).astype(np.float32)  # noqa: E731
+    losses = lambda t: (1 + 4 * t * (1 - t) * spread).astype(np.float32)  # noqa: E731
     shares = {n: 1.96 * spread[:n].std(ddof=1) / n**0.5 / (1 + spread[:n].mean()) for n in (1000, 2000, 4000, 8000)}
     wanted = next((n for n, share in shares.items() if share <= tolerance), 10_000)
-    assert enough_to_score(path_of(values, asked), 10_000, tolerance) == wanted
+    assert enough_to_score(path_of(losses, asked), {"train": 10_000}, tolerance) == wanted
     assert [n for n, _ in asked] == [n for n in shares if n <= wanted]
     assert len(asked[0][1]) == 7 and all(t == [0, 0.5, 1] for _, t in asked[1:])
 
 
-def test_a_split_without_more_examples_does_not_ask_for_more_of_the_others():
+@pytest.mark.parametrize("test", [50, 999, 1000])
+def test_a_split_without_more_examples_does_not_ask_for_more_of_the_others(test):
     spread = np.random.default_rng(0).exponential(size=3000)
 
-    def score(count, t):
-        rise = 4 * t.numpy()[:, None] * (1 - t.numpy()[:, None])
-        losses = {("loss", "test"): 1 + rise * spread[:50], ("loss", "train"): 1 + rise * spread[:count]}
-        return Scores(pd.DataFrame({"t": t.numpy()}), losses, kind="line")
+    def values(count, t):
+        rises = [4 * at * (1 - at) * spread for at in t.tolist()]
+        return [
+            Values({("loss", "test"): 1 + 9 * rise[: min(test, count)], ("loss", "train"): 1 + rise[:count]})
+            for rise in rises
+        ]
 
-    assert enough_to_score(score, 3000, 0.04) == 1000
+    assert enough_to_score(values, {"train": 3000, "test": test}, 0.04) == 1000
+    assert enough_to_score(values, {"train": 3000, "test": 1001}, 0.04) == 2000
+
+
+def test_weighted_examples_have_the_interval_of_a_weighted_mean():
+    weights = np.r_[np.ones(500), np.zeros(1500)]
+    spread = np.r_[np.zeros(500), np.full(1500, 1e6)]  # counts for nothing
+
+    def values(count, t):
+        found = [Values({("loss", "train"): 1 + at * (1 - at) * spread[:count]}) for at in t.tolist()]
+        for one in found:
+            one.weights = {("loss", "train"): weights[:count]}
+        return found
+
+    assert enough_to_score(values, {"train": 2000}) == 1000
 
 
 def test_without_enough_examples_all_are_used():
-    values = lambda t: np.where(np.arange(1500) == 3, 1e4 * t * (1 - t), 0.1).astype(np.float32)  # noqa: E731
-    assert enough_to_score(path_of(values), 1500) == 1500
-    assert enough_to_score(path_of(lambda t: np.zeros(2000, np.float32)), 2000) == 1000
-    assert enough_to_score(path_of(lambda t: np.full(1001, np.nan, np.float32)), 1001) == 1001
-    assert enough_to_score(path_of(values), 300) == 300
+    losses = lambda t: np.where(np.arange(1500) == 3, 1e4 * t * (1 - t), 0.1).astype(np.float32)  # noqa: E731
+    assert enough_to_score(path_of(losses), {"train": 1500}) == 1500
+    assert enough_to_score(path_of(lambda t: np.zeros(2000, np.float32)), {"train": 2000}) == 1000
+    assert enough_to_score(path_of(lambda t: np.full(1001, np.nan, np.float32)), {"train": 1001}) == 1001
+    assert enough_to_score(path_of(losses), {"train": 300}) == 300
 
 
 def test_the_examples_that_reestimate_are_the_fewest_whose_scores_do_not_drift():

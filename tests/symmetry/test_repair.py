@@ -89,6 +89,16 @@ def test_a_curve_can_start_through_the_repaired_line(pair, curve, bends):
     assert plain["train_loss"].max() < straight["train_loss"].max()
 
 
+def test_a_curve_of_many_bends_passes_near_the_repaired_line(pair):
+    space, a, b, splits, repair = pair
+    evaluator = Evaluator(space, splits, repair=repair)
+    straight, started = Bezier(a, b, bends=20), Bezier(a, b, bends=20)
+    start_repaired(started, evaluator)
+    moved = (started.bends - straight.bends).norm(dim=1).max()
+    assert 0 < moved < (b - a).norm()
+    assert started.length() < 2 * started.chord()
+
+
 class Upwards(nn.Module):
     """A convolution, one that is transposed, and an output that is transposed too."""
 
