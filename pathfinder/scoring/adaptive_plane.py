@@ -30,6 +30,8 @@ MOST = 400  # points of a plane
 TOLERANCE = 0.03  # of log(loss + 0.01)
 CLIP = 10.0  # nats; figures do not show more
 FLOOR = 0.01  # nats added before the logarithm is taken
+_HIGHEST = 100.0  # nats of interpolated losses: if they ended at 10, splines would swing next to the edge
+_TOP = float(np.log(CLIP + FLOOR))
 _DIGITS = 6  # of the logarithms, so that last bits, which depend on the processor, do not choose points
 _LARGE = 0.3  # the weight of a triangle's size, against what the splines say
 _SHARE = 95  # percent of the points of a round are known better than its gap says
@@ -39,22 +41,22 @@ Losses = Float[np.ndarray, " points"]
 
 
 def heights_of(losses: Losses) -> Losses:
-    """What is interpolated: log(loss + 0.01), of at most 10 nats; losses that are not finite count as 10 nats."""
-    inside = np.nan_to_num(losses, nan=CLIP, posinf=CLIP).clip(max=CLIP)
+    """What is interpolated: log(loss + 0.01), of at most 100 nats; losses that are not finite count as 100 nats."""
+    inside = np.nan_to_num(losses, nan=_HIGHEST, posinf=_HIGHEST).clip(max=_HIGHEST)
     return np.log(inside + FLOOR).round(_DIGITS)
 
 
 def interpolate(
     at: Float[np.ndarray, "points 2"], heights: Losses, wanted: Float[np.ndarray, "wanted 2"]
 ) -> Float[np.ndarray, " wanted"]:
-    """Heights between scattered points: a cubic spline (radial basis functions), over axes of the same length.
+    """Heights between six scattered points or more: a quintic spline (radial basis functions), over axes of one length.
 
-    >>> at = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 1.0], [4.0, 1.0]])
+    >>> at = np.array([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0], [0.0, 1.0], [4.0, 1.0], [1.0, 0.3]])
     >>> interpolate(at, at @ [1.0, 2.0], np.array([[1.0, 0.5]])).round(6)
     array([2.])
     """
     low, size = at.min(0), np.ptp(at, axis=0)
-    return RBFInterpolator((at - low) / size, heights, kernel="cubic")((wanted - low) / size)
+    return RBFInterpolator((at - low) / size, heights, kernel="quintic")((wanted - low) / size)
 
 
 def ask(bounds: Bounds, losses: Losses) -> Float[Tensor, "asked 2"]:
@@ -126,22 +128,27 @@ def fill_unknown(t: Float[Tensor, "points 2"], values: Losses) -> Losses:
 
 
 def judge(t: Float[Tensor, "points 2"], losses: Losses, tolerance: float) -> Closeness:
-    """How well a plane is known, from the points of the last round, as the rounds before them had them.
+    """How well a plane is known, from the points of the last two rounds, as the rounds before each of them had them.
 
     Args:
         t: the points so far, in the order in which they were asked for.
-        losses: at each of them; NaN is left out, and a plane is not known if half of the last round is.
-        tolerance: of log(loss + 0.01) of at most 10 nats, at 95 % of the points of a round; they lie where least is
+        losses: at each of them; NaN is left out, and a plane is not known if half of a round is.
+        tolerance: of log(loss + 0.01) of at most 10 nats, at 95 % of the points of both rounds; they lie where least is
             known, so the rest of the plane is known better.
     """
-    known = ~np.isnan(losses)
-    before, last = np.flatnonzero(known[:-ROUND]), len(losses) - ROUND + np.flatnonzero(known[-ROUND:])
-    if len(before) < ROUND / 2 or len(last) < ROUND / 2:
-        return Closeness(reached=False, error=float("nan"))
-    at, heights = t.numpy(), heights_of(losses)
-    found = interpolate(at[before], heights[before], at[last]).clip(max=float(np.log(CLIP + FLOOR)))
-    error = float(np.percentile(np.abs(found - heights[last]), _SHARE))
-    return Closeness(error <= tolerance, error)
+    at, heights = t.numpy(), np.where(np.isnan(losses), np.nan, heights_of(losses))
+    error = max(_gap(at[:end], heights[:end]) for end in (len(at), len(at) - ROUND))
+    return Closeness(error <= tolerance, error if np.isfinite(error) else float("nan"))
+
+
+def _gap(at: Float[np.ndarray, "points 2"], heights: Losses) -> float:
+    """By how much heights of the last round were off at 95 % of its points; infinite if too few are known."""
+    known = ~np.isnan(heights)
+    before, last = np.flatnonzero(known[:-ROUND]), len(at) - ROUND + np.flatnonzero(known[-ROUND:])
+    if min(len(before), len(last)) < ROUND / 2:
+        return float("inf")
+    found = interpolate(at[before], heights[before], at[last]).clip(max=_TOP)
+    return float(np.percentile(np.abs(found - heights[last].clip(max=_TOP)), _SHARE))
 
 
 def explore_plane(
@@ -201,19 +208,23 @@ def ends_of(corners: Float[Tensor, "points 2"]) -> Bounds:
 def losses_of(scored: Sequence[Point]) -> Losses:
     """The mean loss at each point: of the split `train`, or of the first one if there is none of this name.
 
-    A loss that is not finite counts as 10 nats.
+    A loss that is not finite counts as 100 nats.
     """
     row = scored[0][0] if scored else {"train_loss": 0.0}
     column = next((name for name in ("train_loss", *row) if name in row and name.endswith("_loss")), next(iter(row)))
-    return np.nan_to_num(np.array([point[column] for point, _ in scored], dtype=float), nan=CLIP, posinf=CLIP)
+    return np.nan_to_num(np.array([point[column] for point, _ in scored], dtype=float), nan=_HIGHEST, posinf=_HIGHEST)
 
 
 def _doubt(known: LinearNDInterpolator) -> np.ndarray:
-    """How much each triangle between the points so far wants another: its size, and how far two splines differ."""
+    """How much each triangle between the points so far wants another: its size, and how far two splines differ.
+
+    How they differ above 10 nats does not count.
+    """
     corners, heights = known.tri.points[known.tri.simplices], known.values.reshape(-1)
     spline = partial(RBFInterpolator, known.tri.points, heights)
     middles = corners.mean(axis=1)
-    apart = np.abs(spline(kernel="cubic")(middles) - spline(kernel="thin_plate_spline")(middles))
+    one, other = (spline(kernel=kernel)(middles).clip(max=_TOP) for kernel in ("quintic", "cubic"))
+    apart = np.abs(one - other)
     sides = corners[:, 1:] - corners[:, :1]
     areas = np.abs(np.linalg.det(sides)) / 2
     return 10 * apart * np.sqrt(areas) + _LARGE * areas

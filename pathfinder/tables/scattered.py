@@ -7,7 +7,7 @@ from scipy.spatial import KDTree
 from pathfinder.scoring.adaptive_plane import FLOOR, interpolate
 
 POINTS = 51  # along each axis of a grid between scattered points
-_FEWEST = 3  # points through which there is no surface but a plane
+_FEWEST = 12  # points through which a surface is drawn
 
 
 def is_grid(table: pd.DataFrame) -> bool:
@@ -25,10 +25,10 @@ def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
         table: with the columns x, y and `column`.
         column: of a loss, if its name ends in `loss`, `ratio`, or anything else.
 
-    >>> x, y = (axis.ravel() for axis in np.meshgrid([0.0, 1.0], [0.0, 2.0]))
+    >>> x, y = (axis.ravel() for axis in np.meshgrid([0.0, 0.4, 1.0], [0.0, 0.7, 1.5, 2.0]))
     >>> table = pd.DataFrame({"x": x, "y": y, "train_loss": np.exp(x + y) - 0.01})
     >>> on_grid(table, "train_loss").shape
-    (2, 2)
+    (4, 3)
     >>> more = pd.DataFrame({"x": [0.5], "y": [1.0], "train_loss": np.exp([1.5]) - 0.01})
     >>> bool(np.isclose(on_grid(pd.concat([table, more]), "train_loss").loc[0.08, 0.5], np.exp(0.58) - 0.01))
     True
@@ -43,7 +43,7 @@ def on_grid(table: pd.DataFrame, column: str) -> pd.DataFrame:
     by_logarithm = column.endswith("loss") or column == "ratio"
     to, back = (np.log, np.exp) if by_logarithm else (np.asarray, np.asarray)
     floor = FLOOR if by_logarithm else 0.0
-    if known.sum() > _FEWEST:
+    if known.sum() >= _FEWEST:
         between = back(interpolate(at[known], to(values[known] + floor), wanted)) - floor
         heights = np.where(np.isfinite(heights), between.clip(values[known].min(), values[known].max()), heights)
     rows, columns = pd.Index(y.round(12), name="y"), pd.Index(x.round(12), name="x")

@@ -2,10 +2,10 @@
 
     uv run python tests/benchmarks/planes.py FOLDER... [--points 100 200 400] [--out FILE.csv]
 
-Each full grid of surfaces.csv and planes.csv in the folders of runs stands in for the network: a bicubic spline through
-log(loss + 0.01), of at most 10 nats. From the points chosen, and from the equal grid, that is interpolated at the nodes
-of the full grid, as figures do. `error` is the 95th percentile of what it is off by, `error_grid` that of the equal
-grid; `gap` and `converged` are what a user would see, at the default tolerance.
+Each full grid of surfaces.csv and planes.csv in the folders of runs stands in for the network: a bicubic spline
+through log(loss + 0.01). From the points chosen, and by a bicubic spline from the equal grid, that is interpolated at
+the nodes of the full grid and clipped at 10 nats. `error` is the 95th percentile of what it is off by, `error_grid`
+that of the equal grid; `gap` and `converged` are what a user would see, at the default tolerance.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import RectBivariateSpline
 
-from pathfinder.scoring.adaptive_plane import FLOOR, ROUND, TOLERANCE, ask, heights_of, interpolate, judge
+from pathfinder.scoring.adaptive_plane import CLIP, FLOOR, ROUND, TOLERANCE, ask, heights_of, interpolate, judge
 from pathfinder.tables.csv_files import read_table, write_table
 from pathfinder.tables.scattered import is_grid
 
@@ -42,7 +42,8 @@ class Landscape:
 
     def error(self, heights: np.ndarray) -> float:
         """By how much interpolated heights at the nodes are off."""
-        return float(np.percentile(np.abs(heights.clip(max=np.log(10 + FLOOR)) - self._heights.ravel()), _SHARE))
+        highest = np.log(CLIP + FLOOR)
+        return float(np.percentile(np.abs(heights.clip(max=highest) - self._heights.ravel().clip(max=highest)), _SHARE))
 
     def by_grid(self, points: int) -> float:
         """The error of a spline through an equal grid of so many points, or a few less."""

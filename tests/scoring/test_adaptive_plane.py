@@ -47,8 +47,13 @@ def committed(name):
 def off(t, losses, x, y, wanted):
     """The error of the log losses that 95 % of a grid do not exceed."""
     at = np.stack(np.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
-    found = interpolate(t.numpy(), heights_of(losses), at).clip(max=np.log(CLIP + 0.01))
-    return np.percentile(np.abs(found - heights_of(wanted.reshape(-1))), 95)
+    return error_of(interpolate(t.numpy(), heights_of(losses), at), wanted)
+
+
+def error_of(heights, wanted):
+    """The error of the log losses, of at most 10 nats, that 95 % of the points do not exceed."""
+    highest = np.log(CLIP + 0.01)
+    return np.percentile(np.abs(heights.clip(max=highest) - heights_of(wanted.reshape(-1)).clip(max=highest)), 95)
 
 
 def test_a_smooth_plane_is_known_to_the_tolerance_from_few_points():
@@ -60,17 +65,15 @@ def test_a_smooth_plane_is_known_to_the_tolerance_from_few_points():
     assert off(t, losses, axis, axis, bowl(everywhere)) < 0.03
 
 
-@pytest.mark.parametrize(("name", "most"), [("resnet56", 0.025), ("resnet56-noshort", 0.17)])
+@pytest.mark.parametrize(("name", "most"), [("resnet56", 0.02), ("resnet56-noshort", 0.16)])
 def test_committed_surfaces_are_met_better_than_by_a_grid_of_as_many_points(name, most):
     x, y, wanted, between = committed(name)
     t, points, known = explore_plane(scored(lambda t: np.exp(between(*t.numpy().T, grid=False)) - 0.01), SQUARE)
     error = off(t, np.array([row["train_loss"] for row, _ in points]), x, y, wanted)
-    axis = np.linspace(-1, 1, 20)
-    equal = RectBivariateSpline(axis, axis, np.minimum(between(axis, axis), np.log(CLIP + 0.01)))(x, y)
-    equal = np.minimum(equal, np.log(CLIP + 0.01)).ravel()
-    equal_error = np.percentile(np.abs(equal - heights_of(wanted.ravel())), 95)
-    assert len(t) == MOST and error < most and error < 0.85 * equal_error
-    assert not known.reached and known.error > error
+    axis = np.linspace(-1, 1, int(len(t) ** 0.5))
+    equal_error = error_of(RectBivariateSpline(axis, axis, between(axis, axis))(x, y).ravel(), wanted)
+    assert error < most and error < 0.75 * equal_error
+    assert len(t) == MOST and not known.reached and known.error > error
 
 
 def test_points_follow_from_rounded_losses_in_the_order_of_asking():
@@ -84,9 +87,9 @@ def test_points_follow_from_rounded_losses_in_the_order_of_asking():
     assert torch.equal(again, t[: 9 * ROUND])
 
 
-def test_losses_that_are_not_finite_count_as_the_clip():
-    losses = np.array([np.nan, np.inf, 1e9, CLIP, 0.0])
-    assert heights_of(losses).tolist() == [*[round(np.log(CLIP + 0.01), 6)] * 4, round(np.log(0.01), 6)]
+def test_losses_that_are_not_finite_count_as_the_highest():
+    losses = np.array([np.nan, np.inf, 1e9, 100.0, 0.0])
+    assert heights_of(losses).tolist() == [*[round(np.log(100.01), 6)] * 4, round(np.log(0.01), 6)]
     assert not judge(torch.zeros(ROUND, 2), np.zeros(ROUND), 1.0).reached
 
 
