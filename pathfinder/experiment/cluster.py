@@ -66,18 +66,22 @@ class Cluster:
             raise PathfinderError(f"{scheduler} has a dashboard of its own; drop --dashboard.")
         if dashboard and find_spec("bokeh") is None:
             raise PathfinderError("--dashboard needs bokeh; install pathfinder[dashboard], or drop it.")
-        self._place, self._workers, self._scheduler, self._dashboard = place, workers, scheduler, dashboard
+        self._recipe = pickle.dumps(place)
+        self._workers, self._scheduler, self._dashboard = workers, scheduler, dashboard
         self._client: Client | None = None
         self._held = ExitStack()
 
     def __enter__(self) -> "Cluster":
-        """Start the workers, or find those that run.
+        """Start the workers and let them load the data, or find those that run.
 
         Raises:
             PathfinderError: if no scheduler answers.
         """
         with ExitStack() as held:
-            self._client = held.enter_context(self._connect())
+            self._client = client = held.enter_context(self._connect())
+            if self._scheduler is None:
+                own = [client.submit(_prepare, self._recipe, workers=[one], pure=False) for one in client.nthreads()]
+                client.gather(own)
             self._held = held.pop_all()
         return self
 
@@ -94,7 +98,7 @@ class Cluster:
             FailedWorkError: if a piece ends three workers.
         """
         named = {piece.name: piece for piece in pieces}
-        recipe, run = pickle.dumps(self._place), uuid.uuid4().hex[:8]  # keys of an earlier run mean other pieces
+        run = uuid.uuid4().hex[:8]  # keys of an earlier run mean other pieces
         lost: list[Lost] = []
         client = self._client
         assert client is not None, "enter the cluster first"
@@ -103,7 +107,7 @@ class Cluster:
         for piece in named.values():
             needs = [futures[name] for name in piece.needs]
             key = f"{run} {piece.name}"
-            futures[piece.name] = client.submit(_do, recipe, piece, needs, key=key, pure=False)
+            futures[piece.name] = client.submit(_do, self._recipe, piece, needs, key=key, pure=False)
         names = {future.key: name for name, future in futures.items()}
         for future in as_completed(futures.values()):
             piece = named[names[future.key]]
@@ -193,6 +197,13 @@ def _outcome(future: Any, piece: Piece) -> tuple[Done | Lost | None, list[str]]:
             f"`{piece.name}` ended the process that did it three times, as lack of memory does; what is done is kept. "
             "Lower batch_size or the number of workers, and run the same command again."
         ) from error
+
+
+def _prepare(recipe: bytes) -> None:
+    """Load what every piece needs."""
+    from pathfinder.experiment import work  # noqa: F401
+
+    _place(recipe)
 
 
 def _do(

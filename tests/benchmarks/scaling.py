@@ -5,8 +5,9 @@
 Two experiments take turns in one process and with Dask workers of one thread each: configs/digits-pairs.toml with two
 workers, and a surface of 51 x 51 points of a tiny network with one, whose difference is what Dask costs. Every run
 starts in an empty folder, and all tables must have the same bytes. `pieces` is from the start of the first piece to the
-end of the last, figures included; `total` adds the imports, the data, the start and the end of the workers. Medians;
-ratios are those of neighbours. Measure on quiet cores.
+end of the last, figures included; `start` is until the workers are there and have loaded the data; `total` adds the
+imports, the data of the first process and the end of the workers. Medians; ratios are those of neighbours. Measure on
+quiet cores.
 """
 
 import argparse
@@ -39,7 +40,7 @@ _CASES = {"digits-pairs": 2, "tiny-surface": 1}  # workers
 
 
 def run(name: str, workers: int, folder: str) -> None:
-    """Run an experiment, 0 workers for this process, and print the seconds of its pieces."""
+    """Run an experiment, 0 workers for this process, and print the seconds of its start and of its pieces."""
     config = load_config(_PAIRS, ["threads=1"]) if name == "digits-pairs" else Config.parse(_TINY)
     experiment = Experiment(config, folder)
     engine = make_engine(experiment.place) if workers == 0 else _cluster(experiment, workers)
@@ -52,8 +53,10 @@ def run(name: str, workers: int, folder: str) -> None:
         return lost
 
     engine.run = timed  # once for the pieces of the plan, once for figures
+    began = time.perf_counter()
     experiment.run_with(engine)
-    print(json.dumps({"pieces": stamps[-1] - stamps[0], "count": len(experiment.plan.pieces)}))
+    seconds = {"start": stamps[0] - began, "pieces": stamps[-1] - stamps[0]}
+    print(json.dumps({**seconds, "count": len(experiment.plan.pieces)}))
 
 
 def _cluster(experiment: Experiment, workers: int):
@@ -88,6 +91,7 @@ def measured(repeats: int) -> pd.DataFrame:
             turns.append(found)
         for count in (0, workers):
             row = {"experiment": name, "workers": count, "pieces_of_work": turns[0][count]["count"]}
+            row["start_seconds"] = statistics.median(turn[count]["start"] for turn in turns)
             for what in ("pieces", "total"):
                 row[f"{what}_seconds"] = statistics.median(turn[count][what] for turn in turns)
                 row[f"{what}_speed"] = statistics.median(turn[0][what] / turn[count][what] for turn in turns)
