@@ -20,7 +20,7 @@ from pathfinder.cli.options import (
     Weights,
     read_settings,
 )
-from pathfinder.cli.points import read_examples, read_path_points
+from pathfinder.cli.points import read_count
 from pathfinder.cli.wrapping import deterministic, expand_groups
 
 
@@ -62,7 +62,7 @@ def connect(
         if key in recipe:
             raise typer.BadParameter(f"--set {key} changes nothing here; use {option}.")
     settings = scoring.settings(
-        points=read_path_points(points), tolerance=tolerance, examples=read_examples(examples, "--examples")
+        points=read_count(points, "--points"), tolerance=tolerance, examples=read_count(examples, "--examples")
     )
     checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
     data = data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pathfinder.cli.choices import BatchNorm, Normalization, Parameters, Precision
-from pathfinder.cli.points import read_examples
+from pathfinder.cli.points import read_count
 
 if TYPE_CHECKING:
     from pathfinder.scoring.settings import Scoring
@@ -233,7 +233,7 @@ class ScoreOptions:
                 "of them"
             )
         own = {"batch_norm": chosen.value, "batch_size": self.batch_size}
-        again = read_examples(self.batch_norm_examples, "--batch-norm-examples")
+        again = read_count(self.batch_norm_examples, "--batch-norm-examples")
         return Scoring.parse({**own, "batch_norm_examples": again, **more})
 
 
@@ -248,7 +248,7 @@ class ScoreJob(RunOptions, ScoreOptions, Origin):
 
     def settings(self, around: bool = False, **more: Any) -> "Scoring":
         """These options as the settings of `[score]`, the number of examples among them."""
-        return super().settings(around, examples=read_examples(self.examples, "--examples"), **more)
+        return super().settings(around, examples=read_count(self.examples, "--examples"), **more)
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,8 @@ from typing import Any
 import typer
 
 
-def read_path_points(text: str) -> int | str:
-    """Points along a path: one number, or `auto`."""
-    try:
-        return text if text == "auto" else int(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--points must be a number or auto, got {text}.") from error
-
-
-def read_examples(text: str | None, option: str) -> int | str | None:
-    """A number of examples, or `auto`; None if the option was not given."""
+def read_count(text: str | None, option: str) -> int | str | None:
+    """A number, of points or of examples, or `auto`; None if the option was not given."""
     try:
         return text if text in (None, "auto") else int(text)
     except ValueError as error:

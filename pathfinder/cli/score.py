@@ -23,7 +23,7 @@ from pathfinder.cli.options import (
     Trajectory,
     Weights,
 )
-from pathfinder.cli.points import read_path_points, read_span, read_surface_points
+from pathfinder.cli.points import read_count, read_span, read_surface_points
 from pathfinder.cli.words import Words
 from pathfinder.cli.wrapping import deterministic, expand_groups
 
@@ -68,7 +68,7 @@ def line(
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import open_line
 
-    counts = read_path_points(points or ("auto" if (low, high) == (0, 1) else "61"))
+    counts = read_count(points or ("auto" if (low, high) == (0, 1) else "61"), "--points")
     settings = job.settings(points=counts, tolerance=tolerance, range=(low, high))
     score("line", job, settings, out, partial(open_line, a, b, job, settings.equal_points, (low, high)))
 
@@ -83,7 +83,7 @@ def curve(
     from pathfinder.cli.jobs import score
     from pathfinder.cli.targets import open_path
 
-    settings = job.settings(points=read_path_points(points), tolerance=tolerance)
+    settings = job.settings(points=read_count(points, "--points"), tolerance=tolerance)
     score("curve", job, settings, out, partial(open_path, [file], job, settings.equal_points))
 
 
@@ -110,7 +110,7 @@ def plane(
 
     if len(files) not in (1, 3):
         raise PathfinderError(f"a plane needs 1 or 3 files, got {len(files)}.")
-    settings = Planes.parse({"points": read_path_points(points), "margin": margin, "tolerance": tolerance})
+    settings = Planes.parse({"points": read_count(points, "--points"), "margin": margin, "tolerance": tolerance})
     opening = partial(open_plane, files, job, settings.given_points, margin)
     score("plane", job, job.settings(), out, opening, chosen_to(settings))
 

@@ -154,7 +154,7 @@ def show_pieces(pieces: Iterable[Piece], left: Estimate) -> None:
         for piece in pieces
     ]
     table = pd.DataFrame(rows).groupby("work", sort=False).sum().reset_index()
-    print(table.to_string(index=False, float_format="{:.1f}".format))
+    print(table.to_string(index=False, float_format="{:.2f}".format))
     print(
         f"about {_duration(left.total)} of work for one process, {_duration(left.with_workers(2))} for two, at least "
         f"{_duration(left.longest)} for any number, and the time for figures; estimated from one step and one point"

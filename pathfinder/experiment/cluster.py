@@ -17,7 +17,7 @@ from typing import Any
 
 import dask
 import torch
-from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed import Client, LocalCluster, as_completed, get_worker, wait
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
@@ -80,8 +80,9 @@ class Cluster:
         with ExitStack() as held:
             self._client = client = held.enter_context(self._connect())
             if self._scheduler is None:
-                own = [client.submit(_prepare, self._recipe, workers=[one], pure=False) for one in client.nthreads()]
-                client.gather(own)
+                # another worker may do it, or a worker that ends meanwhile would be waited for; pieces report errors
+                how = {"allow_other_workers": True, "pure": False}
+                wait([client.submit(_prepare, self._recipe, workers=[one], **how) for one in client.nthreads()])
             self._held = held.pop_all()
         return self
 

@@ -12,7 +12,7 @@ import torch
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.engines import is_done
-from pathfinder.experiment.pieces import Piece, Target
+from pathfinder.experiment.pieces import Part, Piece, Target
 from pathfinder.experiment.place import Place
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.base import find_kind
@@ -234,9 +234,9 @@ class _Seconds:
         """The points of a path."""
         return self.score_points(target, 0, TYPICAL)
 
-    def explore_points(self, target: Target, whole: str, size: int, start: int, stop: int, tolerance: float) -> float:
+    def explore_points(self, target: Target, part: Part) -> float:
         """Some points of a plane; half of the rounds are needed."""
-        return self.score_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
+        return self.score_points(target, part.start, part.stop) if part.start < PLANE_POINTS / 2 else 0.0
 
     def measure_points(self, target: Target, start: int, stop: int) -> float:
         """Hessian-vector products at some points."""
@@ -245,11 +245,9 @@ class _Seconds:
         products = min(_PRODUCTS, asked.most) + asked.samples
         return (stop - start) * self._costs.forward * count * _PRODUCT * products
 
-    def explore_curvature(
-        self, target: Target, whole: str, size: int, start: int, stop: int, tolerance: float
-    ) -> float:
+    def explore_curvature(self, target: Target, part: Part) -> float:
         """The same, of a plane; half of the rounds are needed."""
-        return self.measure_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
+        return self.measure_points(target, part.start, part.stop) if part.start < PLANE_POINTS / 2 else 0.0
 
     def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
         """A few points on all examples."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Place, kept_result
-from pathfinder.landscape.curvature import gather_curvature, ratios_of
-from pathfinder.scoring.adaptive_plane import judge, losses_of
+from pathfinder.landscape.curvature import gather_curvature
+from pathfinder.scoring.adaptive_plane import judge
 from pathfinder.scoring.scores import Closeness, Scores
 from pathfinder.scoring.settings import ALL
 from pathfinder.tables.summary import peaks
@@ -32,7 +32,7 @@ def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance:
     points, t = _joined(kept, found.t)
     known = Closeness(**kept[0]["known"]) if "known" in kept[0] else None
     if tolerance is not None:
-        known = judge(t, losses_of(points), tolerance)
+        known = judge(t, found.values_of(points), tolerance)
         _warn_if_rough(target, "log losses", len(points), known)
     return found.evaluator.gather(found.geometry, t, points, known)
 
@@ -48,7 +48,7 @@ def gather_measured(place: Place, target: Target, parts: Sequence[str]) -> pd.Da
     )
     if found.settings.points != "auto":
         return table
-    known = judge(t, ratios_of(points), found.settings.points_tolerance)
+    known = judge(t, found.values_of(points), found.settings.points_tolerance)
     _warn_if_rough(target, "log ratios of eigenvalues", len(table), known)
     return table.assign(interpolation_gap=known.error)
 

@@ -9,6 +9,15 @@ ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
 REPAIRED = f"{ALIGNED}line-repair"  # the line to the aligned b whose hidden units are repaired
 
 
+def is_straight(path: str) -> bool:
+    """Whether a path is the line, to b as it was trained or aligned, or repaired.
+
+    >>> is_straight("aligned-line"), is_straight("aligned-line-repair"), is_straight("bezier")
+    (True, True, False)
+    """
+    return path in ("line", f"{ALIGNED}line", REPAIRED)
+
+
 @dataclass(frozen=True)
 class Pair:
     """A pair to train and connect: its group, its name, its ends and its curves."""

@@ -47,6 +47,34 @@ class Piece:
         return self.whole or self.name
 
 
+@dataclass(frozen=True)
+class Part:
+    """Points of a round over a plane that one piece does, counted from the first point of all rounds.
+
+    Attributes:
+        whole: what the work is called.
+        size: how many points a piece does, but the last of a round.
+        start, stop: which ones.
+        tolerance: at which it does nothing.
+    """
+
+    whole: str
+    size: int
+    start: int
+    stop: int
+    tolerance: float
+
+    @property
+    def before(self) -> list[str]:
+        """The names of the pieces of the round before; none before the first.
+
+        >>> Part("plane a", 15, 40, 50, 0.1).before
+        ['plane a@0', 'plane a@15']
+        """
+        first = self.start - self.start % ROUND
+        return [f"{self.whole}@{i}" for i in range(first - ROUND, first, self.size)] if first else []
+
+
 def kind_of(title: str) -> str:
     """The kind of a work, from its name: the first word, or `minimum scores`.
 
@@ -107,21 +135,11 @@ def split_rounds(
         names = tuple(f"{whole}@{start}" for start in starts)
         for name, start in zip(names, starts, strict=True):
             count = min(size, first + ROUND - start)
-            arguments = (target, whole, size, start, start + count, tolerance)
+            part = Part(whole, size, start, start + count, tolerance)
             own = key_of(key, "auto", tolerance, start, size)
-            pieces.append(Piece(name, work, arguments, own, (*needs, *before), whole, count))
+            pieces.append(Piece(name, work, (target, part), own, (*needs, *before), whole, count))
         before = names
     return pieces
-
-
-def round_before(whole: str, size: int, start: int) -> list[str]:
-    """The names of the pieces of the round before the one that the point `start` belongs to; none before the first.
-
-    >>> round_before("plane a", 15, 40)
-    ['plane a@0', 'plane a@15']
-    """
-    first = start - start % ROUND
-    return [f"{whole}@{i}" for i in range(first - ROUND, first, size)] if first else []
 
 
 def grid_size(points: int | tuple[int, ...], axes: int) -> int:

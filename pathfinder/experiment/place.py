@@ -1,23 +1,25 @@
 """Where pieces of work that score or measure points are done: what they ask of it, and what it has kept."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
 from pathfinder.data.sources import Source
 from pathfinder.experiment.engines import kept_file
 from pathfinder.experiment.pieces import CHOICE, Target
 from pathfinder.geometry.base import Geometry
-from pathfinder.landscape.curvature import measure_points
+from pathfinder.landscape.curvature import measure_points, ratios_of
 from pathfinder.landscape.settings import Curvature
 from pathfinder.progress import Progress, silent
+from pathfinder.scoring.adaptive_plane import losses_of
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.settings import ALL, Examples
-from pathfinder.storage.resume import Stage, read_key, read_state
+from pathfinder.storage.resume import Stage, read_kept, read_state
 from pathfinder.weights.space import WeightSpace
 
 
@@ -28,6 +30,14 @@ class Scored:
     evaluator: Evaluator
     geometry: Geometry
     t: Tensor
+
+    def work(self, t: Tensor, progress: Progress, stage: Stage) -> list[Any]:
+        """Score some points."""
+        return self.evaluator.score_points(self.geometry, t, progress=progress, stage=stage)
+
+    def values_of(self, points: Sequence[Any]) -> np.ndarray:
+        """What chooses further points: the losses."""
+        return losses_of(points)
 
     def values(self, t: Tensor, progress: Progress = silent) -> list[Values]:
         """The value of each example at some points of a path."""
@@ -49,8 +59,12 @@ class Measured:
     evaluator: Evaluator  # finds the statistics of BatchNorm
     settings: Curvature
 
-    def measure(self, t: Tensor, progress: Progress, stage: Stage) -> list[dict[str, Any]]:
-        """What is measured at some points."""
+    def values_of(self, points: Sequence[Any]) -> np.ndarray:
+        """What chooses further points: the ratios of the eigenvalues."""
+        return ratios_of(points)
+
+    def work(self, t: Tensor, progress: Progress, stage: Stage) -> list[Any]:
+        """Measure the curvature at some points."""
         keys = {"tolerance", "most", "samples", "batch_size", "parameters"}
         return measure_points(
             self.space, self.geometry, t, self.data, alone=len(self.t) == 1, progress=progress, stage=stage,
@@ -110,8 +124,8 @@ def chosen_examples(folder: Path, path: str, wanted: Collection[str]) -> Example
         path: its name.
         wanted: what it chooses, `examples` and `batch_norm_examples`; the folder may hold more, from other settings.
     """
-    file = kept_file(folder, f"{CHOICE} {path}")
-    if not wanted or read_key(file) is None:
+    kept = read_kept(kept_file(folder, f"{CHOICE} {path}")) if wanted else None
+    if kept is None:
         return ALL
-    result = read_state(file)
+    result = kept["state"]
     return Examples(*(result.get(name) if name in wanted else None for name in ("examples", "batch_norm_examples")))

@@ -12,7 +12,7 @@ from typing import Any
 
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.facts import Facts, NetworkFacts
-from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight
 from pathfinder.experiment.pieces import CHOICE, Piece, Target, grid_size, split_points, split_rounds
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes
@@ -218,8 +218,7 @@ class Plan:
                 choice = self._add(f"{CHOICE} {pair.name}-{name}", "choose_examples", arguments, key, needs)
                 needs = (*needs, choice)
                 path = paths[name] = replace(path, key=key, needs=(*path.needs, choice))
-            straight = name == REPAIRED or name.removeprefix(ALIGNED) == "line"
-            span = list(score.range) if straight else [0, 1]
+            span = list(score.range) if is_straight(name) else [0, 1]
             if isinstance(score.points, int):
                 key = self._scoring_key(path.key, score.points, span)
                 load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
-from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
+from pathfinder.experiment.pairs import ALIGNED, Pair, is_straight
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import kept_result
 from pathfinder.experiment.plan import Plan
@@ -153,7 +153,7 @@ class Tabulation:
         entries = []
         for pair in self._place.pairs.values():
             for path in self._place.path_names(pair.name):
-                if path == REPAIRED or path.removeprefix(ALIGNED) == "line":
+                if is_straight(path):
                     entries.append(Entry(pair.name, path, path, 0, 0, 0.0))
                     continue
                 curve, done = self._place.curve_settings(pair.name, path), int(steps[pair.name, path])

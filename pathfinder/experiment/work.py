@@ -18,17 +18,15 @@ from pathfinder.experiment.choice import choose
 from pathfinder.experiment.curve_files import further_tensors
 from pathfinder.experiment.gather import gather_scores, rescored_at
 from pathfinder.experiment.pairs import ALIGNED
-from pathfinder.experiment.pieces import Target, round_before
+from pathfinder.experiment.pieces import Part, Target
 from pathfinder.experiment.place import Place
 from pathfinder.experiment.rounds import explore_round
 from pathfinder.experiment.starts import start_repaired
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.base import find_kind
 from pathfinder.geometry.curves import Curve, Line
-from pathfinder.landscape.curvature import ratios_of
 from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import explore, open_ended
-from pathfinder.scoring.adaptive_plane import losses_of
 from pathfinder.scoring.checks import compare
 from pathfinder.scoring.scores import means
 from pathfinder.scoring.settings import ALL
@@ -163,7 +161,7 @@ def choose_examples(
 def score_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
     """Score some points of a target."""
     found = place.scored(target)
-    found.evaluator.score_points(found.geometry, found.t[start:stop], progress=progress, stage=stage)
+    found.work(found.t[start:stop], progress, stage)
     return None
 
 
@@ -179,45 +177,20 @@ def explore_path(place: Place, stage: StageFile, progress: Progress, target: Tar
     return None
 
 
-def explore_points(
-    place: Place,
-    stage: StageFile,
-    progress: Progress,
-    target: Target,
-    whole: str,
-    size: int,
-    start: int,
-    stop: int,
-    tolerance: float,
-) -> State:
+def explore_points(place: Place, stage: StageFile, progress: Progress, target: Target, part: Part) -> State:
     """Score some points of a round over a plane, unless those of the rounds before say enough of it."""
-    found = place.scored(target)
-    score = partial(found.evaluator.score_points, found.geometry, progress=progress)
-    before = round_before(whole, size, start)
-    return explore_round(place, stage, before, found.t, losses_of, score, slice(start, stop), tolerance)
+    return explore_round(place.folder, stage, progress, place.scored(target), part)
 
 
-def explore_curvature(
-    place: Place,
-    stage: StageFile,
-    progress: Progress,
-    target: Target,
-    whole: str,
-    size: int,
-    start: int,
-    stop: int,
-    tolerance: float,
-) -> State:
+def explore_curvature(place: Place, stage: StageFile, progress: Progress, target: Target, part: Part) -> State:
     """Measure the curvature at some points of a round over a plane, unless those before say enough of it."""
-    found, before = place.measured(target), round_before(whole, size, start)
-    measure = partial(found.measure, progress=progress)
-    return explore_round(place, stage, before, found.t, ratios_of, measure, slice(start, stop), tolerance)
+    return explore_round(place.folder, stage, progress, place.measured(target), part)
 
 
 def measure_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
     """Measure the curvature at some points of a target."""
     found = place.measured(target)
-    found.measure(found.t[start:stop], progress=progress, stage=stage)
+    found.work(found.t[start:stop], progress, stage)
     return None
 
 

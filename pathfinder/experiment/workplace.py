@@ -17,7 +17,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.evaluators import Evaluators
 from pathfinder.experiment.network import Network, network_of
-from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Measured, Scored, chosen_examples
 from pathfinder.geometry.base import Geometry
@@ -147,7 +147,7 @@ class Workplace:
 
     def path(self, pair: str, title: str) -> Curve:
         """The line between two ends, or a curve that was trained."""
-        if title != REPAIRED and title.removeprefix(ALIGNED) != "line":
+        if not is_straight(title):
             return self.curve(pair, title)
         return Line(*self.ends(pair, title.startswith(ALIGNED)).thetas)
 
