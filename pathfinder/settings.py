@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from torch import Tensor
 
 from pathfinder.errors import PathfinderError, brief, unknown, users_code
@@ -120,21 +121,35 @@ _ALTERNATIVE = re.compile(r"constrained-\w+|\w+\[.*\]")  # how pydantic names on
 
 def explain(error: ValidationError, model: type[BaseModel]) -> PathfinderError:
     """The first error that pydantic found, in the user's spelling."""
-    fault = error.errors()[0]
+    fault, *others = error.errors()
     where = ".".join(str(part) for part in fault["loc"] if not _ALTERNATIVE.fullmatch(str(part)))
     if fault["type"] == "extra_forbidden":
         keys = list(_owner(model, fault["loc"][:-1]).model_fields)
         table = ".".join(str(part) for part in fault["loc"][:-1])
         return unknown(f"key in [{table}]" if table else "key", fault["loc"][-1], keys)
     if fault["type"] == "literal_error":
-        choices = [choice.strip("'") for choice in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return unknown(where, fault["input"], choices)
+        return unknown(where, fault["input"], _choices(fault))
     if fault["type"] == "missing":
         return PathfinderError(f"`{where}` is missing; give it a value.")
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    message = demand(fault)
+    for other in others:  # of the same value, where a word would do too
+        if other["type"] == "literal_error" and other["loc"][:-1] == fault["loc"][:-1]:
+            message += f", or {' or '.join(_choices(other))}"
     if fault["type"] == "value_error":
         return PathfinderError(f"{where}: {message}." if where else f"{message}.")
     return PathfinderError(f"`{where}` {message}, got {brief(repr(fault['input']))}.")
+
+
+def demand(fault: ErrorDetails) -> str:
+    """What pydantic says that a value should be."""
+    if fault["type"] in ("int_type", "int_parsing", "int_from_float"):
+        return "should be a whole number"
+    return fault["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+
+
+def _choices(fault: ErrorDetails) -> list[str]:
+    """The words that were expected."""
+    return [choice.strip("'") for choice in fault["ctx"]["expected"].replace(" or ", ", ").split(", ")]
 
 
 def _owner(model: type[BaseModel], path: tuple) -> type[BaseModel]:

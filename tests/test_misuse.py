@@ -211,7 +211,7 @@ REFUSED = {
     "a loss that raises in a fit": (lambda: fitted(PAIR, loss=raising), "loss failed: KeyError: 3 ("),
     "a loss that raises on a curve": (lambda: connected(loss=raising), "loss failed: KeyError: 3 ("),
     "a loss by name in a fit": (lambda: fitted(PAIR, loss="mse"), "loss must be a function, got 'mse'"),
-    "half an epoch": (lambda: fitted(PAIR, epochs=0.5), "`epochs` should be a valid integer"),
+    "half an epoch": (lambda: fitted(PAIR, epochs=0.5), "`epochs` should be a whole number"),
     # Hessian
     "a row for theta": (lambda: Hessian(SPACE, A[None], PAIR), "theta must be a vector (weights,)"),
     "NaN for theta": (lambda: Hessian(SPACE, NAN, PAIR), "theta holds NaN or infinity"),
@@ -236,7 +236,7 @@ REFUSED = {
     "whole numbers for a network": (lambda: SPACE.call(A.long(), X), "floating-point weights, got torch.int64"),
     "statistics too short": (lambda: NORMED.fixed(torch.ones(2)), "statistics must have shape (8,), got (2,)"),
     "a number for a network's name": (lambda: build_model(20), "a network must be named by a text"),
-    "classes of text": (lambda: build_model("mlp", num_classes="ten"), "num_classes: should be a valid integer"),
+    "classes of text": (lambda: build_model("mlp", num_classes="ten"), "num_classes: should be a whole number"),
     "a number for a shape": (lambda: build_model("mlp", input_shape=64), "input_shape"),
     "half a seed": (lambda: build_model("mlp", seed=0.5), "seed must be a whole number, got 0.5"),
     "a number for data's name": (lambda: load_data(10), "data must be named by a text"),

@@ -38,6 +38,7 @@ _SETTINGS = {
     "distributed.scheduler.http.routes": [],  # plain HTTP, which everyone on this computer can read
     "distributed.worker.http.routes": [],
     "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],  # Ctrl-C is ours
+    "distributed.worker.profile.enabled": False,  # it would hold up small networks a hundred times a second
     "distributed.worker.memory.target": False,  # results are small; memory belongs to torch
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,

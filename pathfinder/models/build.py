@@ -18,7 +18,7 @@ from pathfinder.models.mlp import MLP
 from pathfinder.models.preresnet import PreResNet
 from pathfinder.models.resnet import ResNet
 from pathfinder.models.vgg import VGG
-from pathfinder.settings import by_import_path, describe, whole
+from pathfinder.settings import by_import_path, demand, describe, whole
 
 _FAMILIES: dict[str, type[nn.Module]] = {
     "mlp": MLP,
@@ -102,7 +102,7 @@ def build_model(
                 module = builder(**{**given, **arguments})
             except ValidationError as error:
                 fault = error.errors()[0]
-                what = ".".join(map(str, fault["loc"])) + ": " + fault["msg"].removeprefix("Input ")
+                what = ".".join(map(str, fault["loc"])) + ": " + demand(fault)
                 text = reprlib.repr(fault["input"])
                 raise PathfinderError(
                     f"model `{name}` cannot be built: {brief(what)}, got {brief(text)}; see its arguments."

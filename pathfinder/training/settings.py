@@ -1,6 +1,6 @@
 """Settings of `[minimum]`, `[[curves]]` and `[race]` in a config."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
@@ -88,22 +88,29 @@ class Race(Checked):
     Attributes:
         reference: the name of a curve.
         budgets: epochs of each curve, in place of its own.
+        largest: the largest budget of single curves, by name, if not that of all.
     """
 
     reference: Name
     budgets: Annotated[tuple[Count, ...], Field(min_length=1)] = (5, 10, 20, 40, 80)
+    largest: Mapping[Name, Count] = Field(default_factory=dict)
 
     def entries(self, curves: Iterable[CurveSettings]) -> list[CurveSettings]:
         """A curve for each budget of each curve.
 
         Raises:
-            ValueError: if no curve is the reference.
+            ValueError: if a curve that is named does not exist, or none of the budgets is small enough for it.
         """
         titles, found = [], []
         for curve in curves:
             titles.append(curve.title)
+            most = self.largest.get(curve.title, max(self.budgets))
+            if most < min(self.budgets):
+                raise ValueError(f"race.largest gives `{curve.title}` {most} epochs, below all budgets; name a budget")
             for epochs in sorted({*self.budgets}):
-                found.append(curve.model_copy(update={"name": f"{curve.title}-{epochs}", "epochs": epochs}))
-        if self.reference not in titles:
-            raise ValueError(f"race.reference names `{self.reference}`, but the curves are {titles}; name one of them")
+                if epochs <= most:
+                    found.append(curve.model_copy(update={"name": f"{curve.title}-{epochs}", "epochs": epochs}))
+        for key, name in (("reference", self.reference), *(("largest", name) for name in self.largest)):
+            if name not in titles:
+                raise ValueError(f"race.{key} names `{name}`, but the curves are {titles}; name one of them")
         return found

@@ -1,6 +1,7 @@
 """`pathfinder race`: curves with several budgets, and which is flat enough first."""
 
 import pandas as pd
+import pytest
 from command_line import called
 from helpers import TINY
 
@@ -24,6 +25,7 @@ until = { ratio = 1e6, every = 4, examples = 200, points = 4 }
 [race]
 reference = "bezier"
 budgets = [1, 3]
+largest = { band = 2 }
 """
 )
 
@@ -39,7 +41,6 @@ def test_a_race_trains_each_curve_with_each_budget(tmp_path, capsys):
         "bezier-1": (1, steps, 1.0),
         "bezier-3": (3, 3 * steps, 3.0),
         "band-1": (1, steps, 2 + 2 / 3),
-        "band-3": (3, 3 * steps, 3 * (2 + 2 / 3)),
         "aligned-soon-1": (1, 4, 4 / steps + 4 * 200 / 1437 * 2 / 3),
         "aligned-soon-3": (3, 4, 4 / steps + 4 * 200 / 1437 * 2 / 3),
     }
@@ -64,6 +65,20 @@ def test_a_race_needs_a_reference_that_is_a_curve(tmp_path, capsys):
     (tmp_path / "race.toml").write_text(CONFIG.replace('reference = "bezier"', 'reference = "line"'))
     assert called("race", tmp_path / "race.toml") == 2
     assert "race.reference names `line`, but the curves are ['bezier', 'band', 'soon']" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("largest", "said"),
+    [
+        ("{ ribbon = 1 }", "race.largest names `ribbon`, but the curves are ['bezier', 'band', 'soon']"),
+        ("{ band = 2 }\nbudgets = [3, 5]", "race.largest gives `band` 2 epochs, below all budgets"),
+    ],
+)
+def test_the_largest_budget_of_a_curve_is_checked(tmp_path, capsys, largest, said):
+    config = CONFIG.replace("budgets = [1, 3]\n", "") if "budgets" in largest else CONFIG
+    (tmp_path / "race.toml").write_text(config.replace("{ band = 2 }", largest))
+    assert called("race", tmp_path / "race.toml") == 2
+    assert said in capsys.readouterr().err
 
 
 def test_an_aligned_curve_needs_an_alignment(tmp_path, capsys):

@@ -65,7 +65,7 @@ SAYS = {
     "data as text": ({"data": "hostile:make"}, "`hostile:make`, an import path", "--data"),
     "data of the library": ({"data": {"name": "this:s"}}, "`this:s`, an import path", "--data"),
     "an import path among the arguments": (model(norm="os:system"), "takes no `norm` from a file", "--model"),
-    "an import path deeper down": (model(widths=["os:system"]), "should be a valid integer", "--model"),
+    "an import path deeper down": (model(widths=["os:system"]), "should be a whole number", "--model"),
     "an import path for a shape": (model(input_shape="os:system"), "input_shape must be a list", "--model"),
     "weights to download": (model("torchvision:resnet18", weights="DEFAULT"), "takes no `weights`", "--model"),
     "weights of old to download": (model("torchvision:resnet18", pretrained=True), "takes no `pretrained`", "--model"),
