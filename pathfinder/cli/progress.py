@@ -79,15 +79,17 @@ class Reporter:
 
 def _lines(name: str, share: float = 0.05, seconds: float = 10.0) -> Progress:
     """A line at the end, and on the way at most one for each `share` of the work and each `seconds`."""
-    began = last = time.monotonic()
-    shown = 0.0
+    first: tuple[float, int] | None = None  # when it was heard of, and what was done by then: it may be resumed
+    last = shown = 0.0
 
     def progress(done: int, total: int) -> None:
-        nonlocal last, shown
+        nonlocal first, last, shown
         now = time.monotonic()
+        if first is None:
+            first, last = (now, done), now
         ended = done >= total > 0 and shown < 1  # said once, though each part of the work may say it
         if ended or (done / max(total, 1) >= shown + share and now - last >= seconds):
-            left = (now - began) * (total - done) / max(done, 1)
+            left = (now - first[0]) * (total - done) / max(done - first[1], 1)
             print(f"{name}: {done}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
             last, shown = now, done / max(total, 1)
 

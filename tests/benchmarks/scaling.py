@@ -6,8 +6,9 @@ Two experiments take turns in one process and with Dask workers of one thread ea
 workers, and a surface of 51 x 51 points of a tiny network with one, whose difference is what Dask costs. Every run
 starts in an empty folder, and all tables must have the same bytes. `pieces` is from the start of the first piece to the
 end of the last, figures included; `start` is until the workers are there and have loaded the data; `total` adds the
-imports, the data of the first process and the end of the workers. Medians; ratios are those of neighbours. Measure on
-quiet cores.
+imports, the data of the first process and the end of the workers. `limit` is what the computer allows: how much faster
+the pieces of as many whole runs are done when these run at once, a process each, than one after another. Medians;
+ratios are those of neighbours. Measure on quiet cores.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -76,11 +78,20 @@ def once(name: str, workers: int) -> tuple[dict[str, float], dict[str, bytes]]:
     return {**json.loads(done.stdout.splitlines()[-1]), "total": total}, tables
 
 
+def limit(name: str, processes: int, alone: float) -> float:
+    """How much faster so many runs in one process each are done at once than one after another, over their pieces."""
+    if processes == 1:
+        return 1.0
+    with ThreadPoolExecutor(processes) as at_once:
+        found = list(at_once.map(lambda _: once(name, 0)[0]["pieces"], range(processes)))
+    return processes * alone / statistics.mean(found)
+
+
 def measured(repeats: int) -> pd.DataFrame:
     """Medians of each case, a row each."""
     rows = []
     for name, workers in _CASES.items():
-        turns: list[dict[int, dict[str, float]]] = []
+        turns: list[dict] = []
         wanted = None
         for turn in range(repeats):
             found = {}
@@ -88,13 +99,14 @@ def measured(repeats: int) -> pd.DataFrame:
                 found[count], tables = once(name, count)
                 wanted = wanted or tables
                 assert tables == wanted, f"{name} with {count} workers has other tables"
-            turns.append(found)
+            turns.append({**found, "limit": limit(name, workers, found[0]["pieces"])})
         for count in (0, workers):
             row = {"experiment": name, "workers": count, "pieces_of_work": turns[0][count]["count"]}
             row["start_seconds"] = statistics.median(turn[count]["start"] for turn in turns)
             for what in ("pieces", "total"):
                 row[f"{what}_seconds"] = statistics.median(turn[count][what] for turn in turns)
                 row[f"{what}_speed"] = statistics.median(turn[0][what] / turn[count][what] for turn in turns)
+            row["limit"] = statistics.median(turn["limit"] for turn in turns) if count else 1.0
             rows.append(row)
     return pd.DataFrame(rows)
 

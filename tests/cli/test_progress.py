@@ -18,10 +18,19 @@ def test_long_work_reports_on_the_way_but_not_too_often(capsys, monkeypatch):
     clock = iter(range(0, 10_000))
     monkeypatch.setattr("pathfinder.cli.progress.time.monotonic", lambda: next(clock))
     progress = Reporter()("work")
-    for done in range(1, 101):
+    for done in range(101):
         progress(done, 100)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "work: 10/100, 90 s left" and 8 <= len(lines) <= 20 and lines[-1] == "work: 100/100, 0 s left"
+
+
+def test_the_time_left_of_resumed_work_counts_what_was_done_since(capsys, monkeypatch):
+    clock = iter(range(0, 10_000))
+    monkeypatch.setattr("pathfinder.cli.progress.time.monotonic", lambda: next(clock))
+    progress = Reporter()("work")
+    for done in range(50, 101):
+        progress(done, 100)
+    assert capsys.readouterr().err.splitlines()[0] == "work: 60/100, 40 s left"
 
 
 def use_terminal(monkeypatch):
