@@ -4,6 +4,7 @@ The loss is that of scoring: evaluation mode, no augmentation, mean over all exa
 statistics of BatchNorm are constants.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.compute import accumulator, evaluation_mode, find_device, plain_kernels, to_float64
+from pathfinder.compute import accumulator, evaluation_mode, find_device, plain_kernels
 from pathfinder.data.batching import count
 from pathfinder.data.sources import as_source
 from pathfinder.data.split import explain_dtype_errors
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import vector_of
+from pathfinder.landscape.gradients import Gradient, Total
 from pathfinder.landscape.lanczos import extreme_pairs
 from pathfinder.landscape.spectrum import (
     Extremes,
@@ -30,42 +32,9 @@ from pathfinder.landscape.spectrum import (
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
-from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
+from pathfinder.weights.space import WeightSpace, check_statistics
 
 _NOISE = 100.0  # rounding error of a product, in units of the largest eigenvalue's last bit
-
-
-class _Total:
-    """A sum over batches, and what turns it into a mean, weighted where something is left out."""
-
-    def __init__(self, zeros: Tensor) -> None:
-        self.plain, self.tokens, self.examples = zeros, None, 0  # tokens: each example weighs as its number of values
-        self.size = 0
-        self.weights = zeros.new_zeros(3)
-
-    def add(self, found: Tensor, sums: Tensor, examples: int, size: int) -> None:
-        """Add a batch.
-
-        Args:
-            found: the sum over its examples.
-            sums: what `Reduced.sums` gives.
-            examples: how many it has.
-            size: values per example.
-        """
-        if self.examples and size != self.size and self.tokens is None:
-            self.tokens = self.plain * self.size
-        self.plain += found
-        if self.tokens is not None:
-            self.tokens += found * size
-        self.size, self.examples = size, self.examples + examples
-        self.weights += sums[1:]
-
-    def mean(self) -> Tensor:
-        """The mean in float64."""
-        weight, _, left_out = self.weights.tolist()
-        if not left_out or not weight:
-            return to_float64(self.plain).div_(self.examples)
-        return to_float64(self.plain * self.size if self.tokens is None else self.tokens).div_(weight)
 
 
 class Hessian:
@@ -78,7 +47,7 @@ class Hessian:
         loss: loss(output, target) -> (examples,), as for `Evaluator`; cross-entropy if not given.
         statistics: running statistics of BatchNorm at theta, such as `Evaluator.reestimate` gives; the module's own if
             not given.
-        batch_size: examples per pass.
+        batch_size: examples per pass. Where one batch holds all, its gradient is kept, and each product costs less.
         device: where to compute, such as "cuda".
         parameters: `all`, or `matrices` for tensors of two axes or more alone, as Li et al. (2018) do: biases and norm
             parameters are constants. Vectors, products and eigenvectors then have those weights only, in their order.
@@ -127,7 +96,7 @@ class Hessian:
         check_parameters(parameters)
         self._chosen = None if parameters == "all" else self._matrices()
         self._length = space.size if self._chosen is None else int(self._chosen.sum())
-        self._size = 1  # losses per example, of the last batch
+        self._only: Gradient | None = None  # of the only batch, if there is one batch
         self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device)
 
     def __len__(self) -> int:
@@ -150,16 +119,12 @@ class Hessian:
             raise PathfinderError(f"a vector must be a tensor of shape ({len(self)},), got {shape}.")
         vector = self._embed(vector.to(self.theta))
 
-        def slope(theta: Tensor, fixed: Fixed, x: Any, y: Any) -> tuple[Tensor, Tensor]:
-            gradient, sums = torch.func.grad(self._total_loss, has_aux=True)(theta, fixed, x, y)
-            return torch.dot(gradient, vector), sums
-
-        total = _Total(torch.zeros_like(self.theta, dtype=accumulator(self.device)))
+        total = Total(torch.zeros_like(self.theta, dtype=accumulator(self.device)))
         precise = explain_dtype_errors(self.data, self.space.dtype)
-        with evaluation_mode(self.space.network), plain_kernels(self.space.network), precise:
-            for x, y in self.data.batches(self.batch_size):
-                found, sums = torch.func.grad(slope, has_aux=True)(self.theta, self._fixed, x, y)
-                total.add(found, sums, count(x), self._size)
+        with evaluation_mode(self.space.network), plain_kernels(self.space.network), precise, torch.enable_grad():
+            for gradient in self._gradients():
+                total.add(gradient.derivative(vector), gradient.sums, gradient.examples, gradient.size)
+                del gradient
         self.products += 1
         mean = total.mean()
         return mean if self._chosen is None else mean[self._chosen]
@@ -232,10 +197,24 @@ class Hessian:
         whole_vector[self._chosen] = vector
         return whole_vector
 
-    def _total_loss(self, theta: Tensor, fixed: Fixed, x: Any, y: Any) -> tuple[Tensor, Tensor]:
-        losses = per_example(self.loss(self.space.call(theta, x, fixed), y), count(x))
-        self._size = losses.size
-        return losses.values.sum(), losses.sums(accumulator(self.device))
+    def _gradients(self) -> Iterator[Gradient]:
+        """The gradient of each batch. That of the only batch is kept, as it needs no more memory than one product."""
+        if self._only is not None:
+            yield self._only
+            return
+        first = None
+        for index, (x, y) in enumerate(self.data.batches(self.batch_size)):
+            first = None
+            gradient = self._gradient(x, y)
+            first = gradient if index == 0 else None
+            yield gradient
+            del gradient  # before the next one is made
+        self._only = first
+
+    def _gradient(self, x: Any, y: Any) -> Gradient:
+        theta = self.theta.detach().requires_grad_()
+        losses = per_example(self.loss(self.space.call(theta, x, self._fixed), y), count(x))
+        return Gradient(theta, losses.values.sum(), losses.sums(accumulator(self.device)), count(x), losses.size)
 
     def _apply(self, vector: np.ndarray) -> np.ndarray:
         found = self.product(torch.from_numpy(np.array(vector).reshape(-1))).cpu().numpy()
@@ -266,7 +245,7 @@ def hessian_extremes(
         data: a Split, a pair (x, y), or an iterable of batches whose order repeats.
         loss: loss(output, target) -> (examples,), as for `Evaluator`; cross-entropy if not given.
         statistics: running statistics of BatchNorm at theta; the module's own if not given.
-        batch_size: examples per pass.
+        batch_size: examples per pass. Where one batch holds all, its gradient is kept, and each product costs less.
         device: where to compute, such as "cuda".
         tolerance: largest residual relative to its own eigenvalue.
         most: maximum number of Hessian-vector products, as for `Hessian.extremes`.

@@ -117,7 +117,8 @@ class Curvature(Checked):
             path, where those of the ends are not mixed, or as over the surface.
         examples: of the training split, over which the loss is averaged; by default as along the paths.
         batch_norm_examples: used to re-estimate BatchNorm; by default as along the paths.
-        batch_size: examples per pass of a Hessian-vector product.
+        batch_size: examples per pass of a Hessian-vector product; where one batch holds all, its gradient is kept, and
+            each product costs less.
         tolerance: relative residual of both eigenvalues.
         most: maximum Hessian-vector products for the eigenvalues of a point.
         samples: random vectors for the trace of a point; 0 leaves it out.

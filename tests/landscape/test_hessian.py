@@ -137,6 +137,47 @@ def test_float32_and_batches_change_little():
     assert [found[0].lowest, found[0].highest] == pytest.approx([found[1].lowest, found[1].highest], rel=2e-3)
 
 
+def test_the_gradient_of_a_single_batch_is_computed_once():
+    module = network("mlp")
+    space, passes = WeightSpace(module), []
+    module.register_forward_hook(lambda *_: passes.append(1))
+    theta, vectors = space.vector(module), torch.randn(3, space.size)
+    once, twice = Hessian(space, theta, (X, Y), batch_size=40), Hessian(space, theta, (X, Y), batch_size=20)
+    found = [once.product(vector) for vector in vectors]
+    assert len(passes) == 1 and once.products == 3
+    for product, vector in zip(found, vectors, strict=True):
+        assert torch.allclose(product, twice.product(vector), rtol=1e-4, atol=1e-6)
+    assert len(passes) == 1 + 3 * 2
+
+
+def test_a_product_that_was_broken_off_leaves_no_part_behind():
+    space, batches = WeightSpace(network("mlp")), [0]
+
+    def loss(output, target):
+        batches[0] += 1
+        if batches[0] == 2:
+            raise KeyboardInterrupt
+        return cross_entropy(output, target)
+
+    theta, vector = space.vector(space.network), torch.randn(space.size)
+    hessian = Hessian(space, theta, (X, Y), loss=loss, batch_size=20)
+    with pytest.raises(KeyboardInterrupt):
+        hessian.product(vector)
+    assert torch.equal(hessian.product(vector), Hessian(space, theta, (X, Y), batch_size=20).product(vector))
+
+
+def test_a_linear_loss_has_no_curvature_within_no_grad():
+    class Linear(Quadratic):
+        def forward(self, x):
+            return self.theta.sum().expand(len(x))
+
+    space = WeightSpace(Linear(np.eye(4)))
+    with torch.no_grad():
+        hessian = Hessian(space, torch.ones(4, dtype=torch.float64), (X, Y), loss=bowl_loss)
+        assert hessian.product(torch.ones(4)).tolist() == [0.0] * 4
+        assert quadratic(np.eye(4)).product(torch.ones(4)).tolist() == pytest.approx([1.0] * 4)
+
+
 def test_a_flat_point_and_one_without_derivatives_do_not_end_a_map():
     flat = quadratic(np.zeros((30, 30)))
     assert flat.extremes().converged and (flat.extremes().lowest, flat.extremes().highest) == (0, 0)
