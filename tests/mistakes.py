@@ -209,7 +209,7 @@ MISTAKES |= {
         "less than or equal to 1000000",
     ),
     "one point": (["run", "tiny.toml", "--set", "score.points=1"], "got 1", "greater than or equal to 2"),
-    "half a point": (["run", "tiny.toml", "--set", "score.points=2.5"], "2.5", "integer"),
+    "half a point": (["run", "tiny.toml", "--set", "score.points=2.5"], "2.5", "whole number"),
     "a grid beyond memory": (["run", "tiny.toml", "--set", "planes.points=100000"], "10,000,000,000", "lower points"),
     "a surface beyond memory": (
         ["run", "tiny.toml", "--set", "surfaces=[{points=[10000, 10000]}]"],
@@ -306,7 +306,7 @@ MISTAKES |= {
         "less than or equal to",
     ),
     "a seed below zero": (["run", "tiny.toml", "--set", "seed=-1"], "-1", "greater than or equal to 0"),
-    "a seed that is text": (["run", "tiny.toml", "--set", "seed=first"], "first", "integer"),
+    "a seed that is text": (["run", "tiny.toml", "--set", "seed=first"], "first", "whole number"),
     "text for a switch": (["run", "tiny.toml", "--set", "score.line=perhaps"], "perhaps", "boolean"),
     "a number for a table of minima": (["run", "tiny.toml", "--set", "minimum=3"], "minimum", "got 3"),
     "a list for a table": (["run", "tiny.toml", "--set", "score=[]"], "score", "got []"),

@@ -73,7 +73,7 @@ BatchNormExamples = Annotated[
     str | None,
     typer.Option(
         metavar="N|auto",
-        help="Training examples that re-estimate BatchNorm. auto, for a path: as many as score its ends as all would.",
+        help="Training examples that re-estimate BatchNorm; auto, for a path: as many as its scores ask for.",
         show_default="all",
     ),
 ]

@@ -49,7 +49,7 @@ class Scoring(Checked):
             asks for. Only paths and their planes choose; for everything else `auto` means all, here and below.
         examples_tolerance: with `auto`, half of the 95 % interval of a barrier, as a share of the largest loss.
         batch_norm_examples: how many re-estimate BatchNorm; all if not given; `auto` for as many as give both ends and
-            the middle of each path the scores that all would give.
+            the middle of each path the scores that four times as many give.
         rescore: whether to score the ends and the largest points of each path again, on all examples; with `auto`
             examples they are.
     """

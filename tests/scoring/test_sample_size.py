@@ -66,12 +66,23 @@ def test_without_enough_examples_all_are_used():
 
 
 def test_the_examples_that_reestimate_are_the_fewest_whose_scores_do_not_drift():
+    asked = []
+
     def drifting(by):
-        return lambda count: [Values({("loss", "test"): np.full(10, 1 + by(count))}) for _ in range(3)]
+        def values(count):
+            asked.append(count)
+            return [Values({("loss", "test"): np.full(10, 1 + by(count))}) for _ in range(3)]
+
+        return values
 
     assert enough_to_reestimate(drifting(lambda count: 0), 50_000) == 1000
-    assert enough_to_reestimate(drifting(lambda count: 30 / count * (count < 50_000)), 50_000) == 4000
-    assert enough_to_reestimate(drifting(lambda count: 1.0 * (count < 50_000)), 50_000) == 50_000
+    assert sorted(asked) == [1000, 4000]  # and not all, which would cost more than it saves
+    assert enough_to_reestimate(drifting(lambda count: 30 / count), 50_000) == 4000
+    assert asked.count(4000) == 2  # once in each of the two
+    assert enough_to_reestimate(drifting(np.log), 50_000) == 50_000
     assert enough_to_reestimate(drifting(lambda count: 0), 300) == 300
-    errors = lambda count: [Values({("error", "test"): np.eye(1, 200, 0)[0] * 100 * (count < 5000)})]  # noqa: E731
-    assert enough_to_reestimate(errors, 5000) == 5000  # half a point
+    errors = lambda count: [Values({("error", "test"): 100.0 * (np.arange(1000) < 40) * (count < 4000)})]  # noqa: E731
+    assert enough_to_reestimate(errors, 5000) == 4000  # four points
+    noise = np.repeat([1.0, -1.0], [516, 484])  # its mean is one standard error
+    noisy = lambda count: [Values({("loss", "test"): 2 + noise * count / 4000})]  # noqa: E731
+    assert enough_to_reestimate(noisy, 50_000) == 1000
