@@ -202,14 +202,14 @@ class Hessian:
         if self._only is not None:
             yield self._only
             return
-        first = None
-        for index, (x, y) in enumerate(self.data.batches(self.batch_size)):
-            first = None
+        gradient, batches = None, 0
+        for x, y in self.data.batches(self.batch_size):
+            gradient = None  # before the next one is made
             gradient = self._gradient(x, y)
-            first = gradient if index == 0 else None
+            batches += 1
             yield gradient
-            del gradient  # before the next one is made
-        self._only = first
+        if batches == 1:
+            self._only = gradient
 
     def _gradient(self, x: Any, y: Any) -> Gradient:
         theta = self.theta.detach().requires_grad_()

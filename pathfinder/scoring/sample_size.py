@@ -4,6 +4,7 @@ Both begin with 1,000 and double them until more would not change what is read o
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -51,16 +52,10 @@ def enough_to_reestimate(values: Callable[[int], Sequence[Values]], most: int) -
         values: the value of each example at some points of a path, with statistics re-estimated from so many.
         most: how many there are.
     """
-    found: dict[int, Sequence[Values]] = {}
-
-    def with_examples(count: int) -> Sequence[Values]:
-        if count not in found:
-            found[count] = values(count)
-        return found[count]
-
+    kept = cache(values)
     for count in _sizes(most):
-        more = with_examples(min(_MORE * count, most))
-        differences = (compare(*both) for both in zip(more, with_examples(count), strict=True))
+        more = kept(min(_MORE * count, most))
+        differences = (compare(*both) for both in zip(more, kept(count), strict=True))
         if all(largest(one, DRIFT) is None for one in differences):
             return count
     return most
