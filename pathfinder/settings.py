@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -144,6 +144,8 @@ def demand(fault: ErrorDetails) -> str:
     """What pydantic says that a value should be."""
     if fault["type"] in ("int_type", "int_parsing", "int_from_float"):
         return "should be a whole number"
+    if fault["type"] == "too_short" and fault["ctx"]["actual_length"] == 0:
+        return "must not be empty"
     return fault["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
 
 
@@ -172,7 +174,13 @@ FARTHEST = 1e6  # coordinates beyond it would make weights overflow
 MOST = 1_000_000  # points of a path or a grid; more would take months, and tables larger than memory
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=LONGEST)]
 Along = Annotated[int, Field(ge=2, le=MOST)]  # points along an axis
+Points = TypeVar("Points", bound=int | tuple[int, int])
 Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST, allow_inf_nan=False)]
+
+
+def grid_points(points: Points | Literal["auto"]) -> Points | int:
+    """Points along each axis: those that are given, or with `auto` the corners."""
+    return 2 if points == "auto" else points
 
 
 def check_points(key: str, points: int | tuple[int, ...], axes: int) -> None:

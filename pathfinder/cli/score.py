@@ -107,11 +107,12 @@ def plane(
     from pathfinder.errors import PathfinderError
     from pathfinder.landscape.settings import chosen_to
     from pathfinder.scoring.settings import Planes
+    from pathfinder.settings import grid_points
 
     if len(files) not in (1, 3):
         raise PathfinderError(f"a plane needs 1 or 3 files, got {len(files)}.")
     settings = Planes.parse({"points": read_count(points, "--points"), "margin": margin, "tolerance": tolerance})
-    opening = partial(open_plane, files, job, settings.given_points, margin)
+    opening = partial(open_plane, files, job, grid_points(settings.points), margin)
     score("plane", job, job.settings(), out, opening, chosen_to(settings))
 
 

@@ -14,7 +14,7 @@ from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.batch_norm import BatchNormName
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes, Scoring
-from pathfinder.settings import LONGEST, Checked, Name, Seed, Threads, check_points
+from pathfinder.settings import LONGEST, Checked, Name, Seed, Threads, check_points, grid_points
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum, Race
 
@@ -191,7 +191,7 @@ class Config(Checked):
                 raise ValueError(f"curvature names `{one.along}`, but there are {list(axes)}; name one of them")
             if axes[one.along] == 1 and not isinstance(one.points, int):
                 raise ValueError(f"`{one.along}` has one axis, so curvature.points must be one number")
-            check_points("curvature.points", one.given_points, axes[one.along])
+            check_points("curvature.points", grid_points(one.points), axes[one.along])
 
     def scored(self) -> list[Scoring | Planes | Surface | Curvature]:
         """All tables of the config that set how many examples are scored."""

@@ -26,6 +26,7 @@ from pathfinder.geometry.planes import Plane, Ray
 from pathfinder.landscape.settings import Surface
 from pathfinder.landscape.surfaces import Landscape, build_landscape
 from pathfinder.scoring.settings import Examples
+from pathfinder.settings import grid_points
 from pathfinder.storage import Checkpoint, read_checkpoint
 from pathfinder.symmetry.matching import first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
@@ -130,7 +131,7 @@ class Workplace:
         asked = next(one for one in self.config.curvature if one.along == title)
         if kind == "surface":
             landscape, space = self.landscape(owner, title), WeightSpace(self.minimum(owner))
-            geometry, t = landscape.geometry, landscape.grid(asked.given_points)
+            geometry, t = landscape.geometry, landscape.grid(grid_points(asked.points))
             how = asked.batch_norm or self.surface(title).batch_norm
         else:
             assert isinstance(asked.points, int)  # the config has checked it
@@ -181,7 +182,7 @@ class Workplace:
                 planes = self.config.planes
                 assert planes is not None
                 geometry = Plane.of(path)
-                t = geometry.grid(planes.given_points, planes.margin)
+                t = geometry.grid(grid_points(planes.points), planes.margin)
         return Scored(make(examples=examples, precision=precision), geometry, t)
 
     def _points_of(self, path: Curve) -> Tensor:

@@ -9,7 +9,7 @@ from pathfinder.landscape.curvature import RATIO_TOLERANCE
 from pathfinder.landscape.spectrum import LEAST_PRODUCTS, Parameters
 from pathfinder.scoring.adaptive_plane import TOLERANCE
 from pathfinder.scoring.settings import Planes
-from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, check_points
+from pathfinder.settings import FARTHEST, MOST, Along, Checked, Count, Name, Positive, Seed, check_points, grid_points
 
 
 class Surface(Checked):
@@ -74,15 +74,10 @@ class Surface(Checked):
 
     @model_validator(mode="after")
     def _check_size(self) -> "Surface":
-        check_points("points", self.given_points, self.axes)
+        check_points("points", grid_points(self.points), self.axes)
         if any(abs(end) > FARTHEST for ends in self.spans or [] for end in ends):
             raise ValueError(f"a span must lie within -{FARTHEST:g} and {FARTHEST:g}, got {self.span}; lower it")
         return self
-
-    @property
-    def given_points(self) -> int | tuple[int, int]:
-        """Points along each axis: those that are scored, or with `auto` the corners."""
-        return 2 if self.points == "auto" else self.points
 
     @property
     def spans(self) -> list[tuple[float, float]] | None:
@@ -142,8 +137,3 @@ class Curvature(Checked):
         if self.samples == 1:
             raise ValueError("curvature.samples must be 0, or 2 and more: one has no standard error")
         return self
-
-    @property
-    def given_points(self) -> int | tuple[int, int]:
-        """Points along each axis: those that are measured, or with `auto` the corners."""
-        return 2 if self.points == "auto" else self.points

@@ -12,6 +12,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.planes import Plane, Ray
 from pathfinder.landscape.directions import principal_directions, random_directions
 from pathfinder.landscape.settings import Surface
+from pathfinder.settings import grid_points
 from pathfinder.training.trajectory import Trajectory
 from pathfinder.weights.space import WeightSpace
 
@@ -74,7 +75,7 @@ def build_landscape(
     spans = settings.spans or [(-1.0, 1.0)] * settings.axes
     if settings.span is None and settings.directions == "trajectory":
         spans = _spans_around(located[:, :-1])
-    t = _grid(geometry, settings.given_points, spans)
+    t = _grid(geometry, grid_points(settings.points), spans)
     return Landscape(geometry, t, _table(geometry, located, trajectory.epochs, explained), spans)
 
 

@@ -9,7 +9,7 @@ from pathfinder.scoring.adaptive import FIRST, TOLERANCE
 from pathfinder.scoring.adaptive_plane import TOLERANCE as PLANE_TOLERANCE
 from pathfinder.scoring.batch_norm import BatchNormName, modern_name
 from pathfinder.scoring.sample_size import TOLERANCE as BARRIER_TOLERANCE
-from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, Positive, check_points
+from pathfinder.settings import FARTHEST, Along, Checked, Coordinate, Count, Positive, check_points, grid_points
 
 REESTIMATED = ("training", "reestimate")  # ways to find the statistics of BatchNorm from inputs
 
@@ -116,10 +116,5 @@ class Planes(Checked):
 
     @model_validator(mode="after")
     def _has_an_end(self) -> "Planes":
-        check_points("points", self.given_points, 2)
+        check_points("points", grid_points(self.points), 2)
         return self
-
-    @property
-    def given_points(self) -> int:
-        """Points along each axis: those that are scored, or with `auto` the corners."""
-        return 2 if self.points == "auto" else self.points

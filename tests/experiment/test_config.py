@@ -134,6 +134,7 @@ def test_set_changes_what_it_names(tmp_path):
         (BASE, ["score.batch_norm=reestimat"], "unknown score.batch_norm `reestimat`; did you mean `reestimate`"),
         (BASE, ["minimum.epochs=many"], "`minimum.epochs` should be a whole number, got 'many'"),
         (BASE, ["score.examples=all"], "`score.examples` should be a whole number, or auto, got 'all'"),
+        (BASE, ["planes.curves=[]"], "`planes.curves` must not be empty"),
         (BASE + "[planes]\n", [], "a plane needs a bend, but no curve has one"),
         (BASE + "[[curves]]\nbends = 0\n[planes]\ncurves = ['bezier']\n", [], "a plane needs a bend, but `bezier` has"),
         (BASE + "[[curves]]\n[planes]\ncurves = ['bezir']\n", [], "names `bezir`, but the curves are"),
