@@ -333,7 +333,7 @@ MISTAKES |= {
     "a setting without a key": (["run", "tiny.toml", "--set", "=3"], "=3", "key=value"),
     "a curve there is not": (["run", "tiny.toml", "--set", "curves.5.bends=2"], "curves.5.bends", "check the key"),
     "a plane of another curve": (["run", "tiny.toml", "--set", "planes.curves=['arc']"], "arc", "name one of them"),
-    "planes of no curve": (["run", "tiny.toml", "--set", "planes.curves=[]"], "planes.curves", "at least 1"),
+    "planes of no curve": (["run", "tiny.toml", "--set", "planes.curves=[]"], "planes.curves", "must not be empty"),
     "curvature along nothing there is": (
         ["run", "tiny.toml", "--set", "curvature=[{along='ark'}]"],
         "ark",
@@ -347,13 +347,13 @@ MISTAKES |= {
     "no product": (["run", "tiny.toml", "--set", "curvature=[{most=1}]"], "got 1", "greater than or equal to 5"),
     "no tolerance": (["run", "tiny.toml", "--set", "curvature=[{tolerance=0}]"], "got 0", "greater than 0"),
     "no orders": (["run", "tiny.toml", "--set", "align.orders=0"], "got 0", "greater than or equal to 1"),
-    "no groups by hand": (["run", "tiny.toml", "--set", "align.structure={}"], "align.structure", "at least 1"),
+    "no groups by hand": (["run", "tiny.toml", "--set", "align.structure={}"], "align.structure", "must not be empty"),
     "a minimum of no minimum": (
         ["run", "tiny.toml", "--set", "surfaces=[{minima=['c']}]"],
         "surfaces.0.minima",
         "choose from",
     ),
-    "no minima": (["run", "tiny.toml", "--set", "surfaces=[{minima=[]}]"], "surfaces.0.minima", "at least 1"),
+    "no minima": (["run", "tiny.toml", "--set", "surfaces=[{minima=[]}]"], "surfaces.0.minima", "must not be empty"),
     "three axes": (["run", "tiny.toml", "--set", "surfaces=[{axes=3}]"], "axes", "choose from"),
     "a checkpoint without a name": (
         ["run", "tiny.toml", "--set", "minimum.checkpoint=''"],
