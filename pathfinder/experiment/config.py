@@ -1,6 +1,7 @@
 """The config of an experiment: data, pairs of minima, curves between them, and what is scored."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -143,8 +144,9 @@ class Config(Checked):
             self._check_curvature(pair.paths(self.score.line, self.align is not None))
         if not pairs:
             self._check_curvature([])
-        if twice := _repetition([f"{pair.name}-{curve.title}" for pair in pairs for curve in pair.curves]):
-            raise ValueError(f"two files would be called `{twice}`; rename a pair or a curve")
+        paths = {pair.name: pair.paths(self.score.line, self.align is not None) for pair in pairs}
+        if twice := _repetition([f"{name}-{path}" for name, names in paths.items() for path in names]):
+            raise ValueError(f"two paths would be called `{twice}`; rename a pair or a curve")
         return self
 
     def _check_surfaces(self, name: str, ends: Mapping[str, Minimum]) -> None:
@@ -286,4 +288,4 @@ def _check_distinct(names: list[str], what: str, table: str, key: str = "name") 
 
 
 def _repetition(names: list[str]) -> str | None:
-    return next((name for name in names if names.count(name) > 1), None)
+    return next((name for name, count in Counter(names).items() if count > 1), None)

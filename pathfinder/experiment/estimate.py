@@ -75,14 +75,15 @@ class _Costs:
     again: float
 
 
-def estimate(pieces: Iterable[Piece], place: Workplace) -> Estimate:
+def estimate(pieces: Iterable[Piece], place: Workplace, fresh: bool = False) -> Estimate:
     """Time one step and one point of each network, and add up what is not done.
 
     Args:
         pieces: the plan.
         place: where they are done.
+        fresh: whether nothing is used that its folder keeps.
     """
-    left = [piece for piece in pieces if not is_done(piece, place.folder)]
+    left = [piece for piece in pieces if fresh or not is_done(piece, place.folder)]
     costs: dict[str, _Costs] = {}
     seconds: dict[str, float] = {}
     ends: dict[str, float] = {}
@@ -144,7 +145,8 @@ def _time(place: Workplace, name: str) -> _Costs:
     theta = space.vector(module)
     step = _median(lambda stamp: fit_minimum(module, few, progress=stamp, **recipe, **compute))
     curve_step = 0.0
-    curves = [curve for pair in place.pairs.values() if name in pair.ends for curve in pair.curves if curve.bends]
+    alike = [pair for pair in place.pairs.values() if place.network(f"{pair.name}-a").identity == network.identity]
+    curves = [curve for pair in alike for curve in pair.curves if curve.bends]
     if curves:
         bend = find_kind(curves[0].kind, Curve)(theta, space.vector(other), bends=curves[0].bends)
         again = train.subset(_STEPS * curves[0].batch_size, 0)

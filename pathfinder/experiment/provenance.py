@@ -25,7 +25,7 @@ def provenance(device: str, threads: Sequence[int] = ()) -> dict[str, Any]:
     versions = {"pathfinder": version("pathfinder-landscapes"), "python": platform.python_version()}
     return {
         "versions": versions | {package: version(package) for package in packages},
-        "commit": _commit(),
+        "commit": commit_of(Path(__file__).parents[1]),
         "device": _device(find_device(device)),
         "threads": numbers if len(numbers) > 1 else numbers[0],
         "compute": compute_settings(),
@@ -49,10 +49,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> str | None:
-    """The commit of the running code, if it is a checkout; `+` marks uncommitted changes."""
-    folder = Path(__file__).parents[1]
+def commit_of(folder: Path) -> str | None:
+    """The commit of the package in a folder, if it is a checkout; `+` marks uncommitted changes."""
     try:
+        _git(folder, "ls-files", "--error-unmatch", "__init__.py")  # else it lies in somebody else's repository
         name = _git(folder, "rev-parse", "--short=12", "HEAD")
         return name + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):

@@ -57,7 +57,7 @@ class Experiment:
         show_ends: Callable[[pd.DataFrame, Source], None] = lambda minima, train: None,
     ) -> None:
         self.config, self._report, self._show_ends = config, report, show_ends
-        self._force = force
+        self._fresh, self._force = fresh, force
         find_device(config.device)  # fail before anything is written
         self.folder = Run(folder, config.name, fresh)
         self.place = Workplace(config, self.folder.path)
@@ -69,7 +69,7 @@ class Experiment:
 
     def estimate(self) -> Estimate:
         """How long what is missing takes, from a timed step and a timed point of each network."""
-        return estimate(self.plan.pieces.values(), self.place)
+        return estimate(self.plan.pieces.values(), self.place, self._fresh)
 
     def run(
         self, workers: int | Literal["auto"] = 1, scheduler: str | None = None, dashboard: bool = False
@@ -104,7 +104,7 @@ class Experiment:
         if self._findings.wrong:
             raise PathfinderError(self._findings.wrong[0])
         raise_lost(lost, len(pieces) - len(self._done))
-        return self.folder.results.table("summary") if self.config.all_pairs() else None
+        return self.folder.results.table("summary") if self.place.pairs else None
 
     def draw(self, engine: Engine) -> None:
         """Draw the figures of the tables that were written: a piece of work for each kind."""
@@ -129,7 +129,7 @@ class Experiment:
         self._done.add(piece.name)
         self._findings.look(piece)
         if piece.work == "score_minimum":
-            for pair in self.config.all_pairs():
+            for pair in self.place.pairs.values():
                 scored = {f"minimum scores {name}" for name in pair.ends}
                 if piece.name in scored <= self._done and pair.a.checkpoint and pair.b.checkpoint:
                     self._show(pair)

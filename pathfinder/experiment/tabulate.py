@@ -156,7 +156,7 @@ class Tabulation:
                 if is_straight(path):
                     entries.append(Entry(pair.name, path, path, 0, 0, 0.0))
                     continue
-                curve, done = self._place.curve_settings(pair.name, path), int(steps[pair.name, path])
+                curve, done = self._place.curve_settings(pair.name, path), int(steps.get((pair.name, path), 0))
                 passes = curve.passes * done / train.steps(curve.batch_size)
                 if curve.until is not None:
                     passes += curve.until.passes(done, len(train))

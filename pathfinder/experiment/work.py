@@ -72,6 +72,7 @@ def train_minimum(place: Workplace, stage: StageFile, progress: Progress, name: 
 def copy_minimum(place: Workplace, stage: StageFile, progress: Progress, name: str, first: str) -> State:
     """Take over the training of another minimum, which has the same recipe and seeds."""
     walked, kept = place.trajectory_folder(first), place.trajectory_folder(name)
+    remove_trajectory(kept)
     if walked.is_dir():
         shutil.copytree(walked, kept, dirs_exist_ok=True)
     network, recipe = place.network(name), place.minima[name].recipe

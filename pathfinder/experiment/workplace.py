@@ -17,7 +17,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.evaluators import Evaluators
 from pathfinder.experiment.network import Network, network_of
-from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight, kept_weights
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Measured, Scored, chosen_examples
 from pathfinder.geometry.base import Geometry
@@ -75,7 +75,7 @@ class Workplace:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process makes its own from the same config and folder."""
-        return type(self), (self.config, self.folder)
+        return type(self), (self.config, self.folder.absolute())
 
     def own(self, minimum: str) -> str:
         """The minimum whose settings and network one has: itself, or for an aligned one that which was aligned."""
@@ -237,5 +237,5 @@ class Workplace:
     def _landscape(self, name: str, title: str) -> Landscape:
         module = self.minimum(name)
         space = WeightSpace(module)
-        walked = trajectory_in(self.trajectory_folder(name), space)
+        walked = trajectory_in(self.trajectory_folder(name) if kept_weights(self.minima[name]) else None, space)
         return build_landscape(space, space.vector(module), self.surface(title), walked)

@@ -18,6 +18,10 @@ kind = "polychain"
 method = "neb"
 aligned = false
 [[curves]]
+name = "straight"
+bends = 0
+aligned = false
+[[curves]]
 name = "soon"
 lr = 0.2
 aligned = true
@@ -41,6 +45,8 @@ def test_a_race_trains_each_curve_with_each_budget(tmp_path, capsys):
         "bezier-1": (1, steps, 1.0),
         "bezier-3": (3, 3 * steps, 3.0),
         "band-1": (1, steps, 2 + 2 / 3),
+        "straight-1": (1, 0, 0.0),
+        "straight-3": (3, 0, 0.0),
         "aligned-soon-1": (1, 4, 4 / steps + 4 * 200 / 1437 * 2 / 3),
         "aligned-soon-3": (3, 4, 4 / steps + 4 * 200 / 1437 * 2 / 3),
     }
@@ -53,7 +59,7 @@ def test_a_race_trains_each_curve_with_each_budget(tmp_path, capsys):
     for table in (RACE, RACE_METHODS):
         rows = read_table(tmp_path / "run" / f"{table.name}.csv", table)
         assert list(rows.columns) == [column.name for column in table.columns]
-    assert {*methods["method"]} == {"line", "bezier", "band", "aligned-line", "aligned-bezier", "soon"}
+    assert {*methods["method"]} == {"line", "bezier", "band", "straight", "aligned-line", "aligned-bezier", "soon"}
     assert "times fewer" in out and "soon" in out
     assert [path.name for path in (tmp_path / "run" / "figures").iterdir()] == ["race-mlp.png"]
 
@@ -64,13 +70,14 @@ def test_a_race_needs_a_reference_that_is_a_curve(tmp_path, capsys):
     assert "has no table [race]" in capsys.readouterr().err
     (tmp_path / "race.toml").write_text(CONFIG.replace('reference = "bezier"', 'reference = "line"'))
     assert called("race", tmp_path / "race.toml") == 2
-    assert "race.reference names `line`, but the curves are ['bezier', 'band', 'soon']" in capsys.readouterr().err
+    said = "race.reference names `line`, but the curves are ['bezier', 'band', 'straight', 'soon']"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("largest", "said"),
     [
-        ("{ ribbon = 1 }", "race.largest names `ribbon`, but the curves are ['bezier', 'band', 'soon']"),
+        ("{ ribbon = 1 }", "race.largest names `ribbon`, but the curves are ['bezier', 'band', 'straight', 'soon']"),
         ("{ band = 2 }\nbudgets = [3, 5]", "race.largest gives `band` 2 epochs, below all budgets"),
     ],
 )

@@ -47,6 +47,9 @@ def test_a_plan_is_shown_and_nothing_is_done(command, work, tmp_path):
     rows = {line.rsplit(maxsplit=3)[0].strip(): line.split()[-3:] for line in out.splitlines()[1:6]}
     assert rows["curve"][:2] == ["1", "1"] and float(rows["curve"][2]) == 0
     assert rows["plane"][:2] == ["1", "0"] and tables(tmp_path / "run") == before
+    out = command("run", work / "tiny.toml", "--plan", "-o", tmp_path / "run", "--fresh")[1]
+    rows = {line.rsplit(maxsplit=3)[0].strip(): line.split()[-3:] for line in out.splitlines()[1:6]}
+    assert all(float(row[2]) > 0 for row in rows.values()) and tables(tmp_path / "run") == before
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "two", "1.5", "99999"])
@@ -77,6 +80,18 @@ def test_other_settings_are_named_before_anything_is_overwritten(command, minima
     assert code == 0 and "note: " in err and "1 scored line redone" in err
     code, _, err = command(*point, "--points", 4, "--examples", 50, "--fresh")
     assert code == 0 and "holds this run" not in err
+
+
+def test_points_in_other_pieces_are_other_points(command, minima, tmp_path):
+    line = ["score", "line", minima / "a.safetensors", minima / "b.safetensors", "-o", tmp_path / "line"]
+    assert command(*line, "--points", 4)[0] == 0
+    code, _, err = command(*line, "--points", 130)  # three pieces of work
+    assert code == 2 and "(points 4 -> 130): 1 scored line redone; add --force" in err
+    assert command(*line, "--points", 130, "--force")[0] == 0
+    code, _, err = command(*line, "--points", 130)
+    assert code == 0 and "redone" not in err
+    code, _, err = command(*line, "--points", 3)
+    assert code == 2 and "(points 130 -> 3): 1 scored line redone; add --force" in err
 
 
 def test_plain_text_to_another_computer_is_warned_of():

@@ -141,6 +141,11 @@ def test_set_changes_what_it_names(tmp_path):
         (BASE + "[[curves]]\n[[curves]]\n", [], "two paths are called `bezier`"),
         (BASE + "[[curves]]\nname = 'a'\n", [], "a curve is called `a`, as a minimum of its pair is"),
         (BASE + "[[pairs]]\n[[pairs]]\n", [], "two pairs are called `mlp`"),
+        (
+            BASE + "[align]\n[[pairs]]\nname = 'p'\n[[pairs]]\nname = 'p-aligned'\n",
+            [],
+            "two paths would be called `p-aligned-line`; rename a pair or a curve",
+        ),
         (BASE + "[[pairs]]\nreplicates = 2\n[[pairs]]\n", [], "two groups of pairs are called `mlp`"),
         ("[data]\nname = 'digits'\n", [], "a minimum needs a network"),
         ("[model]\nname = 'mlp'\n", [], "`data` is missing"),

@@ -403,6 +403,25 @@ def test_pairs_share_a_minimum_and_replicates_are_summed_up(tiny, tmp_path):
     assert (table["pairs"] == 2).all() and table["std"].notna().all()
 
 
+def test_a_curve_is_estimated_where_another_minimum_of_its_network_comes_first(tmp_path):
+    path = tmp_path / "both.toml"
+    path.write_text(TINY + "[[minima]]\nname = 'alone'\n[[surfaces]]\npoints = 2\n[[pairs]]\n")
+    seconds = Experiment(load_config(path), tmp_path / "run").estimate().seconds
+    assert next(iter(seconds)) == "minimum alone" and seconds["curve convnet-bn-bezier"] > 0
+
+
+def test_a_copied_training_has_the_checkpoints_of_the_first_and_no_others(tmp_path):
+    path, folder = tmp_path / "pairs.toml", tmp_path / "run" / "trajectories" / "two-a"
+    seeds = "a.seed = 1\nb.seed = {}\ncurves = []\n"
+    more = "".join(f"[[pairs]]\nname = '{name}'\n{seeds.format(b)}" for name, b in (("one", 2), ("two", 3)))
+    path.write_text(TINY.replace("[planes]\npoints = 4\n", "") + more)
+    for every in (1, 2):
+        changes = ["minimum.epochs=2", f"minimum.checkpoint_every={every}"]
+        Experiment(load_config(path, changes), tmp_path / "run", force=True).run()
+        kept = sorted(file.name for file in folder.iterdir())
+        assert kept == [f"epoch-000{epoch}.safetensors" for epoch in range(0, 3, every)]
+
+
 def test_paths_may_choose_their_points(tiny, tmp_path):
     config = load_config(tiny, ["score.points='auto'", "score.tolerance=0.05", "score.rescore=true"])
     Experiment(config, tmp_path / "run").run()
