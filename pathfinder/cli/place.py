@@ -9,7 +9,8 @@ from typing import Any
 from pathfinder.cli.inputs import CurveInput, Minima
 from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
 from pathfinder.cli.targets import PathTarget, Target
-from pathfinder.experiment.place import Measured, Scored, chosen_examples
+from pathfinder.experiment.kept import chosen_examples
+from pathfinder.experiment.place import Measured, Scored
 from pathfinder.landscape.settings import Curvature
 from pathfinder.scoring.batch_norm import BatchNormName, Policy
 from pathfinder.scoring.evaluator import Evaluator

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pathfinder.errors import PathfinderError, brief
-from pathfinder.experiment.engines import WORK, kept_file
+from pathfinder.experiment.kept import WORK, kept_file
 from pathfinder.experiment.pieces import Piece, kind_of
 from pathfinder.storage.resume import read_key
 

@@ -14,8 +14,9 @@ from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.folder import Run
+from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pieces import Piece, Target
-from pathfinder.experiment.place import Place, Scored, kept_result
+from pathfinder.experiment.place import Place, Scored
 from pathfinder.geometry.curves import Curve
 from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, compare, largest
 from pathfinder.scoring.means import Values

@@ -5,19 +5,16 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
 from pathfinder.compute import find_device
 from pathfinder.errors import FailedWorkError, PathfinderWarning
+from pathfinder.experiment.kept import stage_of
 from pathfinder.experiment.pieces import Piece
 from pathfinder.progress import Progress, defer_interrupts
-from pathfinder.storage import StageFile
 from pathfinder.threads import threads
-
-WORK = ".work"  # the folder of results in that of a run
 
 
 @dataclass(frozen=True)
@@ -178,46 +175,28 @@ def do(piece: Piece, place: Any, progress: Progress) -> Done:
         place: what its function takes first.
         progress: shows how far it is.
     """
-    with threads(piece.threads):
-        return _do(piece, place, progress)
+    from pathfinder.experiment import work  # needs all that an experiment does
 
-
-def _do(piece: Piece, place: Any, progress: Progress) -> Done:
-    from pathfinder.experiment import work
-
-    stage = StageFile(kept_file(place.folder, piece.name), piece.key, lasting=piece.lasting)
-    kept, called = stage.load() is not None, False
+    called = False
 
     def show(done: int, total: int) -> None:
         nonlocal called
         called = True
         progress(done, total)
 
-    if not kept:
-        progress(0, max(piece.points, 1))
-    began = time.monotonic()
-    with defer_interrupts():
-        result = getattr(work, piece.work)(place, stage, show, *piece.arguments)
-        if result is not None and not kept:
-            stage.save(result)
-    if not called:  # work in one piece
-        progress(1, 1)
-    return Done(piece, time.monotonic() - began, stage.maker, stage.reused, kept)
-
-
-def is_done(piece: Piece, folder: Path) -> bool:
-    """Whether a piece was done whole, as what would do it now would."""
     with threads(piece.threads):
-        state = StageFile(kept_file(folder, piece.name), piece.key, lasting=piece.lasting).load()
-    if state is None:
-        return False
-    whole = not piece.points or len(state["points"]) == piece.points
-    return state.get("finished", whole)
-
-
-def kept_file(folder: Path, name: str) -> Path:
-    """The file in the folder of a run that keeps the result of a piece."""
-    return folder / WORK / f"{name.replace(' ', '-')}.pt"
+        stage = stage_of(place.folder, piece)
+        kept = stage.load() is not None
+        if not kept:
+            progress(0, max(piece.points, 1))
+        began = time.monotonic()
+        with defer_interrupts():
+            result = getattr(work, piece.work)(place, stage, show, *piece.arguments)
+            if result is not None and not kept:
+                stage.save(result)
+        if not called:  # work in one piece
+            progress(1, 1)
+        return Done(piece, time.monotonic() - began, stage.maker, stage.reused, kept)
 
 
 def raise_lost(lost: Sequence[Lost], missing: int) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderWarning
-from pathfinder.experiment.engines import is_done
+from pathfinder.experiment.kept import is_done
 from pathfinder.experiment.pieces import Part, Piece, Target
 from pathfinder.experiment.place import Place
 from pathfinder.experiment.workplace import Workplace
@@ -83,7 +83,7 @@ def estimate(pieces: Iterable[Piece], place: Workplace, fresh: bool = False) -> 
         place: where they are done.
         fresh: whether nothing is used that its folder keeps.
     """
-    left = [piece for piece in pieces if fresh or not is_done(piece, place.folder)]
+    left = [piece for piece in pieces if fresh or not is_done(place.folder, piece)]
     costs: dict[str, _Costs] = {}
     seconds: dict[str, float] = {}
     ends: dict[str, float] = {}
@@ -153,11 +153,11 @@ def _time(place: Workplace, name: str) -> _Costs:
         recipe = {"epochs": 2, "lr": 1e-6, "batch_size": curves[0].batch_size, "schedule": "constant"}
         curve_step = _median(lambda stamp: fit_curve(bend, space, again, progress=stamp, **recipe, **compute))
     counts = Examples(_EXAMPLES, _EXAMPLES)
-    stored = place.evaluators.make(space, batch_norm="stored", examples=counts)
+    stored = place.evaluator(space, batch_norm="stored", examples=counts)
     forward, scored = _point(stored, theta), sum(min(len(split), _EXAMPLES) for split in place.data.values())
     again = 0.0
     if space.has_statistics:
-        estimated = place.evaluators.make(space, batch_norm=place.config.at_points, examples=counts)
+        estimated = place.evaluator(space, batch_norm=place.config.at_points, examples=counts)
         again = max(_point(estimated, theta) - forward, 0.0) / min(len(train), _EXAMPLES)
     return _Costs(step, curve_step, forward / scored, again)
 
@@ -197,13 +197,13 @@ class _Seconds:
 
     def train_minimum(self, name: str) -> float:
         """Steps, and scores of the other splits after each epoch."""
-        settings, others = self._place.minima[name], self._place.evaluators.held_out
+        settings, others = self._place.minima[name], self._place.held_out
         monitor = self._point(others, self._along, "stored") if others else 0.0
         return settings.epochs * (self._train.steps(settings.batch_size) * self._costs.step + monitor)
 
     def train_curve(self, pair: str, title: str) -> float:
         """The same."""
-        curve, others = self._place.curve_settings(pair, title), self._place.evaluators.held_out
+        curve, others = self._place.curve_settings(pair, title), self._place.held_out
         monitor = self._point(others, self._along, self._config.at_points) if others else 0.0
         return curve.epochs * (self._train.steps(curve.batch_size) * self._costs.curve_step * curve.passes + monitor)
 

@@ -13,7 +13,8 @@ from pathfinder.data.normalization import normalization_of
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning, brief, list_names
 from pathfinder.experiment.changes import check_changes
-from pathfinder.experiment.engines import WORK, Done
+from pathfinder.experiment.engines import Done
+from pathfinder.experiment.kept import WORK
 from pathfinder.experiment.pieces import Piece
 from pathfinder.experiment.provenance import provenance
 from pathfinder.storage import hold_lock, is_scratch, write_json

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from pathfinder.errors import PathfinderWarning
+from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.place import Place, kept_result
+from pathfinder.experiment.place import Place
 from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.scoring.adaptive_plane import judge
 from pathfinder.scoring.scores import Closeness, Scores

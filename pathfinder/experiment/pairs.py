@@ -33,6 +33,11 @@ class Pair:
         """Both ends by the names of their minima."""
         return {f"{self.name}-a": self.a, f"{self.name}-b": self.b}
 
+    @property
+    def aligned(self) -> str:
+        """The name of the aligned b."""
+        return f"{self.name}-b-aligned"
+
     def paths(self, line: bool, aligned: bool) -> list[str]:
         """The names of all scored paths: the line if it is scored, the curves, and those with b aligned."""
         return [

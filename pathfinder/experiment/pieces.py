@@ -84,6 +84,11 @@ def kind_of(title: str) -> str:
     return _SCORES if title.startswith(f"{_SCORES} ") else title.partition(" ")[0]
 
 
+def scores_of(minimum: str) -> str:
+    """The name of the piece that scores a minimum."""
+    return f"{_SCORES} {minimum}"
+
+
 def split_points(
     whole: str, work: str, target: Target, points: int, load: float, key: str, needs: Sequence[str] = ()
 ) -> list[Piece]:

@@ -1,6 +1,6 @@
-"""Where pieces of work that score or measure points are done: what they ask of it, and what it has kept."""
+"""Where pieces of work that score or measure points are done: what they ask of it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,8 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from pathfinder.data.sources import Source
-from pathfinder.experiment.engines import kept_file
-from pathfinder.experiment.pieces import CHOICE, Target
+from pathfinder.experiment.pieces import Target
 from pathfinder.geometry.base import Geometry
 from pathfinder.landscape.curvature import measure_points, ratios_of
 from pathfinder.landscape.settings import Curvature
@@ -18,8 +17,8 @@ from pathfinder.progress import Progress, silent
 from pathfinder.scoring.adaptive_plane import losses_of
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.means import Values
-from pathfinder.scoring.settings import ALL, Examples
-from pathfinder.storage.resume import Stage, read_kept, read_state
+from pathfinder.scoring.settings import Examples
+from pathfinder.storage.resume import Stage
 from pathfinder.weights.space import WeightSpace
 
 
@@ -65,12 +64,11 @@ class Measured:
 
     def work(self, t: Tensor, progress: Progress, stage: Stage) -> list[Any]:
         """Measure the curvature at some points."""
-        keys = {"tolerance", "most", "samples", "batch_size", "parameters"}
         return measure_points(
             self.space, self.geometry, t, self.data, alone=len(self.t) == 1, progress=progress, stage=stage,
             device=str(self.evaluator.device), seed=self.evaluator.seed,
             statistics=self.evaluator.reestimate if self.evaluator.reestimates else None,
-            **self.settings.model_dump(include=keys),
+            **self.settings.method,
         )  # fmt: skip
 
 
@@ -109,23 +107,3 @@ class Place(Protocol):
     def measured(self, target: Target) -> Measured:
         """The same, for the curvature at its points."""
         ...
-
-
-def kept_result(folder: Path, name: str) -> dict[str, Any]:
-    """The result of a piece that was done in this run."""
-    return read_state(kept_file(folder, name))
-
-
-def chosen_examples(folder: Path, path: str, wanted: Collection[str]) -> Examples:
-    """How many examples were chosen for a path; all if that was not done, or its file is damaged.
-
-    Args:
-        folder: of the run.
-        path: its name.
-        wanted: what it chooses, `examples` and `batch_norm_examples`; the folder may hold more, from other settings.
-    """
-    kept = read_kept(kept_file(folder, f"{CHOICE} {path}")) if wanted else None
-    if kept is None:
-        return ALL
-    result = kept["state"]
-    return Examples(*(result.get(name) if name in wanted else None for name in ("examples", "batch_norm_examples")))

@@ -13,7 +13,7 @@ from typing import Any
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.facts import Facts, NetworkFacts
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight
-from pathfinder.experiment.pieces import CHOICE, Piece, Target, grid_size, split_points, split_rounds
+from pathfinder.experiment.pieces import CHOICE, Piece, Target, grid_size, scores_of, split_points, split_rounds
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes
 from pathfinder.storage.keys import key_of
@@ -40,16 +40,16 @@ class Plan:
     Attributes:
         pieces: by name, each after those it needs.
         training: the piece that trains each minimum, by its name; none for those from checkpoints.
+        paths: the names of the scored paths of each pair, by its name.
         owned: the pieces of each single minimum and of each pair, by its name, in the order of tables.
-        threads: the numbers of threads that pieces take.
     """
 
     def __init__(self, config: Config, facts: Facts) -> None:
         self._config, self._facts = config, facts
         self.pieces: dict[str, Piece] = {}
+        self.paths: dict[str, list[str]] = {}
         self.owned: dict[str, set[str]] = {}
         self.training: dict[str, str] = {}
-        self.threads: set[int] = set()
         self._network = NetworkFacts({}, None, 0, False)  # that of the pieces being added
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
         for one in config.singles():
@@ -64,6 +64,11 @@ class Plan:
             for minima in groups.values():
                 self._add_barriers({name: key for key, name in minima.items()}, config.align)
 
+    @property
+    def threads(self) -> set[int]:
+        """The numbers of threads that pieces take."""
+        return {network.threads for network in self._facts.networks.values()}
+
     def _own(self, owner: str) -> None:
         """Give an owner the pieces that were added since the last one."""
         self.owned[owner] = set(islice(self.pieces, sum(map(len, self.owned.values())), None))
@@ -73,16 +78,12 @@ class Plan:
         return tuple(piece.name for piece in self.pieces.values() if piece.title == whole)
 
     def _add(self, name: str, work: str, arguments: Sequence[Any], key: str, needs: Sequence[str], **more: Any) -> str:
-        needs, threads = tuple(dict.fromkeys(needs)), self._network.threads
-        self.pieces[name] = Piece(name, work, tuple(arguments), key, needs, threads=threads, **more)
-        self.threads.add(threads)
+        needs = tuple(dict.fromkeys(needs))
+        self.pieces[name] = Piece(name, work, tuple(arguments), key, needs, threads=self._network.threads, **more)
         return name
 
-    def _add_points(self, *given: Any) -> list[str]:
-        """Pieces for all points of a target, see `split_points`; returns their names."""
-        return self._add_split(split_points(*given))
-
     def _add_split(self, pieces: Sequence[Piece]) -> list[str]:
+        """Add the pieces of a work that is split; returns their names."""
         self.pieces |= {piece.name: replace(piece, threads=self._network.threads) for piece in pieces}
         return [piece.name for piece in pieces]
 
@@ -94,7 +95,8 @@ class Plan:
             self._add_split(split_rounds(whole, "explore_points", target, load, key, asked.tolerance, needs))
         else:
             axes = asked.axes if isinstance(asked, Surface) else 2
-            self._add_points(whole, "score_points", target, grid_size(asked.points, axes), load, key, needs)
+            points = grid_size(asked.points, axes)
+            self._add_split(split_points(whole, "score_points", target, points, load, key, needs))
 
     def _add_minimum(self, name: str, settings: Minimum, surfaces: Sequence[Surface], in_path: bool) -> "_Path":
         """The training and the scores of a minimum, and what is around it."""
@@ -121,7 +123,7 @@ class Plan:
         needs = self._add_check(name, ("minimum", name), self._scoring_key("own scores", key), needs)
         both = in_path and self._network.has_statistics and self._config.score.batch_norm in REESTIMATED
         own = self._scoring_key("own scores", key, both)
-        self._add(f"minimum scores {name}", "score_minimum", (name, both), own, needs)
+        self._add(scores_of(name), "score_minimum", (name, both), own, needs)
         return needs
 
     def _add_check(self, name: str, target: Target, key: str, needs: tuple[str, ...]) -> tuple[str, ...]:
@@ -147,15 +149,14 @@ class Plan:
     def _add_curvature(
         self, asked: Curvature, name: str, target: Target, axes: int, key: tuple[str, str], needs: Sequence[str]
     ) -> None:
-        settings = asked.model_dump(include={"tolerance", "most", "samples", "batch_size", "parameters"})
-        own = self._scoring_key("curvature", *key, asked.points, self._config.examples(asked), settings)
+        own = self._scoring_key("curvature", *key, asked.points, self._config.examples(asked), asked.method)
         whole = f"curvature {name}-{asked.along}"
         if asked.points == "auto":
             rounds = split_rounds(whole, "explore_curvature", target, math.inf, own, asked.points_tolerance, needs)
             self._add_split(rounds)
         else:
             points = grid_size(asked.points, axes)
-            self._add_points(whole, "measure_points", target, points, math.inf, own, needs)
+            self._add_split(split_points(whole, "measure_points", target, points, math.inf, own, needs))
 
     def _add_pair(self, pair: Pair) -> dict[str, str]:
         """The pieces of a pair; returns the keys of its minima by their names."""
@@ -168,7 +169,7 @@ class Plan:
         paths = self._add_paths(pair, keys, needs)
         align = self._config.align
         if align is not None:
-            name = f"{pair.name}-b-aligned"
+            name = pair.aligned
             key = self._key("align", self._config.seed, align.matching, keys)
             aligned = self._add(f"align {pair.name}", "align_minima", (pair.name,), key, needs)
             self._add_scores(name, key, (aligned,), in_path=True)
@@ -176,6 +177,7 @@ class Plan:
             if align.repair and self._config.score.line and not self._network.has_statistics:
                 line = paths[f"{ALIGNED}line"]
                 paths[REPAIRED] = replace(line, key=key_of(line.key, "repair"))
+        self.paths[pair.name] = list(paths)
         self._add_between(pair, paths)
         return dict(zip(found, keys, strict=True))
 
@@ -222,7 +224,8 @@ class Plan:
             if isinstance(score.points, int):
                 key = self._scoring_key(path.key, score.points, span)
                 load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)
-                parts = self._add_points(whole, "score_points", target, score.points, load, key, needs)
+                split = split_points(whole, "score_points", target, score.points, load, key, needs)
+                parts = self._add_split(split)
             else:
                 key = self._scoring_key(path.key, points)
                 parts = [self._add(whole, "explore_path", (target, score.tolerance), key, needs)]
@@ -261,7 +264,7 @@ class Plan:
             for method in ("none", settings.method):
                 how = {} if method == "none" else settings.matching
                 key = self._scoring_key("barrier", minima[first], minima[second], score.points, score.tolerance, how)
-                needs = [f"minimum scores {name}" for name in (first, second)]
+                needs = [scores_of(name) for name in (first, second)]
                 self._add(f"barrier {first} {second} {method}", "measure_barrier", (first, second, method), key, needs)
 
     def _load(self, examples: Examples, reestimated: bool, splits: Collection[str] | None = None) -> float:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pieces import Part
-from pathfinder.experiment.place import Measured, Scored, kept_result
+from pathfinder.experiment.place import Measured, Scored
 from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive_plane import ask, ends_of, fill_unknown, judge
 from pathfinder.storage import StageFile

@@ -15,10 +15,10 @@ from pathfinder.experiment.config import Config
 from pathfinder.experiment.engines import Done, Engine, count_workers, make_engine, raise_lost
 from pathfinder.experiment.estimate import Estimate, estimate
 from pathfinder.experiment.folder import Run
+from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.opening import open_experiment
 from pathfinder.experiment.pairs import Pair
-from pathfinder.experiment.pieces import Piece
-from pathfinder.experiment.place import kept_result
+from pathfinder.experiment.pieces import Piece, scores_of
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.shown import Shown
 from pathfinder.experiment.tabulate import Tabulation
@@ -26,6 +26,7 @@ from pathfinder.experiment.workplace import Workplace
 from pathfinder.progress import Report, quiet
 from pathfinder.storage import Checkpoint
 from pathfinder.storage.keys import key_of
+from pathfinder.tables.drawn import kinds_in, remove_others
 from pathfinder.threads import threads
 
 
@@ -108,8 +109,6 @@ class Experiment:
 
     def draw(self, engine: Engine) -> None:
         """Draw the figures of the tables that were written: a piece of work for each kind."""
-        from pathfinder.figures.draw import kinds_in, remove_others  # work does not wait for matplotlib
-
         folder = self.folder.path
         tables = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*.csv"))]
         one = min(self.plan.threads)
@@ -130,7 +129,7 @@ class Experiment:
         self._findings.look(piece)
         if piece.work == "score_minimum":
             for pair in self.place.pairs.values():
-                scored = {f"minimum scores {name}" for name in pair.ends}
+                scored = set(map(scores_of, pair.ends))
                 if piece.name in scored <= self._done and pair.a.checkpoint and pair.b.checkpoint:
                     self._show(pair)
         with threads(1):  # lengths are sums, whose last bits depend on it

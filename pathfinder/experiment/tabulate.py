@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
+from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pairs import ALIGNED, Pair, is_straight
-from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.place import kept_result
+from pathfinder.experiment.pieces import Target, scores_of
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.planes import Plane
@@ -70,14 +70,14 @@ class Tabulation:
             row["checkpoint"] = settings.checkpoint
         else:
             row |= {"checkpoint": "", **settings.recipe, "init_seed": settings.init_seed}
-        return pd.DataFrame([{**row, **self._result(f"minimum scores {name}")["row"]}]).assign(name=name)
+        return pd.DataFrame([{**row, **self._result(scores_of(name))["row"]}]).assign(name=name)
 
     def _add_minimum(self, pair: str, name: str, side: str) -> None:
         training = self._plan.training.get(name, "")
         if training in self._done:
             history = self._result(training)["history"]
             self.results.add_training(pair, side, pd.DataFrame(history))
-        scored = f"minimum scores {name}"
+        scored = scores_of(name)
         if scored in self._done:
             self.results.add("minima", self.minimum(pair, name))
             self.results.add("weights", pd.DataFrame(self._result(scored)["weights"]), pair=pair, name=name)
@@ -90,14 +90,14 @@ class Tabulation:
             self._add_curvature(pair, name, name, target)
 
     def _add_alignment(self, pair: Pair) -> None:
-        name = f"{pair.name}-b-aligned"
-        if f"minimum scores {name}" in self._done:
+        name = pair.aligned
+        if scores_of(name) in self._done:
             self.results.add("minima", self.minimum(pair.name, name))
             row, align = self._result(f"align {pair.name}")["row"], self._config.align
             self.results.add("alignment", pd.DataFrame([row]), pair=pair.name, method=align.method if align else "")
 
     def _add_between(self, pair: Pair) -> None:
-        names = list(self._place.path_names(pair.name))
+        names = self._plan.paths[pair.name]
         for name in names:
             if f"curve {pair.name}-{name}" in self._done:
                 history = self._result(f"curve {pair.name}-{name}").get("history")
@@ -152,7 +152,7 @@ class Tabulation:
         steps = self.results.table("training").groupby(["pair", "fit"])["step"].max()
         entries = []
         for pair in self._place.pairs.values():
-            for path in self._place.path_names(pair.name):
+            for path in self._plan.paths[pair.name]:
                 if is_straight(path):
                     entries.append(Entry(pair.name, path, path, 0, 0, 0.0))
                     continue

@@ -52,10 +52,10 @@ def train_minimum(place: Workplace, stage: StageFile, progress: Progress, name: 
         remove_trajectory(kept)
     elif not trajectory_folder(kept).is_dir():
         stage.path.unlink(missing_ok=True)  # a finished training would not write its checkpoints again
-    space, held_out = WeightSpace(module), place.evaluators.held_out
+    space, held_out = WeightSpace(module), place.held_out
     monitor = None
     if held_out:
-        evaluator = place.evaluators.make(space, data=held_out, batch_norm="stored")
+        evaluator = place.evaluator(space, data=held_out, batch_norm="stored")
         counts = {**evaluator.counts(), "batch_norm_examples": 0}
         monitor = lambda: {**means(evaluator.at(space.vector(module), space.statistics(module))), **counts}  # noqa: E731
     good = place.folder / f"{name}.last-good.safetensors"
@@ -92,7 +92,7 @@ def score_minimum(place: Workplace, stage: StageFile, progress: Progress, name: 
     space = WeightSpace(module)
     theta, statistics = space.vector(module), space.statistics(module)
     examples = replace(place.config.examples(), scored=None)
-    evaluator = place.evaluators.make(space, batch_norm=None if both else "stored", examples=examples)
+    evaluator = place.evaluator(space, batch_norm=None if both else "stored", examples=examples)
     stored = evaluator.values(theta, statistics)
     row: dict[str, Any] = {**means(evaluator.row(stored)), "norm": float(theta.double().norm())}
     row |= {**evaluator.counts(), "batch_norm": evaluator.statistics_from}
@@ -110,7 +110,7 @@ def score_minimum(place: Workplace, stage: StageFile, progress: Progress, name: 
 
 
 def align_minima(place: Workplace, stage: StageFile, progress: Progress, pair: str) -> State:
-    """Align b to a; the aligned b is one more minimum, `NAME-b-aligned`."""
+    """Align b to a; the aligned b is one more minimum."""
     settings, ends = place.config.align, place.ends(pair, False)
     assert settings is not None
     result: dict[str, Any] | None = stage.load()
@@ -121,7 +121,7 @@ def align_minima(place: Workplace, stage: StageFile, progress: Progress, pair: s
             place.structure(pair),
         )  # fmt: skip
         result = {"b": found.vector, "statistics": found.statistics, "row": found.row(a, b)}
-    path, state = place.path_of(f"{pair}-b-aligned"), ends.space.state_dict(result["b"], result["statistics"])
+    path, state = place.path_of(place.pairs[pair].aligned), ends.space.state_dict(result["b"], result["statistics"])
     place.network(f"{pair}-b").save(path, state, aligned={"to": f"{pair}-a", "method": settings.method})
     return result
 
@@ -134,13 +134,13 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
     further, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
     result: State = {"finished": True}
     if settings.start == "repair" and not ends.space.has_statistics and stage.load() is None:
-        start_repaired(curve, place.evaluators.make(ends.space, repair=place.repair(pair), precision="fp32"))
+        start_repaired(curve, place.evaluator(ends.space, repair=place.repair(pair), precision="fp32"))
     if curve.free():
         good = place.folder / f"{pair}-{title}.last-good.safetensors"
         monitor = None
-        if place.evaluators.held_out:
+        if place.held_out:
             how, middle = place.config.at_points, torch.tensor([0.5], dtype=torch.float64)
-            evaluator = place.evaluators.make(ends.space, data=place.evaluators.held_out, batch_norm=how)
+            evaluator = place.evaluator(ends.space, data=place.held_out, batch_norm=how)
             monitor = lambda: {**means(evaluator.at(curve(middle)[0])), **evaluator.counts()}  # noqa: E731
         with last_good(good, lambda path: curve.save(path, further, **about)):
             fit_curve(
@@ -250,7 +250,7 @@ def measure_barrier(
         found = align(space, a, b, place.data["train"], config.align, statistics, config.seed, structure=structure)
         assert found.statistics is not None  # as they were given
         b, statistics = found.vector, [statistics[0], found.statistics]
-    line, evaluator = Line(a, b), place.evaluators.make(space, statistics)
+    line, evaluator = Line(a, b), place.evaluator(space, statistics)
     scores = evaluator.score(line, config.score.points, tolerance=config.score.tolerance, progress=progress)
     result: dict[str, Any] = {"distance": line.chord(), **barriers(scores), **evaluator.counts()}
     return {**result, "batch_norm": evaluator.statistics_from}

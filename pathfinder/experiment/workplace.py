@@ -4,7 +4,7 @@ Weights come from files, the user's own or those that earlier pieces wrote into 
 so the bytes of a result do not depend on which process made it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,18 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.evaluators import Evaluators
+from pathfinder.experiment.kept import chosen_examples
 from pathfinder.experiment.network import Network, network_of
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight, kept_weights
 from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.place import Measured, Scored, chosen_examples
+from pathfinder.experiment.place import Measured, Scored
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane, Ray
 from pathfinder.landscape.settings import Surface
 from pathfinder.landscape.surfaces import Landscape, build_landscape
+from pathfinder.scoring.batch_norm import BatchNormName
+from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples
 from pathfinder.settings import grid_points
 from pathfinder.storage import Checkpoint, read_checkpoint
@@ -59,7 +62,7 @@ class Workplace:
 
     def __init__(self, config: Config, folder: Path) -> None:
         self.config, self.folder, self.device, self.data = config, folder, config.device, config.data.load()
-        self.evaluators = Evaluators(config, self.data)
+        self.held_out = {name: split for name, split in self.data.items() if name != "train"}
         self.pairs: dict[str, Pair] = {pair.name: pair for pair in config.all_pairs()}
         self.minima: dict[str, Minimum] = {one.title: one for one in config.singles()}
         self.minima |= {name: end for pair in self.pairs.values() for name, end in pair.ends.items()}
@@ -121,6 +124,32 @@ class Workplace:
         wanted = self.config.score.chosen_examples if kind in ("path", "plane") else ()
         return self.given(target).of(chosen_examples(self.folder, "-".join(names), wanted))
 
+    def evaluator(
+        self,
+        space: WeightSpace,
+        statistics: list[Tensor] | None = None,
+        *,
+        batch_norm: BatchNormName | None = None,
+        examples: Examples | None = None,
+        repair: Repair | None = None,
+        data: Mapping[str, Source] | None = None,
+        precision: str | None = None,
+    ) -> Evaluator:
+        """An evaluator as `[score]` describes it, but for what is given.
+
+        Args:
+            space: the weight space.
+            statistics: of BatchNorm at the ends of a path.
+            batch_norm, examples, repair, data, precision: as for `Evaluator`, instead of what the config says.
+        """
+        config, counts = self.config, self.config.examples() if examples is None else examples
+        return Evaluator(
+            space, self.data if data is None else data, batch_norm=batch_norm or config.score.batch_norm,
+            statistics=statistics, batch_norm_data=self.data["train"], repair=repair,
+            batch_size=config.score.batch_size, examples=counts.scored, batch_norm_examples=counts.batch_norm,
+            seed=config.seed, device=config.device, precision=precision or config.score_precision,
+        )  # fmt: skip
+
     def scored(self, target: Target, examples: Examples | None = None, precision: str | None = None) -> Scored:
         """As for `Place`; targets are ("minimum", name), ("surface", name, title), ("path" or "plane", pair, path)."""
         return self._scored(target, self.examples(target) if examples is None else examples, precision)
@@ -138,7 +167,7 @@ class Workplace:
             space, geometry = self.ends(owner, title.startswith(ALIGNED)).space, self.path(owner, title)
             t, how = geometry.grid(asked.points), asked.batch_norm or self.config.at_points
         examples = self.config.examples(asked)
-        evaluator = self.evaluators.make(space, batch_norm=how, examples=examples)
+        evaluator = self.evaluator(space, batch_norm=how, examples=examples)
         data = self.data["train"].subset(examples.scored, self.config.seed)
         return Measured(space, geometry, t, data, evaluator, asked)
 
@@ -152,30 +181,24 @@ class Workplace:
             return self.curve(pair, title)
         return Line(*self.ends(pair, title.startswith(ALIGNED)).thetas)
 
-    def path_names(self, pair: str) -> list[str]:
-        """The names of all paths of a pair, in the order of tables."""
-        align, line = self.config.align, self.config.score.line
-        repaired = align is not None and align.repair and line
-        return self.pairs[pair].paths(line, align is not None) + [REPAIRED] * repaired
-
     def _make_scored(self, target: Target, examples: Examples, precision: str | None) -> Scored:
         kind, owner, *title = target
         if kind == "minimum":
             module = self.minimum(owner)
             space = WeightSpace(module)
             theta = space.vector(module)
-            make = partial(self.evaluators.make, space, batch_norm="stored")
+            make = partial(self.evaluator, space, batch_norm="stored")
             geometry, t = Ray(theta, theta), torch.zeros(1, dtype=torch.float64)
         elif kind == "surface":
             settings, space = self.surface(title[0]), WeightSpace(self.minimum(owner))
             landscape = self.landscape(owner, title[0])
             data = {split: self.data[split] for split in settings.splits or self.data}
-            make = partial(self.evaluators.make, space, batch_norm=settings.batch_norm, data=data)
+            make = partial(self.evaluator, space, batch_norm=settings.batch_norm, data=data)
             geometry, t = landscape.geometry, landscape.t
         else:
             name, ends = title[0], self.ends(owner, title[0].startswith(ALIGNED))
             repair = self.repair(owner) if name == REPAIRED else None
-            make = partial(self.evaluators.make, ends.space, ends.statistics, repair=repair)
+            make = partial(self.evaluator, ends.space, ends.statistics, repair=repair)
             path = self.path(owner, name)
             geometry, t = path, self._points_of(path)
             if kind == "plane":

@@ -1,7 +1,6 @@
 """Draw the figures of a run from its CSV files alone, so that they can be redrawn years later."""
 
-import re
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,45 +22,24 @@ from pathfinder.figures.training import training_figures
 from pathfinder.figures.weights import weight_figures
 from pathfinder.storage import write
 from pathfinder.tables.csv_files import check_file_names, existing_folder, read_table
+from pathfinder.tables.drawn import KINDS, kinds_in, remove_others
 from pathfinder.tables.schema import (
-    BARRIERS,
     CURVATURE,
     MINIMA,
     PATHS,
     PLANE_MARKERS,
     PLANE_PATHS,
-    PLANES,
     POINT,
-    RACE,
     RACE_METHODS,
     SUMMARY,
     SURFACES,
     TABLES,
     TRAINING,
     TRAJECTORY,
-    WEIGHTS,
 )  # fmt: skip
-from pathfinder.tables.table import FIGURES, Table
+from pathfinder.tables.table import Table
 
-_KINDS = {  # of figures, and the tables that one of each needs
-    "paths": (PATHS,),
-    "planes": (PLANES,),
-    "training": (TRAINING,),
-    "race": (RACE,),
-    "barriers": (BARRIERS,),
-    "weights": (WEIGHTS,),
-    "landscapes": (SURFACES, CURVATURE),
-}
-_OF_FEW_PATHS = ("paths", "training", "weights")  # a race has too many
-_OURS = re.compile(rf"({'|'.join(FIGURES)})-\w[\w.+:-]*|weights(-\d+)?")  # names of figures, before .png
 _STYLE = ["default", STYLE]  # not the user's own, or the same tables would not give the same bytes
-
-
-def kinds_in(folder: str | Path) -> list[str]:
-    """The kinds of figures for which a run has tables."""
-    folder = existing_folder(folder)
-    found = [kind for kind, tables in _KINDS.items() if any(_path(folder, table).exists() for table in tables)]
-    return [kind for kind in found if "race" not in found or kind not in _OF_FEW_PATHS]
 
 
 def draw(
@@ -101,20 +79,6 @@ def draw(
     if kinds is None:
         remove_others(folder, drawn)
     return drawn
-
-
-def remove_others(folder: Path, drawn: Collection[Path]) -> None:
-    """Remove the figures of a run that were drawn from tables it no longer has.
-
-    Args:
-        folder: of the run.
-        drawn: the files that it has tables for.
-    """
-    if not (folder / "run.json").is_file():  # the folder may belong to somebody else
-        return
-    for path in {path for suffix in ("png", "pdf") for path in (folder / "figures").glob(f"*.{suffix}")} - {*drawn}:
-        if _OURS.fullmatch(path.stem) and path.is_file() and not path.is_symlink():
-            path.unlink()
 
 
 def draw_together(
@@ -164,7 +128,7 @@ def _figures_of(folder: Path, kind: str, scale: Scale) -> dict[str, Figure]:
     """The figures of a kind; none if the tables have no rows."""
     if kind == "landscapes":
         return _figures_of_landscapes([folder], scale)
-    rows = _read(folder, _KINDS[kind][0])
+    rows = _read(folder, KINDS[kind][0])
     if not len(rows):
         return {}
     summary = _read(folder, SUMMARY).drop_duplicates("pair")

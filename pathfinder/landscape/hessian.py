@@ -98,6 +98,8 @@ class Hessian:
         self._length = space.size if self._chosen is None else int(self._chosen.sum())
         self._only: Gradient | None = None  # of the only batch, if there is one batch
         self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device)
+        if self._chosen is not None:  # the other weights are constants
+            self._fixed |= {name: part for name, part in space.split(self.theta).items() if part.ndim < 2}
 
     def __len__(self) -> int:
         return self._length

@@ -1,7 +1,7 @@
 """Settings of landscapes: `[[surfaces]]` and `[[curvature]]` of a config."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -131,6 +131,11 @@ class Curvature(Checked):
     most: Annotated[int, Field(ge=LEAST_PRODUCTS, le=MOST)] = 400
     samples: Annotated[int, Field(ge=0, le=MOST)] = 0
     parameters: Parameters = "all"
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """How the curvature of each point is measured: what `measure_points` takes."""
+        return self.model_dump(include={"tolerance", "most", "samples", "batch_size", "parameters"})
 
     @model_validator(mode="after")
     def _check_samples(self) -> "Curvature":

@@ -8,8 +8,7 @@ from helpers import TINY
 
 from pathfinder.cli import main
 from pathfinder.experiment.config_file import load_config
-from pathfinder.experiment.engines import kept_file
-from pathfinder.experiment.place import chosen_examples
+from pathfinder.experiment.kept import chosen_examples, kept_file
 from pathfinder.experiment.run import Experiment
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.scoring.sample_size import enough_to_score

@@ -9,7 +9,7 @@ from helpers import TINY
 from pathfinder.cli import main
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config_file import load_config
-from pathfinder.experiment.engines import kept_file
+from pathfinder.experiment.kept import kept_file
 from pathfinder.experiment.run import Experiment
 from pathfinder.figures.draw import draw
 from pathfinder.figures.vtk import export_surfaces
