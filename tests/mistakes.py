@@ -347,7 +347,11 @@ MISTAKES |= {
     "no product": (["run", "tiny.toml", "--set", "curvature=[{most=1}]"], "got 1", "greater than or equal to 5"),
     "no tolerance": (["run", "tiny.toml", "--set", "curvature=[{tolerance=0}]"], "got 0", "greater than 0"),
     "no orders": (["run", "tiny.toml", "--set", "align.orders=0"], "got 0", "greater than or equal to 1"),
-    "no groups by hand": (["run", "tiny.toml", "--set", "align.structure={}"], "align.structure", "must not be empty"),
+    "a structure without groups": (
+        ["run", "tiny.toml", "--set", "align.structure={}"],
+        "align.structure",
+        "must not be empty",
+    ),
     "a minimum of no minimum": (
         ["run", "tiny.toml", "--set", "surfaces=[{minima=['c']}]"],
         "surfaces.0.minima",

@@ -48,13 +48,14 @@ def check_changes(
     """
     planned = list(pieces)
     keys = {piece.name: read_key(kept_file(folder, piece.name)) for piece in planned}
+    titles = {kept_file(folder, piece.title).stem: piece.title for piece in planned}
     others = {file.stem for file in (folder / WORK).glob("*.pt")} - {kept_file(folder, name).stem for name in keys}
     found = {stem.partition("@")[0] for stem in others}
-    split = {piece.title for piece in planned if kept_file(folder, piece.title).stem in found}  # into other parts
+    split = {titles[stem] for stem in found & titles.keys()}  # into other parts
     used = {piece.title for piece in planned if keys[piece.name] == piece.key}
     changed = {piece.title for piece in planned if keys[piece.name] not in (None, piece.key)} | (split - used)
     kept = used - changed
-    dropped = _dropped(found, planned)
+    dropped = _dropped(found - titles.keys())
     if not changed and not dropped:
         return None
     says = f"{folder} holds this run with other settings"
@@ -71,10 +72,9 @@ def check_changes(
     return f"{says}."
 
 
-def _dropped(found: set[str], pieces: list[Piece]) -> set[str]:
-    """The names of works that were found in the folder, fill tables, and are not in the plan."""
-    planned = {kept_file(Path(), piece.title).stem for piece in pieces}
-    lost = {name for name in found - planned if not name.startswith("minimum-scores-")}
+def _dropped(unplanned: set[str]) -> set[str]:
+    """The names of works that fill tables, of those in the folder that the plan does not have."""
+    lost = {name for name in unplanned if not name.startswith("minimum-scores-")}
     return {name.replace("-", " ", 1) for name in lost if name.partition("-")[0] in _KINDS}
 
 

@@ -108,13 +108,13 @@ class Config(Checked):
             raise ValueError("nothing is to be scored around [[minima]]; add an entry of [[surfaces]]")
         _check_distinct([pair.name for pair in pairs], "pairs", "pairs")
         _check_distinct([*(pair.name for pair in pairs), *(one.title for one in singles)], "minima or pairs", "minima")
-        sides = ("a", "b", "b-aligned") if self.align else ("a", "b")
-        ends = [f"{pair.name}-{side}" for pair in pairs for side in sides]
+        ends = [name for pair in pairs for name in (*pair.ends, *[pair.aligned] * bool(self.align))]
         _check_distinct([*ends, *(one.title for one in singles)], "minima", "minima")
         _check_distinct([self._pair(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
         _check_distinct([surface.title for surface in self.surfaces], "surfaces", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
+        scored = {pair.name: pair.paths(self.score.line, self.align is not None) for pair in pairs}
         for pair in pairs:
             _check_name(pair.name, "pair", "pairs")
             for curve in pair.curves:
@@ -124,7 +124,7 @@ class Config(Checked):
                     raise ValueError(f"the curve `{curve.title}` is to end in an aligned b; add [align]")
             if pair.a.model_dump() == pair.b.model_dump():
                 raise ValueError(f"both minima of `{pair.name}` would be the same; give a and b seeds of their own")
-            if not pair.paths(self.score.line, self.align is not None):
+            if not scored[pair.name]:
                 raise ValueError(
                     f"nothing is to be scored between the minima of `{pair.name}`; add a curve or the line"
                 )
@@ -141,11 +141,11 @@ class Config(Checked):
             )
             self._check_surfaces(pair.name, {"a": pair.a, "b": pair.b})
             self._check_planes(pair)
-            self._check_curvature(pair.paths(self.score.line, self.align is not None))
+            self._check_curvature(scored[pair.name])
         if not pairs:
             self._check_curvature([])
-        paths = {pair.name: pair.paths(self.score.line, self.align is not None) for pair in pairs}
-        if twice := _repetition([f"{name}-{path}" for name, names in paths.items() for path in names]):
+        repaired = [REPAIRED] * bool(self.align and self.align.repair)
+        if twice := _repetition([f"{name}-{path}" for name, paths in scored.items() for path in paths + repaired]):
             raise ValueError(f"two paths would be called `{twice}`; rename a pair or a curve")
         return self
 

@@ -145,8 +145,7 @@ def _time(place: Workplace, name: str) -> _Costs:
     theta = space.vector(module)
     step = _median(lambda stamp: fit_minimum(module, few, progress=stamp, **recipe, **compute))
     curve_step = 0.0
-    alike = [pair for pair in place.pairs.values() if place.network(f"{pair.name}-a").identity == network.identity]
-    curves = [curve for pair in alike for curve in pair.curves if curve.bends]
+    curves = [curve for pair in place.pairs_of(network) for curve in pair.curves if curve.bends]
     if curves:
         bend = find_kind(curves[0].kind, Curve)(theta, space.vector(other), bends=curves[0].bends)
         again = train.subset(_STEPS * curves[0].batch_size, 0)

@@ -100,6 +100,10 @@ class Workplace:
         """The name of the first pair that ends in a minimum."""
         return next(name for name, pair in self.pairs.items() if minimum in pair.ends)
 
+    def pairs_of(self, network: Network) -> list[Pair]:
+        """The pairs whose minima have such a network."""
+        return [one for one in self.pairs.values() if self.network(f"{one.name}-a").identity == network.identity]
+
     def surface(self, title: str) -> Surface:
         """The settings of a surface."""
         return next(surface for surface in self.config.surfaces if surface.title == title)
@@ -248,11 +252,9 @@ class Workplace:
         """The structure of the networks of a pair; networks that are alike share it."""
         assert self.config.align is not None
         name = f"{pair}-a"
-        alike = next(
-            other for other in self.pairs if self.network(f"{other}-a").identity == self.network(name).identity
-        )
-        if alike != pair:
-            return self.structure(alike)
+        first = self.pairs_of(self.network(name))[0].name
+        if first != pair:
+            return self.structure(first)
         end = self.minima[name]
         module = self.minimum(name) if end.checkpoint else self.network(name).build(end.init_seed)
         return structure_of(WeightSpace(module), first_inputs(self.data["train"]), self.config.align.structure)

@@ -4,7 +4,7 @@ The loss is that of scoring: evaluation mode, no augmentation, mean over all exa
 statistics of BatchNorm are constants.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -94,12 +94,12 @@ class Hessian:
         self.loss = functions_by_name(loss, {}, None, may_leave_out([self.data]))["loss"]
         self.products = 0
         check_parameters(parameters)
-        self._chosen = None if parameters == "all" else self._matrices()
+        parts = {} if parameters == "all" else space.split(self.theta)
+        constants = {name: part for name, part in parts.items() if part.ndim < 2}
+        self._chosen = self._all_but(constants) if parts else None
         self._length = space.size if self._chosen is None else int(self._chosen.sum())
         self._only: Gradient | None = None  # of the only batch, if there is one batch
-        self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device)
-        if self._chosen is not None:  # the other weights are constants
-            self._fixed |= {name: part for name, part in space.split(self.theta).items() if part.ndim < 2}
+        self._fixed = space.fixed(None if statistics is None else statistics.to(self.device), self.device) | constants
 
     def __len__(self) -> int:
         return self._length
@@ -182,10 +182,11 @@ class Hessian:
             values.append(float(vector @ self._apply(vector)))
         return Trace(float(np.mean(values)), float(np.std(values, ddof=1) / samples**0.5), samples)
 
-    def _matrices(self) -> Tensor:
-        """Which weights are those of tensors with two axes or more: (weights,), true or false."""
-        parts = self.space.parts(self.theta).values()
-        chosen = torch.cat([torch.full((part.numel(),), part.ndim > 1) for part in parts]).to(self.device)
+    def _all_but(self, constants: Mapping[str, Tensor]) -> Tensor:
+        """Which weights are not those of these tensors: (weights,), true or false."""
+        parts = self.space.parts(self.theta).items()
+        chosen = torch.cat([torch.full((part.numel(),), name not in constants) for name, part in parts])
+        chosen = chosen.to(self.device)
         if not chosen.any():
             name = type(self.space.network).__name__
             raise PathfinderError(f"{name} has no weights of two axes or more; use parameters='all'.")

@@ -146,6 +146,12 @@ def test_set_changes_what_it_names(tmp_path):
             [],
             "two paths would be called `p-aligned-line`; rename a pair or a curve",
         ),
+        (
+            BASE + "[align]\nrepair = true\n[[pairs]]\nname = 'p'\n"
+            "[[pairs]]\nname = 'p-aligned-line'\ncurves = [{ name = 'repair' }]\n",
+            [],
+            "two paths would be called `p-aligned-line-repair`; rename a pair or a curve",
+        ),
         (BASE + "[[pairs]]\nreplicates = 2\n[[pairs]]\n", [], "two groups of pairs are called `mlp`"),
         ("[data]\nname = 'digits'\n", [], "a minimum needs a network"),
         ("[model]\nname = 'mlp'\n", [], "`data` is missing"),
