@@ -17,7 +17,7 @@ def align(
     a: Annotated[Path, typer.Argument(help="Weights of the minimum to match.")],
     b: Annotated[Path, typer.Argument(help="Weights of the minimum to permute.")],
     out: File,
-    method: Annotated[Matching, typer.Option(help="What is compared.")] = Matching.weights,
+    method: Annotated[Matching, typer.Option(help="What is compared.")] = "weights",
     orders: Annotated[int | None, typer.Option(help="Weight matching: random restarts.", show_default="5")] = None,
     examples: Annotated[
         int | None,
@@ -36,13 +36,13 @@ def align(
     from pathfinder.symmetry.matching import align as align_weights
     from pathfinder.symmetry.settings import Align
 
-    if orders is not None and method is not Matching.weights:
+    if orders is not None and method != "weights":
         raise typer.BadParameter("--orders belongs to --method weights; drop it.")
-    if examples is not None and method is not Matching.activations:
+    if examples is not None and method != "activations":
         raise typer.BadParameter("--examples belongs to --method activations; drop it.")
-    given = {"method": method.value, "orders": orders, "examples": examples}
+    given = {"method": method, "orders": orders, "examples": examples}
     settings = Align.parse({key: value for key, value in given.items() if value is not None})
-    out, own = weights_file(out, [a, b]), {"aligned": {"to": a.name, "method": method.value}}
+    out, own = weights_file(out, [a, b]), {"aligned": {"to": a.name, "method": method}}
     may_replace(out, own, force)
     with Reporter() as report:
         minima = open_minima([a, b], origin)

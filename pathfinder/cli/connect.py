@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pathfinder.cli.choices import Precision
 from pathfinder.cli.options import (
     Examples,
     Name,
@@ -43,7 +42,7 @@ def connect(
     grid_points: Annotated[int | None, typer.Option(help="With --planes: points per axis.", show_default="21")] = None,
     examples: Examples = None,
     scoring: ScoreOptions,
-    precision: PrecisionOption = Precision.fp32,
+    precision: PrecisionOption = "fp32",
     precision_check: PrecisionCheck = True,
     options: RunOptions,
 ) -> None:
@@ -75,7 +74,7 @@ def connect(
         "seed": scoring.seed,
         "device": scoring.device,
         "threads": origin.threads,
-        "precision": precision.value,
+        "precision": precision,
         "precision_check": precision_check,
         "data": data,
         "model": network,

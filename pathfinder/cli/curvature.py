@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pathfinder.cli.choices import Normalization
 from pathfinder.cli.options import CurvatureJob, Normalize, Out, RatioPoints, Span, Weights
 from pathfinder.cli.points import read_surface_points
 from pathfinder.cli.score import read_surface
@@ -67,7 +66,7 @@ def surface(
     from pathfinder.cli.targets import open_landscape
 
     counts = read_surface_points(points)
-    scale = (normalize or Normalization.filter).value
+    scale = normalize or "filter"
     around = read_surface({"normalize": scale, "seed": job.seed, "points": counts}, span)
     measure("surface", job, _settings(job, counts), out, partial(open_landscape, file, job, around))
 
@@ -78,4 +77,4 @@ def _settings(job: CurvatureJob, points: int | tuple[int, ...] | str = 2) -> "Cu
 
     keys = ("examples", "tolerance", "most", "samples", "batch_size")
     given = {key: getattr(job, key) for key in keys}
-    return Curvature.parse({**given, "parameters": job.parameters.value, "points": points})
+    return Curvature.parse({**given, "parameters": job.parameters, "points": points})

@@ -24,14 +24,13 @@ from pathfinder.cli.targets import (
     open_landscape,
     open_point,
 )
-from pathfinder.data.sources import digests
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.engines import Done, count_workers, make_engine
 from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
-from pathfinder.experiment.pieces import CHOICE, Piece, split_points, split_rounds
+from pathfinder.experiment.pieces import Piece, path_pieces, split_points, split_rounds
 from pathfinder.experiment.shown import Shown
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.settings import Curvature, Surface, chosen_to
@@ -72,29 +71,33 @@ def score(
     counts = evaluator.counts() | dict.fromkeys(settings.chosen_examples, "auto")
     run = _run(f"score-{word}", place, job, settings.model_dump(), counts)
     shown = settings.model_dump(exclude={"points", "range", "examples_tolerance"})
-    how = (shown, job.seed, job.device, job.precision.value)
-    key = key_of(opened.identity, digests(opened.data), how, target.settings, target.t.tolist())
-    if is_path and settings.points == "auto":
-        points = [Piece(word, "explore_path", ((word,), settings.tolerance), key_of(key, "auto"))]
+    how = (shown, job.seed, job.device, job.precision)
+    key = key_of(place.inputs, how, target.settings, target.t.tolist())
+    pieces, whole = _check_ends(name, job, (word,), key), word
+    if is_path:
+        whole, chosen = f"score {word}", bool(settings.chosen_examples)
+        found = path_pieces(
+            word, (word,), settings, len(target.t), _load(evaluator), partial(key_of, key),
+            compared=name if _checked(job) else None, rescored=chosen,
+        )  # fmt: skip
+        pieces += found[:chosen]  # the choice of examples
+        needs = tuple(piece.name for piece in found[:chosen])
+        if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
+            arguments = (name, (word,), opened.statistics)
+            pieces.append(Piece(f"check batch_norm {name}", "check_statistics", arguments, key, needs))
+        pieces += found[chosen:]
+        if chosen:
+            pieces.append(Piece("rescore ends", "rescore_points", ((word,), ()), key, needs))
     elif tolerance is not None:
-        points = split_rounds(word, "explore_points", (word,), _load(evaluator), key, tolerance)
+        pieces += split_rounds(word, "explore_points", (word,), _load(evaluator), key, tolerance)
     else:
-        points = _points(word, "score_points", place, evaluator, key)
-    pieces, parts = list(points), tuple(piece.name for piece in points)
-    if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
-        arguments = (name, (word,), opened.statistics)
-        pieces.insert(0, Piece(f"check batch_norm {name}", "check_statistics", arguments, key))
-    if is_path and _checked(job):
-        pieces.append(Piece(f"check worst {name}", "check_worst", (name, (word,), parts), key, parts))
-    again = {f"rescore {word}": parts, "rescore ends": ()} if settings.chosen_examples else {}
-    pieces += [Piece(title, "rescore_points", ((word,), where), key, where) for title, where in again.items()]
-    pieces = [*_check_ends(name, job, (word,), key), *_choose_first(settings, word, key, pieces)]
+        pieces += _points(word, "score_points", place, evaluator, key)
+    parts = tuple(piece.name for piece in pieces if piece.title == whole)
     with _working(run, place, pieces, job) as findings:
         scores = gather_scores(place, (word,), parts, tolerance)
         target.tabulate(run.results, name, scores)
-        for title, where in again.items():
-            if rescored := gather_rescored(place, (word,), where, title):
-                path = target.geometry.kind() if where else "ends"
+        for path, title, where in ((target.geometry.kind(), f"rescore {word}", parts), ("ends", "rescore ends", ())):
+            if settings.chosen_examples and (rescored := gather_rescored(place, (word,), where, title)):
                 run.results.add_rescored(name, path, rescored)
     if is_path:
         show_summary(run.results.table("summary"))
@@ -130,11 +133,11 @@ def score_point(job: PointJob, out: Path, file: Path) -> None:
     opened, name, train = place.opened, job.name or place.opened.name, place.opened.data["train"]
     scored = {name: len(split.subset(job.examples, job.seed)) for name, split in opened.data.items()}
     run = _run("score-point", place, job, settings, scored)
-    how, pieces = (settings, job.seed, job.device, job.precision.value), []
+    how, pieces = (settings, job.seed, job.device, job.precision), []
     found = ["stored", "training", *["reestimate"] * bool(train.crop or train.flip)]
     found = found if opened.space.has_statistics else ["none"]
     for policy in found:
-        key = key_of(opened.identity, digests(opened.data), how, repr(place.policies[policy]))
+        key = key_of(place.inputs, how, repr(place.policies[policy]))
         pieces += _check_ends(name, job, (policy,), key) if isinstance(place.policies[policy], Stored) else []
         pieces.append(Piece(f"point {policy}", "score_points", ((policy,), 0, 1), key, points=1))
     with _quiet_of_clean_images(), _working(run, place, pieces, job):
@@ -179,7 +182,7 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, openin
     counts["batch_norm_examples"] = found.evaluator.counts()["batch_norm_examples"]
     run = _run(f"curvature-{word}", place, job, settings.model_dump(), counts)
     how = (scoring.model_dump(), settings.model_dump(exclude={"points"}), job.seed, job.device)
-    key = key_of(opened.identity, digests(opened.data), how, len(found.data), target.settings, target.t.tolist())
+    key = key_of(place.inputs, how, len(found.data), target.settings, target.t.tolist())
     whole = f"curvature {word}"
     if settings.points == "auto":
         how_close = settings.points_tolerance
@@ -208,23 +211,14 @@ def _load(evaluator: Evaluator) -> float:
     return float(evaluator.space.size) * sum(evaluator.counts().values())
 
 
-def _choose_first(settings: Scoring, path: str, key: str, pieces: Sequence[Piece]) -> list[Piece]:
-    """The pieces of a path, each after the choice of how many examples the path needs, where that is asked for."""
-    if not settings.chosen_examples:
-        return list(pieces)
-    arguments = (path,), settings.chosen_examples, settings.examples_tolerance
-    choice = Piece(f"{CHOICE} {path}", "choose_examples", arguments, key)
-    return [choice, *(replace(piece, needs=(*piece.needs, choice.name)) for piece in pieces)]
-
-
 def _checked(job: ScoreJob | PointJob) -> bool:
     """Whether bfloat16 is compared with float32."""
-    return job.precision_check and job.precision.value != "fp32"
+    return job.precision_check and job.precision != "fp32"
 
 
 def _check_ends(name: str, job: ScoreJob | PointJob, target: tuple[str, ...], key: str) -> list[Piece]:
     """The comparison of both precisions before anything is scored, where that is asked for."""
-    title = f"check {job.precision.value} {name}"
+    title = f"check {job.precision} {name}"
     return [Piece(title, "check_precision", (name, target), key)] if _checked(job) else []
 
 
@@ -235,7 +229,7 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
     Raises:
         PathfinderError: if the folder holds other work of this command, a piece fails, or a check does.
     """
-    precision = "fp32" if isinstance(job, CurvatureJob) else job.precision.value
+    precision = "fp32" if isinstance(job, CurvatureJob) else job.precision
     findings = Findings(run, precision, place.opened.data["train"])
 
     def finish(done: Done) -> None:

@@ -1,27 +1,19 @@
 """`pathfinder list`: the models, datasets, curves and configs there are."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-
-class Listed(StrEnum):
-    """What can be listed."""
-
-    models = "models"
-    data = "data"
-    curves = "curves"
-    configs = "configs"
+from pathfinder.cli.choices import Listed
 
 
 def list_names(
     what: Annotated[Listed | None, typer.Argument(help="What to list.", show_default="all of them")] = None,
 ) -> None:
     """List the models, datasets, curves or configs that can be named."""
-    for one in Listed if what is None else [what]:
+    for one in get_args(Listed) if what is None else [what]:
         if what is None:
-            typer.echo(f"\n{one.value}:" if one is not Listed.models else f"{one.value}:")
+            typer.echo(f"{one}:" if one == "models" else f"\n{one}:")
         for name, meaning in _names(one).items():
             typer.echo(f"{'' if what else '  '}{name:20} {meaning}")
 
@@ -34,8 +26,8 @@ def _names(what: Listed) -> dict[str, str]:
     from pathfinder.geometry.base import kinds
     from pathfinder.models.build import MODELS
 
-    if what is Listed.configs:
+    if what == "configs":
         return describe_configs()
-    if what is Listed.curves:
+    if what == "curves":
         return {kind: (cls.__doc__ or kind).strip().splitlines()[0] for kind, cls in kinds(Curve).items()}
-    return MODELS if what is Listed.models else DATASETS
+    return MODELS if what == "models" else DATASETS

@@ -226,13 +226,12 @@ class ScoreOptions:
         """
         from pathfinder.scoring.settings import Scoring
 
-        chosen = self.batch_norm or (BatchNorm.stored if around else BatchNorm.training)
-        if self.batch_norm_examples is not None and chosen in (BatchNorm.stored, BatchNorm.interpolate):
+        chosen = self.batch_norm or ("stored" if around else "training")
+        if self.batch_norm_examples is not None and chosen in ("stored", "interpolate"):
             raise typer.BadParameter(
-                f"--batch-norm-examples re-estimates BatchNorm, which --batch-norm {chosen.value} does not; drop one "
-                "of them"
+                f"--batch-norm-examples re-estimates BatchNorm, which --batch-norm {chosen} does not; drop one of them"
             )
-        own = {"batch_norm": chosen.value, "batch_size": self.batch_size}
+        own = {"batch_norm": chosen, "batch_size": self.batch_size}
         again = read_count(self.batch_norm_examples, "--batch-norm-examples")
         return Scoring.parse({**own, "batch_norm_examples": again, **more})
 
@@ -242,7 +241,7 @@ class ScoreJob(RunOptions, ScoreOptions, Origin):
     """The options that all words of `score` take."""
 
     examples: Examples = None
-    precision: PrecisionOption = Precision.fp32
+    precision: PrecisionOption = "fp32"
     precision_check: PrecisionCheck = True
     name: Name = None
 
@@ -260,7 +259,7 @@ class PointJob(RunOptions, Origin):
         int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
     ] = None
     batch_size: BatchSize = 512
-    precision: PrecisionOption = Precision.fp32
+    precision: PrecisionOption = "fp32"
     precision_check: PrecisionCheck = True
     seed: Seed = 0
     device: Device = "cpu"
@@ -283,7 +282,7 @@ class CurvatureJob(RunOptions, ScoreOptions, Origin):
             help="What the Hessian is of: all parameters, or tensors of two axes or more alone, without biases and "
             "norm parameters."
         ),
-    ] = Parameters.all
+    ] = "all"
     name: Name = None
 
 

@@ -9,12 +9,14 @@ from typing import Any
 from pathfinder.cli.inputs import CurveInput, Minima
 from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
 from pathfinder.cli.targets import PathTarget, Target
+from pathfinder.data.sources import digests
 from pathfinder.experiment.kept import chosen_examples
-from pathfinder.experiment.place import Measured, Scored
+from pathfinder.experiment.place import Measured, Scored, check_inputs
 from pathfinder.landscape.settings import Curvature
 from pathfinder.scoring.batch_norm import BatchNormName, Policy
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples, Scoring
+from pathfinder.storage.keys import key_of
 
 Opened = Minima | CurveInput
 Options = ScoreJob | CurvatureJob | PointJob
@@ -31,6 +33,13 @@ class FilePlace:
         policies: how BatchNorm's statistics are found, by the name of a target.
         folder: of the run.
         curvature: how it is measured.
+        inputs: a key of the weights, the data and the code that the pieces are made for; as found here if not given.
+
+    Attributes:
+        inputs: the key.
+
+    Raises:
+        PathfinderError: if others are found here.
     """
 
     def __init__(
@@ -41,17 +50,21 @@ class FilePlace:
         policies: Mapping[str, Policy | BatchNormName],
         folder: Path,
         curvature: Curvature | None = None,
+        inputs: str | None = None,
     ) -> None:
         self._arguments = opening, job, scoring, policies, folder, curvature
         self.folder, self.job, self._curvature, self.policies = folder, job, curvature, policies
         self._scoring = scoring
         self.device = job.device
         self.opened, self.target = opening()
+        train = self.opened.data["train"]
+        self.inputs = key_of(self.opened.identity, digests(self.opened.data), train.crop, train.flip)
+        check_inputs(self.inputs, inputs)
         self._evaluator = lru_cache(4)(self._make)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the files itself."""
-        return type(self), self._arguments
+        return type(self), (*self._arguments, self.inputs)
 
     def given(self, target: tuple[str, ...]) -> Examples:
         """As for `Place`; a target is the name of a policy."""
@@ -86,5 +99,5 @@ class FilePlace:
             batch_size=job.batch_size,
             seed=job.seed,
             device=job.device,
-            precision=precision or ("fp32" if isinstance(job, CurvatureJob) else job.precision.value),
+            precision=precision or ("fp32" if isinstance(job, CurvatureJob) else job.precision),
         )

@@ -16,10 +16,10 @@ def plot(
     ] = None,
     clip: Clip = 10.0,
     linear: Linear = False,
-    format: Annotated[Format, typer.Option(help="pdf writes vector files next to the PNG files.")] = Format.png,
+    format: Annotated[Format, typer.Option(help="pdf writes vector files next to the PNG files.")] = "png",
     levels: Annotated[
         Lines, typer.Option(help="Contour lines: paper, 0.1 to 10 in steps of 0.5 (Li et al. 2018), or log.")
-    ] = Lines.paper,
+    ] = "paper",
     surface: Annotated[
         list[str] | None,
         typer.Option(help="Draw only the surface of this name, with --out. Repeat to draw several in one figure."),
@@ -36,7 +36,7 @@ def plot(
         raise typer.BadParameter("--surface needs a folder to draw into; name it with --out.")
     if out is None and dark:
         raise typer.BadParameter("--dark needs a folder to draw into; name it with --out.")
-    style: dict[str, Any] = {"clip": clip, "log": not linear, "pdf": format is Format.pdf, "levels": levels.value}
+    style: dict[str, Any] = {"clip": clip, "log": not linear, "pdf": format == "pdf", "levels": levels}
     style["points"] = points
     if out is None:
         drawn = draw(folders[0], **style)

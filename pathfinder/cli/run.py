@@ -36,7 +36,7 @@ def run(
     ] = False,
 ) -> None:
     """Run an experiment: train minima and curves, score them, write tables and figures. Rerun to resume."""
-    given = {"device": device, "precision": precision and precision.value, "threads": threads}
+    given = {"device": device, "precision": precision, "threads": threads}
     experiment = _load(config, changes, scale, given)
     folder = out or Path("results") / experiment.name
     if plan:

@@ -177,7 +177,7 @@ def _directions(
 ) -> dict[str, object]:
     """The settings of the directions; options that random directions alone have are refused with a trajectory."""
     if trajectory is None:
-        return {"normalize": (normalize or Normalization.filter).value, "keep_1d": keep_1d, "orthogonal": orthogonal}
+        return {"normalize": normalize or "filter", "keep_1d": keep_1d, "orthogonal": orthogonal}
     given = {"--normalize": normalize is not None, "--keep-1d": keep_1d, "--orthogonal": orthogonal}
     for option, is_given in given.items():
         if is_given:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from pathfinder.cli.choices import Precision
 from pathfinder.cli.options import (
     DataArgs,
     Device,
@@ -34,7 +33,7 @@ def train(
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
-    precision: PrecisionOption = Precision.fp32,
+    precision: PrecisionOption = "fp32",
     threads: Threads = None,
     force: Force = False,
     fresh: Fresh = False,
@@ -49,7 +48,7 @@ def train(
     settings = Settings.parse({"seed": seed, **read_settings(changes, "--set")})
     dataset = Data.parse({"name": data, **read_settings(data_arg, "--data-arg")})
     network = Model.parse({"name": model, **read_settings(model_arg, "--model-arg")})
-    job = TrainJob(dataset, network, settings, out, checkpoint_every, device, precision.value, threads)
+    job = TrainJob(dataset, network, settings, out, checkpoint_every, device, precision, threads)
     with Reporter() as report:
         row = job.run(report, force, fresh)
     typer.echo(", ".join(f"{key} {value:.4g}" for key, value in row.items()))

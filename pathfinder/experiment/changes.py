@@ -16,7 +16,6 @@ _KINDS = {  # the first word of the name of a piece, and what several are called
     "align": ("alignment", "alignments"),
     "curve": ("curve", "curves"),
     "score": ("scored path", "scored paths"),
-    "line": ("scored line", "scored lines"),
     "direction": ("profile", "profiles"),
     "point": ("scored point", "scored points"),
     "plane": ("plane", "planes"),
@@ -55,11 +54,11 @@ def check_changes(
     used = {piece.title for piece in planned if keys[piece.name] == piece.key}
     changed = {piece.title for piece in planned if keys[piece.name] not in (None, piece.key)} | (split - used)
     kept = used - changed
-    dropped = _dropped(found - titles.keys())
-    if not changed and not dropped:
+    dropped, differences = _dropped(found - titles.keys()), _differences(before, after)
+    if not changed and not (dropped and differences):  # what an earlier run has dropped still lies there
         return None
     says = f"{folder} holds this run with other settings"
-    if differences := _differences(before, after):
+    if differences:
         more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         says += f" ({', '.join(differences[:_SHOWN])}{more})"
     else:

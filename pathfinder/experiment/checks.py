@@ -25,30 +25,29 @@ from pathfinder.scoring.settings import FEW
 from pathfinder.tables.score_names import score_columns
 
 _OF_STATISTICS = ("score_minimum", "check_statistics")
-_CHECKS = (*_OF_STATISTICS, "check_precision", "check_worst")
+_CHECKS = (*_OF_STATISTICS, "check_precision")
 
 Compared = dict[str, list[dict[str, Any]]]  # the differences of each thing that was scored in two ways, by its name
 
 
-def compare_precisions(place: Place, name: str, target: Target) -> Compared:
-    """Score both ends of a path, or the origin of anything else, in the precision of the run and in float32.
+def compare_precisions(place: Place, name: str, target: Target, scores: Scores | None = None) -> Compared:
+    """Score some points in the precision of the run and in float32.
 
     Args:
         place: where.
         name: of the minimum, or of the path.
-        target: what is scored.
+        target: what is scored: both ends of a path, or the origin of anything else.
+        scores: of the path; then the point with the largest loss instead of its ends.
     """
-    geometry = place.scored(target).geometry
-    if isinstance(geometry, Curve):
-        return {f"{name}-{side}": _both_precisions(place, target, t) for side, t in (("a", 0.0), ("b", 1.0))}
-    return {name: _both_precisions(place, target, 0.0)}
-
-
-def compare_worst(place: Place, name: str, target: Target, scores: Scores) -> Compared:
-    """The same at the point of a path at which its loss is largest."""
-    column = score_columns(scores.table, "loss")[0]
-    t = float(scores.table["t"].iloc[scores.table[column].argmax()])
-    return {f"{name} at t = {t:.4g}": _both_precisions(place, target, t)}
+    if scores is not None:
+        column = score_columns(scores.table, "loss")[0]
+        worst = float(scores.table["t"].iloc[scores.table[column].argmax()])
+        points = {f"{name} at t = {worst:.4g}": worst}
+    elif isinstance(place.scored(target).geometry, Curve):
+        points = {f"{name}-a": 0.0, f"{name}-b": 1.0}
+    else:
+        points = {name: 0.0}
+    return {title: _both_precisions(place, target, t) for title, t in points.items()}
 
 
 def compare_statistics(place: Place, name: str, target: Target, statistics: Sequence[Tensor]) -> Compared:
@@ -105,7 +104,7 @@ class Findings:
                 warnings.warn(
                     _explain_statistics(name, off, result["batch_norm"], self._train), PathfinderWarning, stacklevel=2
                 )
-            elif off is not None and piece.work == "check_worst":
+            elif off is not None and result["scored"]:
                 self.wrong.append(_explain_precision(name, off))
             elif off is not None:
                 raise PathfinderError(_explain_precision(name, off))

@@ -112,6 +112,10 @@ class Config(Checked):
         _check_distinct([*ends, *(one.title for one in singles)], "minima", "minima")
         _check_distinct([self._pair(group, 0).group for group in self.pairs], "groups of pairs", "pairs")
         _check_distinct([surface.title for surface in self.surfaces], "surfaces", "surfaces")
+        whose = {"a": [f"{pair.name}-a" for pair in pairs] + [one.title for one in singles]}
+        whose["b"] = [f"{pair.name}-b" for pair in pairs]
+        around = [f"{name}-{one.title}" for one in self.surfaces for side in one.minima for name in whose[side]]
+        _check_distinct(around, "surfaces of minima", "surfaces")
         if not self.score.range[0] <= 0 <= 1 <= self.score.range[1]:
             raise ValueError(f"score.range must reach from 0 or less to 1 or more, got {list(self.score.range)}")
         scored = {pair.name: pair.paths(self.score.line, self.align is not None) for pair in pairs}
@@ -119,6 +123,10 @@ class Config(Checked):
             _check_name(pair.name, "pair", "pairs")
             for curve in pair.curves:
                 _check_name(curve.title, "curve", "curves")
+                if curve.title.startswith(ALIGNED) and not curve.aligned:
+                    raise ValueError(
+                        f"a curve is called `{curve.title}`, as one that ends in an aligned b; give it another name"
+                    )
                 curve.check()
                 if curve.aligned and self.align is None:
                     raise ValueError(f"the curve `{curve.title}` is to end in an aligned b; add [align]")

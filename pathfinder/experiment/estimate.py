@@ -12,7 +12,7 @@ import torch
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.kept import is_done
-from pathfinder.experiment.pieces import Part, Piece, Target
+from pathfinder.experiment.pieces import Piece, Target
 from pathfinder.experiment.place import Place
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.base import find_kind
@@ -33,6 +33,7 @@ _PRODUCTS = 60  # Hessian-vector products until both eigenvalues converge, typic
 _PRODUCT = 5.0  # passes forward that a product takes
 _CHOICE = 6  # points on all examples that choosing how many are needed costs, at most
 _PEAKS = 3  # points of a path that are scored once more, typically
+_APART = 1e-3  # of the ends of a timed curve, in each weight
 _ALIGNMENT = 2.0  # seconds; not timed
 
 
@@ -129,7 +130,7 @@ def _owner(piece: Piece, place: Workplace) -> str:
     """A minimum of the network that a piece works with."""
     first = piece.arguments[0]
     name = first[1] if isinstance(first, tuple) else first
-    if piece.work in ("check_precision", "check_worst"):
+    if piece.work == "check_precision":
         name = piece.arguments[1][1]
     return place.own(name) if place.own(name) in place.minima else f"{name}-a"
 
@@ -140,14 +141,14 @@ def _time(place: Workplace, name: str) -> _Costs:
     few = train.subset(_STEPS * size, 0)
     recipe: dict[str, Any] = {**settings.recipe, "epochs": 2}
     compute: dict[str, Any] = {"device": place.config.device, "precision": place.config.precision}
-    module, other = (network.build(seed) for seed in (0, 1))
+    module = network.build(0)
     space = WeightSpace(module)
     theta = space.vector(module)
     step = _median(lambda stamp: fit_minimum(module, few, progress=stamp, **recipe, **compute))
     curve_step = 0.0
     curves = [curve for pair in place.pairs_of(network) for curve in pair.curves if curve.bends]
     if curves:
-        bend = find_kind(curves[0].kind, Curve)(theta, space.vector(other), bends=curves[0].bends)
+        bend = find_kind(curves[0].kind, Curve)(theta, theta + _APART, bends=curves[0].bends)
         again = train.subset(_STEPS * curves[0].batch_size, 0)
         recipe = {"epochs": 2, "lr": 1e-6, "batch_size": curves[0].batch_size, "schedule": "constant"}
         curve_step = _median(lambda stamp: fit_curve(bend, space, again, progress=stamp, **recipe, **compute))
@@ -235,9 +236,9 @@ class _Seconds:
         """The points of a path."""
         return self.score_points(target, 0, TYPICAL)
 
-    def explore_points(self, target: Target, part: Part) -> float:
+    def explore_points(self, target: Target, start: int, stop: int, *part: Any) -> float:
         """Some points of a plane; half of the rounds are needed."""
-        return self.score_points(target, part.start, part.stop) if part.start < PLANE_POINTS / 2 else 0.0
+        return self.score_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
 
     def measure_points(self, target: Target, start: int, stop: int) -> float:
         """Hessian-vector products at some points."""
@@ -246,9 +247,9 @@ class _Seconds:
         products = min(_PRODUCTS, asked.most) + asked.samples
         return (stop - start) * self._costs.forward * count * _PRODUCT * products
 
-    def explore_curvature(self, target: Target, part: Part) -> float:
+    def explore_curvature(self, target: Target, start: int, stop: int, *part: Any) -> float:
         """The same, of a plane; half of the rounds are needed."""
-        return self.measure_points(target, part.start, part.stop) if part.start < PLANE_POINTS / 2 else 0.0
+        return self.measure_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
 
     def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
         """A few points on all examples."""

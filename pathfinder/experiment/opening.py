@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pathfinder.data.sources import Source, digests, smallest_pass
+from pathfinder.data.sources import Source, smallest_pass
 from pathfinder.errors import PathfinderError, list_names
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.facts import Facts, NetworkFacts
@@ -18,7 +18,6 @@ from pathfinder.geometry.curves import Curve
 from pathfinder.scoring.batch_norm import check_between
 from pathfinder.scoring.settings import REESTIMATED
 from pathfinder.storage import Checkpoint, read_checkpoint
-from pathfinder.storage.keys import code_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.threads import threads, threads_for
 from pathfinder.training.settings import Minimum
@@ -55,8 +54,9 @@ def open_experiment(place: Workplace, checkpoints: dict[str, Checkpoint]) -> Fac
             _check_pair(place, pair, a.module, b.module)
         networks |= dict(zip(pair.ends, (a.facts, b.facts), strict=True))
     train = place.data["train"]
+    place.inputs = place.inputs_with({name: (one.identity, one.digest) for name, one in networks.items()})
     return Facts(
-        digests={**digests(place.data), "code": code_of(config.data.name)},
+        digests=place.digests,
         augmentation=(train.crop, train.flip),
         examples={name: len(split) for name, split in place.data.items()},
         networks=networks,
@@ -116,6 +116,12 @@ def _check_pair(place: Workplace, pair: Pair, first: nn.Module, second: nn.Modul
     for curve in pair.curves:
         empty = torch.zeros(1)
         find_kind(curve.kind, Curve)(empty, empty, bends=curve.bends)
+    paths = [one.along for one in config.curvature if one.batch_norm == "stored"]
+    if space.has_statistics and (stored := set(paths) - {surface.title for surface in config.surfaces}):
+        raise PathfinderError(
+            f'curvature along `{min(stored)}` with batch_norm = "stored" has no meaning: its points have no statistics '
+            "of their own; drop it to re-estimate them."
+        )
     mixed = config.score.batch_norm not in REESTIMATED
     if space.has_statistics and mixed and config.planes:
         raise PathfinderError(

@@ -1,11 +1,13 @@
 """Pieces of work: what a plan is made of."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pathfinder.scoring.adaptive_plane import MOST, ROUND
+from pathfinder.scoring.settings import Scoring
 from pathfinder.storage.keys import key_of
 
 Target = tuple[str, ...]  # what is scored: `path`, `plane`, `surface` or `minimum`; whose it is; its name
@@ -45,34 +47,6 @@ class Piece:
     def title(self) -> str:
         """What progress and the record call it."""
         return self.whole or self.name
-
-
-@dataclass(frozen=True)
-class Part:
-    """Points of a round over a plane that one piece does, counted from the first point of all rounds.
-
-    Attributes:
-        whole: what the work is called.
-        size: how many points a piece does, but the last of a round.
-        start, stop: which ones.
-        tolerance: at which it does nothing.
-    """
-
-    whole: str
-    size: int
-    start: int
-    stop: int
-    tolerance: float
-
-    @property
-    def before(self) -> list[str]:
-        """The names of the pieces of the round before; none before the first.
-
-        >>> Part("plane a", 15, 40, 50, 0.1).before
-        ['plane a@0', 'plane a@15']
-        """
-        first = self.start - self.start % ROUND
-        return [f"{self.whole}@{i}" for i in range(first - ROUND, first, self.size)] if first else []
 
 
 def kind_of(title: str) -> str:
@@ -140,11 +114,61 @@ def split_rounds(
         names = tuple(f"{whole}@{start}" for start in starts)
         for name, start in zip(names, starts, strict=True):
             count = min(size, first + ROUND - start)
-            part = Part(whole, size, start, start + count, tolerance)
+            arguments = target, start, start + count, before, tolerance
             own = key_of(key, "auto", tolerance, start, size)
-            pieces.append(Piece(name, work, (target, part), own, (*needs, *before), whole, count))
+            pieces.append(Piece(name, work, arguments, own, (*needs, *before), whole, count))
         before = names
     return pieces
+
+
+def path_pieces(
+    name: str,
+    target: Target,
+    score: Scoring,
+    points: int,
+    load: float,
+    key: Callable[..., str],
+    needs: Sequence[str] = (),
+    *,
+    compared: str | None,
+    rescored: bool,
+) -> list[Piece]:
+    """Pieces that score a path: how many examples it needs, its points, and its worst points once more.
+
+    Args:
+        name: of the path.
+        target: the path.
+        score: how it is scored.
+        points: how many points it has, where its losses do not choose them.
+        load: of a point, weights times examples.
+        key: gives the key of what depends on the path and on these further parts.
+        needs: the pieces that each needs.
+        compared: what messages call the path, where bfloat16 is compared with float32 at its worst point.
+        rescored: whether its worst points are scored on all examples.
+
+    Returns:
+        Those that score points have the title `score NAME`; the choice of examples, where asked for, is the first.
+    """
+    needs, pieces = tuple(dict.fromkeys(needs)), list[Piece]()
+    if score.chosen_examples:
+        own = key("examples", *[score.examples_tolerance] * (score.examples == "auto"))
+        arguments = target, score.chosen_examples, score.examples_tolerance
+        pieces.append(Piece(f"{CHOICE} {name}", "choose_examples", arguments, own, needs))
+        needs, key = (*needs, pieces[0].name), partial(key, own)
+    whole = f"score {name}"
+    if score.points == "auto":
+        own = key("auto", score.tolerance)
+        found = [Piece(whole, "explore_path", (target, score.tolerance), own, needs)]
+    else:
+        found = split_points(whole, "score_points", target, points, load, own := key(points), needs)
+    parts = tuple(piece.name for piece in found)
+    if compared is not None:
+        found.append(
+            Piece(f"check worst {name}", "check_precision", (compared, target, parts), key_of(own, "worst"), parts)
+        )
+    if rescored:
+        found.append(Piece(f"rescore {name}", "rescore_points", (target, parts), key_of(own, "rescore"), parts))
+    return pieces + found
 
 
 def grid_size(points: int | tuple[int, ...], axes: int) -> int:

@@ -1,5 +1,6 @@
 """Where pieces of work that score or measure points are done: what they ask of it."""
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from pathfinder.data.sources import Source
+from pathfinder.errors import PathfinderError
 from pathfinder.experiment.pieces import Target
 from pathfinder.geometry.base import Geometry
 from pathfinder.landscape.curvature import measure_points, ratios_of
@@ -70,6 +72,23 @@ class Measured:
             statistics=self.evaluator.reestimate if self.evaluator.reestimates else None,
             **self.settings.method,
         )  # fmt: skip
+
+
+def check_inputs(found: str, expected: str | None) -> None:
+    """Check that this process finds the data, the weights and the code that the keys of the pieces were made from.
+
+    Args:
+        found: their key here.
+        expected: their key where the plan was made; None there.
+
+    Raises:
+        PathfinderError: if they differ.
+    """
+    if expected not in (None, found):
+        raise PathfinderError(
+            f"a worker on {platform.node()} finds other data, weights or code than the run began with; give all "
+            "workers the same files, restart those that ran before, and start the run again."
+        )
 
 
 @runtime_checkable

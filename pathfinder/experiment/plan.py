@@ -7,13 +7,15 @@ be done before. Its result lies in the folder of the run, where the pieces that 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, islice
 from typing import Any
 
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.facts import Facts, NetworkFacts
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight
-from pathfinder.experiment.pieces import CHOICE, Piece, Target, grid_size, scores_of, split_points, split_rounds
+from pathfinder.experiment.pieces import Piece, Target, grid_size, path_pieces, scores_of, split_points, split_rounds
+from pathfinder.geometry.curves import line_points
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes
 from pathfinder.storage.keys import key_of
@@ -50,6 +52,7 @@ class Plan:
         self.paths: dict[str, list[str]] = {}
         self.owned: dict[str, set[str]] = {}
         self.training: dict[str, str] = {}
+        self._checks_precision = config.precision_check and config.score_precision != "fp32"
         self._network = NetworkFacts({}, None, 0, False)  # that of the pieces being added
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
         for one in config.singles():
@@ -104,9 +107,7 @@ class Plan:
         if network.digest is not None:
             key, needs = key_of(network.digest, network.identity), ()
         else:
-            key = self._fit_key(
-                "minimum", network.identity, settings.recipe, settings.init_seed, settings.checkpoint_every
-            )
+            key = self._key("minimum", network.identity, settings.recipe, settings.init_seed, settings.checkpoint_every)
             first = self._first.setdefault(key, name)
             self.training[name] = f"minimum {first}"
             if first == name:
@@ -128,10 +129,10 @@ class Plan:
 
     def _add_check(self, name: str, target: Target, key: str, needs: tuple[str, ...]) -> tuple[str, ...]:
         """The comparison of both precisions before a target is scored, where that is asked for."""
-        precision = self._config.score_precision
-        if precision == "fp32" or not self._config.precision_check:
+        if not self._checks_precision:
             return needs
-        return (*needs, self._add(f"check {precision} {name}", "check_precision", (name, target), key, needs))
+        title = f"check {self._config.score_precision} {name}"
+        return (*needs, self._add(title, "check_precision", (name, target), key, needs))
 
     def _add_surface(self, name: str, settings: Surface, key: str, needs: tuple[str, ...]) -> None:
         drawn = settings.model_dump(exclude={"minima", "points", "tolerance", "span", "name"})
@@ -193,7 +194,7 @@ class Plan:
             title = f"{prefix}{settings.title}"
             shape = settings.kind, settings.bends, settings.fixed_ends
             start = [] if settings.start == "line" else [settings.start, *self._measured_on()]
-            key = self._fit_key("curve", keys, *shape, settings.recipe, *start)
+            key = self._key("curve", keys, *shape, settings.recipe, *start)
             done = self._add(f"curve {pair.name}-{title}", "train_curve", (pair.name, title), key, needs, lasting=True)
             paths[title] = _Path(key, (*needs, done), bent=settings.bends > 0)
         return paths
@@ -206,36 +207,23 @@ class Plan:
     def _add_between(self, pair: Pair, paths: dict[str, _Path]) -> None:
         """The scores of the paths of a pair and of their planes, some once more; the curvature along them."""
         score, checked = self._config.score, dict[bool, tuple[str, ...]]()
-        points = score.points if isinstance(score.points, int) else ("auto", score.tolerance)
+        load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)
         for first in {name.startswith(ALIGNED): name for name in reversed(paths)}.values():
             path, key = paths[first], self._scoring_key("ends", paths[first].key)
             target = ("path", pair.name, first)
             checked[first.startswith(ALIGNED)] = self._add_check(f"{pair.name}-{first}", target, key, path.needs)
         for name, path in paths.items():
-            whole, target = f"score {pair.name}-{name}", ("path", pair.name, name)
-            needs = (*path.needs, *checked[name.startswith(ALIGNED)])
+            span = score.range if is_straight(name) else (0.0, 1.0)
+            pieces = path_pieces(
+                f"{pair.name}-{name}", ("path", pair.name, name), score,
+                len(line_points(score.equal_points, *span)), load,
+                partial(self._scoring_key, path.key, span), (*path.needs, *checked[name.startswith(ALIGNED)]),
+                compared=f"{pair.name}-{name}" if self._checks_precision else None,
+                rescored=self._rescores(repaired=name == REPAIRED),
+            )  # fmt: skip
+            self._add_split(pieces)
             if score.chosen_examples:
-                key = self._scoring_key("examples", path.key, *[score.examples_tolerance] * (score.examples == "auto"))
-                arguments = target, score.chosen_examples, score.examples_tolerance
-                choice = self._add(f"{CHOICE} {pair.name}-{name}", "choose_examples", arguments, key, needs)
-                needs = (*needs, choice)
-                path = paths[name] = replace(path, key=key, needs=(*path.needs, choice))
-            span = list(score.range) if is_straight(name) else [0, 1]
-            if isinstance(score.points, int):
-                key = self._scoring_key(path.key, score.points, span)
-                load = self._load(self._config.examples(), score.batch_norm in REESTIMATED)
-                split = split_points(whole, "score_points", target, score.points, load, key, needs)
-                parts = self._add_split(split)
-            else:
-                key = self._scoring_key(path.key, points)
-                parts = [self._add(whole, "explore_path", (target, score.tolerance), key, needs)]
-            if self._config.precision_check and self._config.score_precision != "fp32":
-                key = self._scoring_key("worst", path.key, points)
-                arguments = (f"{pair.name}-{name}", target, tuple(parts))
-                self._add(f"check worst {pair.name}-{name}", "check_worst", arguments, key, parts)
-            if self._rescores(repaired=name == REPAIRED):
-                key = self._scoring_key("rescore", path.key, points)
-                self._add(f"rescore {pair.name}-{name}", "rescore_points", (target, tuple(parts)), key, parts)
+                paths[name] = replace(path, key=pieces[0].key, needs=(*path.needs, pieces[0].name))
         first = next(iter(paths))
         if self._rescores():
             target, key = ("path", pair.name, first), self._scoring_key("rescore", paths[first].key, "ends")
@@ -285,12 +273,9 @@ class Plan:
         return self._config.score.rescore and (again or not all_scored)
 
     def _key(self, *parts: Any) -> str:
-        """The key of a piece of work that depends on these parts; all work depends on data, device and precision."""
-        return key_of(self._facts.digests, self._config.device, self._config.precision, *parts)
-
-    def _fit_key(self, *parts: Any) -> str:
-        """The key of a training."""
-        return self._key(*parts, *self._facts.augmentation)
+        """The key of a piece of work that depends on these parts; all depends on data, crops and flips, and device."""
+        facts, config = self._facts, self._config
+        return key_of(facts.digests, config.device, config.precision, *parts, *facts.augmentation)
 
     def _scoring_key(self, *parts: Any) -> str:
         """The key of a piece of scoring."""

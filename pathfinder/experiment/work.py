@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathfinder.experiment.checks import compare_precisions, compare_statistics, compare_worst
+from pathfinder.experiment.checks import compare_precisions, compare_statistics
 from pathfinder.experiment.choice import choose
 from pathfinder.experiment.curve_files import further_tensors
 from pathfinder.experiment.gather import gather_scores, rescored_at
+from pathfinder.experiment.kept import kept_file
 from pathfinder.experiment.pairs import ALIGNED
-from pathfinder.experiment.pieces import Part, Target
+from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Place
 from pathfinder.experiment.rounds import explore_round
 from pathfinder.experiment.starts import start_repaired
@@ -73,6 +74,7 @@ def copy_minimum(place: Workplace, stage: StageFile, progress: Progress, name: s
     """Take over the training of another minimum, which has the same recipe and seeds."""
     walked, kept = place.trajectory_folder(first), place.trajectory_folder(name)
     remove_trajectory(kept)
+    kept_file(place.folder, f"minimum {name}").unlink(missing_ok=True)  # its training wrote other checkpoints
     if walked.is_dir():
         shutil.copytree(walked, kept, dirs_exist_ok=True)
     network, recipe = place.network(name), place.minima[name].recipe
@@ -178,14 +180,14 @@ def explore_path(place: Place, stage: StageFile, progress: Progress, target: Tar
     return None
 
 
-def explore_points(place: Place, stage: StageFile, progress: Progress, target: Target, part: Part) -> State:
+def explore_points(place: Place, stage: StageFile, progress: Progress, target: Target, *part: Any) -> State:
     """Score some points of a round over a plane, unless those of the rounds before say enough of it."""
-    return explore_round(place.folder, stage, progress, place.scored(target), part)
+    return explore_round(place.folder, stage, progress, place.scored(target), *part)
 
 
-def explore_curvature(place: Place, stage: StageFile, progress: Progress, target: Target, part: Part) -> State:
+def explore_curvature(place: Place, stage: StageFile, progress: Progress, target: Target, *part: Any) -> State:
     """Measure the curvature at some points of a round over a plane, unless those before say enough of it."""
-    return explore_round(place.folder, stage, progress, place.measured(target), part)
+    return explore_round(place.folder, stage, progress, place.measured(target), *part)
 
 
 def measure_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
@@ -204,16 +206,14 @@ def rescore_points(place: Place, stage: StageFile, progress: Progress, target: T
     return None
 
 
-def check_precision(place: Place, stage: StageFile, progress: Progress, name: str, target: Target) -> State:
-    """Compare the scores of bfloat16 and float32 at the ends of a path, or at the origin of anything else."""
-    return stage.load() or {"compared": compare_precisions(place, name, target)}
-
-
-def check_worst(
-    place: Place, stage: StageFile, progress: Progress, name: str, target: Target, parts: Sequence[str]
+def check_precision(
+    place: Place, stage: StageFile, progress: Progress, name: str, target: Target, parts: Sequence[str] = ()
 ) -> State:
-    """Compare the scores of bfloat16 and float32 at the point of a path at which its loss is largest."""
-    return stage.load() or {"compared": compare_worst(place, name, target, gather_scores(place, target, parts))}
+    """Compare the scores of bfloat16 and float32 before a target is scored, or after that where a path is worst."""
+    if (kept := stage.load()) is not None:
+        return kept
+    scores = gather_scores(place, target, parts) if parts else None
+    return {"compared": compare_precisions(place, name, target, scores), "scored": scores is not None}
 
 
 def check_statistics(

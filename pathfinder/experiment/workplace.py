@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pathfinder.data.sources import Source
+from pathfinder.data.sources import Source, digests
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.kept import chosen_examples
 from pathfinder.experiment.network import Network, network_of
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight, kept_weights
 from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.place import Measured, Scored
+from pathfinder.experiment.place import Measured, Scored, check_inputs
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane, Ray
@@ -31,6 +31,7 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples
 from pathfinder.settings import grid_points
 from pathfinder.storage import Checkpoint, read_checkpoint
+from pathfinder.storage.keys import code_of, key_of
 from pathfinder.symmetry.matching import first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import ProvedStructure
@@ -58,9 +59,13 @@ class Workplace:
     Args:
         config: of the experiment.
         folder: of its run.
+        inputs: a key of the data, the weights and the code that its plan was made for; as found here if not given.
+
+    Raises:
+        PathfinderError: if others are found here.
     """
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, inputs: str | None = None) -> None:
         self.config, self.folder, self.device, self.data = config, folder, config.device, config.data.load()
         self.held_out = {name: split for name, split in self.data.items() if name != "train"}
         self.pairs: dict[str, Pair] = {pair.name: pair for pair in config.all_pairs()}
@@ -75,10 +80,22 @@ class Workplace:
         self.structure: Callable[[str], ProvedStructure] = keep(self._structure)
         self.landscape: Callable[[str, str], Landscape] = keep(self._landscape)
         self._scored: Callable[[Target, Examples, str | None], Scored] = lru_cache(_EVALUATORS)(self._make_scored)
+        self.inputs = inputs
+        if inputs is not None:
+            check_inputs(self._find_inputs(), inputs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process makes its own from the same config and folder."""
-        return type(self), (self.config, self.folder.absolute())
+        """Another process makes its own from the same config and folder, and must find the same inputs."""
+        return type(self), (self.config, self.folder.absolute(), self.inputs)
+
+    @property
+    def digests(self) -> dict[str, str | None]:
+        """Of the splits, and of the code of the data."""
+        return {**digests(self.data), "code": code_of(self.config.data.name)}
+
+    def inputs_with(self, networks: Mapping[str, tuple[Mapping[str, Any], str | None]]) -> str:
+        """A key of data, weights and code, for the identity of each network and the digest of its checkpoint."""
+        return key_of(self.digests, networks)
 
     def own(self, minimum: str) -> str:
         """The minimum whose settings and network one has: itself, or for an aligned one that which was aligned."""
@@ -223,9 +240,17 @@ class Workplace:
         return None if file is None else read_checkpoint(file)
 
     def _network(self, name: str) -> Network:
-        if name in self._held:
-            return self._held[name][0]
-        return network_of(self.minima[name].model, self._checkpoint(name), self.config.data, self.data["train"])
+        return self._held[name][0] if name in self._held else self._read(name)[0]
+
+    def _read(self, name: str) -> tuple[Network, str | None]:
+        """The network of a minimum, and the digest of its checkpoint."""
+        checkpoint = self._checkpoint(name)
+        network = network_of(self.minima[name].model, checkpoint, self.config.data, self.data["train"])
+        return network, None if checkpoint is None else checkpoint.digest
+
+    def _find_inputs(self) -> str:
+        found = {name: self._read(name) for name in self.minima}
+        return self.inputs_with({name: (network.identity, digest) for name, (network, digest) in found.items()})
 
     def _minimum(self, name: str) -> nn.Module:
         if name in self._held:

@@ -156,6 +156,28 @@ class Curve(Geometry):
         return (speed * weights).sum(1) * (b - a) / 2
 
 
+def line_points(points: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, " points"]:
+    """`points` values of t from low to high, and 0 and 1 if these are not among them, float64.
+
+    Args:
+        points: how many.
+        low: the first t, 0 or less.
+        high: the last t, 1 or more.
+
+    Raises:
+        PathfinderError: if there are fewer than 2 points, or low to high does not contain 0 to 1.
+
+    >>> line_points(3, -0.5)
+    tensor([-0.5000,  0.0000,  0.2500,  1.0000], dtype=torch.float64)
+    """
+    if not low <= 0 <= 1 <= high:
+        raise PathfinderError(f"the line must run from 0 or less to 1 or more, got {low} to {high}.")
+    t = torch.linspace(low, high, at_least(points, 2), dtype=torch.float64)
+    for exact in (0.0, 0.5, 1.0):  # rounding must not hide the ends and the middle
+        t = torch.where((t - exact).abs() < 1e-9, exact, t)
+    return torch.cat([t, torch.tensor([0.0, 1.0], dtype=torch.float64)]).unique()
+
+
 class Line(Curve):
     """The straight segment theta(t) = (1 - t) a + t b.
 
@@ -192,22 +214,8 @@ class Line(Curve):
         return torch.stack([1 - t, t], dim=1)
 
     def grid(self, points: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, " points"]:
-        """`points` values of t from low to high, and 0 and 1 if these are not among them, float64.
-
-        Args:
-            points: how many.
-            low: the first t, 0 or less.
-            high: the last t, 1 or more.
-
-        Raises:
-            PathfinderError: if there are fewer than 2 points, or low to high does not contain 0 to 1.
-        """
-        if not low <= 0 <= 1 <= high:
-            raise PathfinderError(f"the line must run from 0 or less to 1 or more, got {low} to {high}.")
-        t = torch.linspace(low, high, at_least(points, 2), dtype=torch.float64)
-        for exact in (0.0, 0.5, 1.0):  # rounding must not hide the ends and the middle
-            t = torch.where((t - exact).abs() < 1e-9, exact, t)
-        return torch.cat([t, torch.tensor([0.0, 1.0], dtype=torch.float64)]).unique()
+        """`points` values of t from low to high, as `line_points` gives them."""
+        return line_points(points, low, high)
 
     def arc_length(self, t: Float[Tensor, " points"]) -> Float[Tensor, " points"]:
         """t times the distance between the ends, exactly."""

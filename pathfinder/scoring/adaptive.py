@@ -120,10 +120,14 @@ def wanted_next(t: Float[np.ndarray, " points"], losses: Losses, tolerance: floa
 def integral_of(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"]) -> float:
     """The mean over t of a loss, or of an error, that was scored there: monotone cubics through log(loss + 1e-4).
 
+    NaN where a value is not finite.
+
     >>> t = np.array([0.0, 0.1, 0.5, 1.0])
     >>> round(integral_of(t, np.exp(t)), 3)
     1.718
     """
+    if not np.isfinite(values).all():
+        return float("nan")
     fine = np.linspace(t[0], t[-1], _FINE)
     return float(np.trapezoid(_interpolate(t, values[None], fine)[0], fine) / (t[-1] - t[0]))
 

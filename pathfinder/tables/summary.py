@@ -168,7 +168,7 @@ def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray, given: bool 
 def peaks(table: pd.DataFrame) -> list[float]:
     """Where a scored path is worst: the t strictly between 0 and 1 at which a loss or error is largest, in order."""
     inside = table[(table["t"] > 0) & (table["t"] < 1)]
-    scored = score_columns(inside)
+    scored = [column for column in score_columns(inside) if inside[column].notna().any()]
     return sorted({float(inside["t"].iloc[inside[column].argmax()]) for column in scored}) if len(inside) else []
 
 

@@ -210,7 +210,9 @@ class TrainingLoop:
         ):
             row[f"train_{metric}"] = weighted / weight if left_out and weight else total / examples
         goal = self.goal.state() if self.goal else {}
-        return {**row, "norm": self.norm(), **goal, **(monitor() if monitor else {})}
+        seen = monitor() if monitor else {}
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in seen.items()}
+        return {**row, "norm": self.norm(), **goal, **plain}
 
     def _state(self) -> dict[str, Any]:
         return {

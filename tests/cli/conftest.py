@@ -44,8 +44,9 @@ def work(tmp_path_factory):
 @pytest.fixture(scope="module")
 def minima(work):
     """Two minima, one of another width and one with BatchNorm, trained by the command itself."""
-    bn = ["train", "convnet-bn", *train_arguments(work / "bn.safetensors", "[4, 4]")[2:]]
-    assert called(*bn) == 0
+    for seed, name in enumerate(("bn", "bn2")):
+        bn = ["train", "convnet-bn", *train_arguments(work / f"{name}.safetensors", "[4, 4]")[2:], "--seed", seed]
+        assert called(*bn) == 0
     for name, seed, widths in (("a", 0, "[8, 8]"), ("b", 1, "[8, 8]"), ("other", 0, "[9, 8]")):
         assert called(*train_arguments(work / f"{name}.safetensors", widths), "--seed", seed) == 0
     return work

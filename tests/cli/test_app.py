@@ -377,6 +377,16 @@ def test_another_network_or_pair_never_reuses_scores(command, minima, tmp_path, 
     assert code == 2 and "choose another folder" in err
 
 
+def test_other_crops_or_a_longer_line_are_scored_again(command, minima, tmp_path):
+    line = ["score", "line", minima / "bn.safetensors", minima / "bn2.safetensors", "-o", tmp_path / "line"]
+    assert command(*line, "--points", 3)[0] == 0
+    code, _, err = command(*line, "--points", 3, "--data-arg", "crop=2")
+    assert code == 2 and "1 scored path redone; add --force" in err
+    code, _, err = command(*line, "--points", 11, "--from", -0.33, "--to", 1.4, "--force")
+    t = read_table(tmp_path / "line" / "paths.csv")["t"]
+    assert code == 0 and len(t) == 13 and {0.0, 1.0} < set(t), err
+
+
 def test_training_that_diverges_says_where_and_keeps_the_last_good_weights(command, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"earlier")
     options = ["--set", "lr=1e30", "--set", "schedule=constant", "--set", "epochs=9", "--force"]

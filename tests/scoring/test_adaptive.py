@@ -156,3 +156,7 @@ def test_the_summary_does_not_weigh_the_crowded_points_more(scored):
     many = summarize({"line": evaluator.score(line, 401)}).iloc[0]
     for quantity in ("mean", "integral", "max", "barrier"):
         assert few[quantity] == pytest.approx(many[quantity], rel=0.01), quantity
+
+
+def test_the_integral_of_losses_that_are_not_finite_is_unknown():
+    assert np.isnan(integral_of(np.linspace(0, 1, 5), np.array([1, 2, np.inf, 2, 1])))

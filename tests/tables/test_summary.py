@@ -38,6 +38,7 @@ def test_peaks_are_the_worst_points_between_the_ends():
     table = pd.DataFrame({"t": t, "train_loss": [9, 8, 1, 3, 2, 8, 9], "test_error": [9, 8, 4, 3, 4, 8, 9.0]})
     assert peaks(table.assign(train_loss_se=1.0, test_examples=5)) == [0.25, 0.5]
     assert peaks(table[table["t"].isin([0, 1])]) == []
+    assert peaks(table.assign(train_loss=float("nan"))) == peaks(table.drop(columns="train_loss"))
 
 
 def test_every_number_of_a_line_over_a_bowl():

@@ -417,3 +417,9 @@ def test_a_curve_without_bends_has_nothing_to_train():
     space = WeightSpace(network("mlp"))
     with pytest.raises(PathfinderError, match="nothing to train: bends is 0"):
         fit_curve(Bezier(*torch.randn(2, space.size), bends=0), space, (X, Y))
+
+
+def test_kept_training_survives_a_monitor_that_gives_numpy_numbers(tmp_path):
+    stage = StageFile(tmp_path / "kept.pt", "key")
+    history = fit_minimum(nn.Linear(6, 3), (X, Y), epochs=2, stage=stage, monitor=lambda: {"f1": np.float32(0.5)})
+    assert history["f1"].tolist() == [0.5, 0.5] and stage.load() is not None
