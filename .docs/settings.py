@@ -43,8 +43,8 @@ INTRODUCTIONS = {
     "[data]": "The data set, and how its training examples are split and augmented.",
     "[model]": "The network. Further keys go to whatever builds it: `widths = [64, 64]`, `depth = 32`, `width = 0.5`.",
     "[minimum]": "How both minima are trained. A pair can change any of these keys for both ends or for one.",
-    "[[minima]]": "A minimum without a pair, to look at what is around it; one entry for each, with the keys of "
-    "`[minimum]` too. There are no pairs then, unless `[[pairs]]` names some.",
+    "[[minima]]": "A minimum without a pair, to look at what is around it; one entry for each, with this key "
+    "besides those of `[minimum]`. There are no pairs then, unless `[[pairs]]` names some.",
     "[[pairs]]": "One entry for each group of pairs of minima; a single pair without it.",
     "[curve] and [[curves]]": "`[curve]` holds what all curves share; each `[[curves]]` adds one between every pair.",
     "[curve.until]": "Ends the training of a curve early, as in `until = { loss = 0.1 }`.",
@@ -88,7 +88,8 @@ def _section(title: str, model: type[BaseModel]) -> str:
     lines += [INTRODUCTIONS[title], "", "| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     for key, field in schema["properties"].items():
         kind = _kind(field, schema.get("$defs", {}))
-        if kind is None or (model is Config and _is_table(field)):
+        again = model is SingleMinimum and key in Minimum.model_fields
+        if kind is None or again or (model is Config and _is_table(field)):
             continue
         default = "required" if key in schema.get("required", ()) else _default(field)
         lines.append(f"| `{key}` | {kind} | {default} | {meanings.get(key, '')} |")

@@ -1,6 +1,6 @@
 """python -m pathfinder, and the command `pathfinder`: signals are handled before anything slow is imported."""
 
-from pathfinder.progress import handle_signals
+from pathfinder.interrupts import handle_signals
 
 
 def main() -> None:

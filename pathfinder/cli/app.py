@@ -25,7 +25,7 @@ from pathfinder.errors import (
     out_of_memory,
     users_line,
 )
-from pathfinder.progress import handle_signals
+from pathfinder.interrupts import handle_signals
 
 app = typer.Typer(cls=Words, pretty_exceptions_enable=False)
 app.command()(run)

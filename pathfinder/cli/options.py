@@ -65,7 +65,7 @@ Examples = Annotated[
     str | None,
     typer.Option(
         metavar="N|auto",
-        help="Examples of each split to score. auto, for a path: as many as its barrier asks for.",
+        help="Examples of each split to score. auto, for a path: until the interval of its barrier is small enough.",
         show_default="all",
     ),
 ]
@@ -73,15 +73,13 @@ BatchNormExamples = Annotated[
     str | None,
     typer.Option(
         metavar="N|auto",
-        help="Training examples that re-estimate BatchNorm; auto, for a path: as many as its scores ask for.",
+        help="Training examples that re-estimate BatchNorm; auto, for a path: until more hardly change its scores.",
         show_default="all",
     ),
 ]
 PathPoints = Annotated[
     str,
-    typer.Option(
-        metavar="N|auto", help="Points along the path, both ends included. auto: as many as its losses ask for."
-    ),
+    typer.Option(metavar="N|auto", help="Points along the path, both ends included. auto: its losses choose."),
 ]
 Tolerance = Annotated[
     float, typer.Option(help="With --points auto: of the largest loss and of the integral, relative.")
@@ -90,18 +88,14 @@ RatioPoints = Annotated[
     str,
     typer.Option(
         metavar="N|NxM|auto",
-        help="Points per axis; 51x31 sets both. auto: as many as the ratio of the eigenvalues asks for.",
+        help="Points per axis; 51x31 sets both. auto: the ratio of the eigenvalues chooses.",
     ),
 ]
 SurfacePoints = Annotated[
     str,
-    typer.Option(
-        metavar="N|NxM|auto", help="Points per axis; 51x31 sets both. auto: as many as the train loss asks for."
-    ),
+    typer.Option(metavar="N|NxM|auto", help="Points per axis; 51x31 sets both. auto: the train loss chooses."),
 ]
-PlanePoints = Annotated[
-    str, typer.Option(metavar="N|auto", help="Points per axis. auto: as many as the train loss asks for.")
-]
+PlanePoints = Annotated[str, typer.Option(metavar="N|auto", help="Points per axis. auto: the train loss chooses.")]
 PlaneTolerance = Annotated[
     float, typer.Option(help="With --points auto: of the logarithm of the losses between the points.")
 ]

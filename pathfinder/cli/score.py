@@ -55,7 +55,7 @@ def line(
         str | None,
         typer.Option(
             metavar="N|auto",
-            help="Points along the line, both ends included. auto: as many as its losses ask for.",
+            help="Points along the line, both ends included. auto: its losses choose.",
             show_default="auto, or 61 for a line that reaches beyond the minima",
         ),
     ] = None,

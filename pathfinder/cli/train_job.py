@@ -11,8 +11,9 @@ from pathfinder.data.sources import Source, digests, smallest_pass
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.network import Network, network_for
 from pathfinder.experiment.probe import probe
+from pathfinder.interrupts import defer_interrupts
 from pathfinder.models.settings import Model
-from pathfinder.progress import Report, defer_interrupts
+from pathfinder.progress import Report
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.scores import means
 from pathfinder.storage import StageFile, hold_lock, remove_scratch

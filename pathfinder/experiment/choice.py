@@ -8,7 +8,8 @@ from torch import Tensor
 
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Place
-from pathfinder.progress import Progress, check_interrupt
+from pathfinder.interrupts import check_interrupt
+from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import open_ended
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.sample_size import enough_to_reestimate, enough_to_score

@@ -59,8 +59,8 @@ class Config(Checked):
     """A whole experiment. `[minimum]` and `[curve]` hold what all minima and all curves share.
 
     Attributes:
-        threads: that compute, last bits of results depend on it; if not given, 1 for a network of fewer than 100,000
-            weights, and the machine's own number for a larger one.
+        threads: how many compute; the last bits of results depend on it; if not given, 1 for a network of fewer than
+            100,000 weights, and the machine's own number for a larger one.
     """
 
     name: Name = "experiment"

@@ -13,7 +13,8 @@ from pathfinder.compute import find_device
 from pathfinder.errors import FailedWorkError, PathfinderWarning
 from pathfinder.experiment.kept import stage_of
 from pathfinder.experiment.pieces import Piece
-from pathfinder.progress import Progress, defer_interrupts
+from pathfinder.interrupts import defer_interrupts
+from pathfinder.progress import Progress
 from pathfinder.threads import threads
 
 

@@ -15,8 +15,6 @@ from pathfinder.experiment.kept import is_done
 from pathfinder.experiment.pieces import Piece, Target
 from pathfinder.experiment.place import Place
 from pathfinder.experiment.workplace import Workplace
-from pathfinder.geometry.base import find_kind
-from pathfinder.geometry.curves import Curve
 from pathfinder.memory import peak_memory
 from pathfinder.scoring.adaptive import TYPICAL
 from pathfinder.scoring.adaptive_plane import MOST as PLANE_POINTS
@@ -148,7 +146,7 @@ def _time(place: Workplace, name: str) -> _Costs:
     curve_step = 0.0
     curves = [curve for pair in place.pairs_of(network) for curve in pair.curves if curve.bends]
     if curves:
-        bend = find_kind(curves[0].kind, Curve)(theta, theta + _APART, bends=curves[0].bends)
+        bend = curves[0].geometry(theta, theta + _APART, bends=curves[0].bends)
         again = train.subset(_STEPS * curves[0].batch_size, 0)
         recipe = {"epochs": 2, "lr": 1e-6, "batch_size": curves[0].batch_size, "schedule": "constant"}
         curve_step = _median(lambda stamp: fit_curve(bend, space, again, progress=stamp, **recipe, **compute))

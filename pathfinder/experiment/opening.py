@@ -13,8 +13,6 @@ from pathfinder.experiment.network import network_of
 from pathfinder.experiment.pairs import Pair
 from pathfinder.experiment.probe import probe
 from pathfinder.experiment.workplace import Workplace
-from pathfinder.geometry.base import find_kind
-from pathfinder.geometry.curves import Curve
 from pathfinder.scoring.batch_norm import check_between
 from pathfinder.scoring.settings import REESTIMATED
 from pathfinder.storage import Checkpoint, read_checkpoint
@@ -115,7 +113,7 @@ def _check_pair(place: Workplace, pair: Pair, first: nn.Module, second: nn.Modul
             Repair(first, structure).check_foldable()
     for curve in pair.curves:
         empty = torch.zeros(1)
-        find_kind(curve.kind, Curve)(empty, empty, bends=curve.bends)
+        curve.geometry(empty, empty, bends=curve.bends)
     paths = [one.along for one in config.curvature if one.batch_norm == "stored"]
     if space.has_statistics and (stored := set(paths) - {surface.title for surface in config.surfaces}):
         raise PathfinderError(

@@ -29,7 +29,7 @@ class Piece:
         needs: the names of the pieces that must be done before.
         whole: what progress and the record call it, together with the other parts of the same work.
         points: how many points of the whole it does; 0 if it is the whole.
-        threads: that compute it; last bits depend on their number.
+        threads: how many compute it; the last bits depend on that.
         lasting: whether its result is used whatever made it, once it is finished, as a training is.
     """
 

@@ -18,7 +18,7 @@ from pathfinder.experiment.pieces import Piece, Target, grid_size, path_pieces, 
 from pathfinder.geometry.curves import line_points
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.scoring.settings import REESTIMATED, Examples, Planes
-from pathfinder.storage.keys import key_of
+from pathfinder.storage.keys import code_of, key_of
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import Minimum
 
@@ -194,7 +194,8 @@ class Plan:
             title = f"{prefix}{settings.title}"
             shape = settings.kind, settings.bends, settings.fixed_ends
             start = [] if settings.start == "line" else [settings.start, *self._measured_on()]
-            key = self._key("curve", keys, *shape, settings.recipe, *start)
+            own = filter(None, [code_of(settings.kind)])  # of a curve of the user's own
+            key = self._key("curve", keys, *shape, settings.recipe, *start, *own)
             done = self._add(f"curve {pair.name}-{title}", "train_curve", (pair.name, title), key, needs, lasting=True)
             paths[title] = _Path(key, (*needs, done), bent=settings.bends > 0)
         return paths

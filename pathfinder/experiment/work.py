@@ -24,8 +24,7 @@ from pathfinder.experiment.place import Place
 from pathfinder.experiment.rounds import explore_round
 from pathfinder.experiment.starts import start_repaired
 from pathfinder.experiment.workplace import Workplace
-from pathfinder.geometry.base import find_kind
-from pathfinder.geometry.curves import Curve, Line
+from pathfinder.geometry.curves import Line
 from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import explore, open_ended
 from pathfinder.scoring.checks import compare
@@ -132,7 +131,7 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
     """Train a curve between the ends of a pair, and write it."""
     settings, ends = place.curve_settings(pair, title), place.ends(pair, title.startswith(ALIGNED))
     recipe = settings.recipe
-    curve = find_kind(settings.kind, Curve)(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
+    curve = settings.geometry(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
     further, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
     result: State = {"finished": True}
     if settings.start == "repair" and not ends.space.has_statistics and stage.load() is None:

@@ -269,6 +269,7 @@ class Workplace:
         return Ends(space, self.network(names[0]), thetas, [space.statistics(first), space.statistics(second)])
 
     def _curve(self, pair: str, title: str) -> Curve:
+        _ = self.curve_settings(pair, title).geometry  # a kind of the user's own is known once it is imported
         found = Geometry.load(read_checkpoint(self.curve_file(pair, title), "curve"))
         assert isinstance(found, Curve)
         return found

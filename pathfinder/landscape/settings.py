@@ -26,9 +26,9 @@ class Surface(Checked):
         orthogonal: whether the second random direction is made orthogonal to the first.
         seed: draws the directions.
         minima: the ends of each pair to score around.
-        points: along each axis; one number, or one for each axis; over two axes, `auto` for those that the train loss
-            asks for.
-        tolerance: with `auto`, of log(loss + 0.01) between the points; see `scoring.adaptive_plane.judge`.
+        points: along each axis; one number, or one for each axis; over two axes, `auto` lets the train loss
+            choose.
+        tolerance: with `auto`, how far log(loss + 0.01) may be off between the points.
         span: distance from the minimum to both sides, or two ends, or two ends for each axis; by default 1, and for a
             trajectory what contains it.
         batch_norm: BatchNorm's statistics at every point: those `stored` with the minimum, as Li et al. (2018), or
@@ -106,8 +106,8 @@ class Curvature(Checked):
     Attributes:
         along: `line` or the name of a curve; or the name of a surface, whose directions and span are used.
         points: along the path, or along each axis of the surface; one number, or one for each axis; over two axes,
-            `auto` for those that the ratio of both eigenvalues asks for.
-        points_tolerance: with `auto`, of log(ratio + 0.01) between the points; see `scoring.adaptive_plane.judge`.
+            `auto` lets the ratio of both eigenvalues choose.
+        points_tolerance: with `auto`, how far log(ratio + 0.01) may be off between the points.
         batch_norm: BatchNorm's statistics at every point: `stored`, `training` or `reestimate`; by default as along the
             path, where those of the ends are not mixed, or as over the surface.
         examples: of the training split, over which the loss is averaged; by default as along the paths.

@@ -26,8 +26,8 @@ from pathfinder.scoring.adaptive_plane import explore_any
 from pathfinder.scoring.batch_norm import BatchNormName, Interpolate, Policy, Reestimate, check_ends, policy_of
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
 from pathfinder.scoring.means import Values, join, row_of
+from pathfinder.scoring.reestimate import NormInputs, interpolate, reestimate
 from pathfinder.scoring.scores import Closeness, Point, Scores, gather
-from pathfinder.scoring.statistics import NormInputs, interpolate, reestimate
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
 from pathfinder.storage.resume import NoStage, Stage, map_points
@@ -188,7 +188,7 @@ class Evaluator:
             return self._pass([{**self.space.split(theta), **fixed}])[0]
 
     def reestimate(self, theta: Float[Tensor, " weights"]) -> Float[Tensor, " statistics"]:
-        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); see `statistics.reestimate`.
+        """BatchNorm's running statistics at theta (Garipov et al. 2018, section 3.2); see `reestimate.reestimate`.
 
         Args:
             theta: the weights.

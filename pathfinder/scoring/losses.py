@@ -12,7 +12,7 @@ from torch import Tensor
 from pathfinder.data.sources import IGNORED, Source
 from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, PathfinderWarning, describe_error, list_names
-from pathfinder.scoring.shapes import check_broadcast
+from pathfinder.scoring.broadcast import check_broadcast
 from pathfinder.scoring.weighted import Weighted
 from pathfinder.settings import check_callable, describe
 

@@ -37,7 +37,7 @@ class Scoring(Checked):
     """How the paths are scored.
 
     Attributes:
-        points: values of t per path, both ends included; `auto` for those that its losses ask for.
+        points: values of t per path, both ends included; `auto` lets its losses choose.
         tolerance: of the largest loss and of the integral of a path with `auto`, relative.
         line: whether to score the straight line.
         range: the first and last t of the line; curves run from 0 to 1.
@@ -45,11 +45,12 @@ class Scoring(Checked):
             as for the Evaluator; `stored` mixes those of both ends, as `interpolate` does.
         precision: of scores, `fp32` or `bf16`; that of the file if not given.
         batch_size: examples per forward pass; re-estimated statistics depend on it.
-        examples: how many of each split are scored; all if not given; `auto` for as many as the barrier of each path
-            asks for. Only paths and their planes choose; for everything else `auto` means all, here and below.
+        examples: how many of each split are scored; all if not given; `auto` takes more until the interval of each
+            path's barrier is small enough. Only paths and their planes choose; for everything else `auto` means all,
+            here and below.
         examples_tolerance: with `auto`, half of the 95 % interval of a barrier, as a share of the largest loss.
-        batch_norm_examples: how many re-estimate BatchNorm; all if not given; `auto` for as many as give both ends and
-            the middle of each path the scores that four times as many give.
+        batch_norm_examples: how many re-estimate BatchNorm; all if not given; `auto` takes more until four times as
+            many hardly change the scores of both ends and the middle of each path.
         rescore: whether to score the ends and the largest points of each path again, on all examples; with `auto`
             examples they are.
     """
@@ -99,8 +100,8 @@ class Planes(Checked):
     """The planes through both minima and the middle bend of curves.
 
     Attributes:
-        points: per axis; `auto` for those that the train loss asks for.
-        tolerance: with `auto`, of log(loss + 0.01) between the points; see `scoring.adaptive_plane.judge`.
+        points: per axis; `auto` lets the train loss choose.
+        tolerance: with `auto`, how far log(loss + 0.01) may be off between the points.
         margin: how far the grid extends past the three points, as a fraction of their extent.
         curves: the curves that get a plane; all that have a bend if not given.
         examples: how many of each split are scored; as for the paths if not given.

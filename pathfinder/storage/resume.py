@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from pathfinder.progress import Progress, check_interrupt, interrupt_requested
+from pathfinder.interrupts import check_interrupt, interrupt_requested
+from pathfinder.progress import Progress
 from pathfinder.storage.checkpoints import load_torch
 from pathfinder.storage.files import write
 from pathfinder.storage.keys import digest_of, maker

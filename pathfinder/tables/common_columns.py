@@ -52,7 +52,7 @@ RECIPE = (
     _setting("micro_batch_size", "whole", "examples per forward pass, if fewer than batch_size"),
     _setting("optimizer", "text", "`sgd`, `adam` or `adamw`"),
     _setting("momentum", "number", "momentum of SGD"),
-    _setting("nesterov", "truth", "whether the momentum is Nesterov's"),
+    _setting("nesterov", "truth", "whether Nesterov momentum is used"),
     _setting("weight_decay", "number", "weight decay of the optimiser"),
     _setting("label_smoothing", "number", "share of the target that is spread over all classes"),
     _setting("schedule", "text", "how the learning rate changes"),

@@ -12,8 +12,8 @@ from pathfinder.geometry.planes import Plane
 from pathfinder.scoring.scores import Scores
 from pathfinder.tables.csv_files import write_table
 from pathfinder.tables.schema import TABLES
-from pathfinder.tables.shapes import surface_shape
 from pathfinder.tables.summary import replicates, summarize
+from pathfinder.tables.surface_shapes import surface_shape
 
 PROJECTED = 61  # points of the curves that are drawn over a plane
 

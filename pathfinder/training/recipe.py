@@ -23,7 +23,7 @@ class Recipe(Checked):
             statistics, Hoffer et al. 2017) and Dropout draws for each.
         optimizer: `sgd`, `adam` or `adamw`.
         momentum: the momentum of SGD.
-        nesterov: whether that is Nesterov's.
+        nesterov: whether to use Nesterov momentum.
         weight_decay: the weight decay of the optimiser, on all parameters.
         label_smoothing: fraction of the target spread evenly over all classes (Szegedy et al. 2016); histories and
             scores show the loss without it.

@@ -5,8 +5,11 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
+from pathfinder.errors import PathfinderError
+from pathfinder.geometry.base import find_kind
+from pathfinder.geometry.curves import Curve
 from pathfinder.models.settings import Model
-from pathfinder.settings import Checked, Count, Name, Seed
+from pathfinder.settings import Checked, Count, Name, Seed, by_import_path
 from pathfinder.training.recipe import CurveRecipe, Recipe, RecipeArguments
 
 
@@ -35,7 +38,7 @@ class CurveSettings(CurveRecipe):
     """A curve between the minima of each pair, and how to train it.
 
     Attributes:
-        kind: `polychain`, `bezier`, or a kind of your own that has been imported.
+        kind: `polychain`, `bezier`, or the import path of a curve of your own, `package.module:name`.
         name: its name in tables; the kind if not given.
         bends: anchors between the ends; 0 is the straight line, and nothing is trained.
         fixed_ends: whether the minima are held fixed.
@@ -71,7 +74,21 @@ class CurveSettings(CurveRecipe):
     @property
     def title(self) -> str:
         """The name of the curve in tables."""
-        return self.name or self.kind
+        return self.name or self.kind.replace(":", "-")
+
+    @property
+    def geometry(self) -> type[Curve]:
+        """The class of the curve.
+
+        Raises:
+            PathfinderError: if there is none of this kind, or what the import path names is not one.
+        """
+        if ":" not in self.kind:
+            return find_kind(self.kind, Curve)
+        found = by_import_path(self.kind)
+        if not (isinstance(found, type) and issubclass(found, Curve)):
+            raise PathfinderError(f"{self.kind} is not a curve; name a subclass of pathfinder.Curve.")
+        return found
 
     @property
     def passes(self) -> float:

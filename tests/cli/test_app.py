@@ -377,6 +377,24 @@ def test_another_network_or_pair_never_reuses_scores(command, minima, tmp_path, 
     assert code == 2 and "choose another folder" in err
 
 
+def test_a_curve_of_ones_own_is_named_by_its_import_path(command, minima, tmp_path, monkeypatch):
+    (tmp_path / "own_curves.py").write_text(
+        "import torch\n"
+        "from pathfinder import Curve\n"
+        "class HalfTurn(Curve):\n"
+        "    def coefficients(self, t):\n"
+        "        along, up = (1 - torch.cos(torch.pi * t)) / 2, torch.sin(torch.pi * t)\n"
+        "        return torch.stack([1 - along - up / 2, up, along - up / 2], dim=1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    connect = ["connect", minima / "a.safetensors", minima / "b.safetensors", "--points", 3, "--set", "epochs=1"]
+    code, _, err = command(*connect, "-o", "new", "--curve", "own_curves:HalfTurn", "--workers", 2)
+    assert code == 0, err
+    assert set(read_table("new/paths.csv")["path"]) == {"line", "own_curves-HalfTurn"}
+    code, _, err = command(*connect, "-o", "other", "--curve", "torch.nn:Linear")
+    assert code == 2 and "torch.nn:Linear is not a curve; name a subclass of pathfinder.Curve" in err
+
+
 def test_other_crops_or_a_longer_line_are_scored_again(command, minima, tmp_path):
     line = ["score", "line", minima / "bn.safetensors", minima / "bn2.safetensors", "-o", tmp_path / "line"]
     assert command(*line, "--points", 3)[0] == 0

@@ -12,7 +12,7 @@ import torch
 from helpers import TINY
 from processes import Command, signal_when_due
 
-from pathfinder import progress as interrupt
+from pathfinder import interrupts as interrupt
 from pathfinder.storage import StageFile, load_weights
 
 LINE = "Interrupted; rerun the same command to resume."

@@ -8,7 +8,6 @@ import pytest
 from helpers import TINY
 
 from pathfinder import PathfinderError
-from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
 

@@ -140,7 +140,7 @@ def test_set_changes_what_it_names(tmp_path):
         (BASE + "[[curves]]\n[planes]\ncurves = ['bezir']\n", [], "names `bezir`, but the curves are"),
         (BASE + "[[curves]]\n[[curves]]\n", [], "two paths are called `bezier`"),
         (BASE + "[[curves]]\nname = 'a'\n", [], "a curve is called `a`, as a minimum of its pair is"),
-        (BASE + "[[curves]]\nname = 'aligned-x'\n", [], "a curve is called `aligned-x`, as one that ends in an aligned"),
+        (BASE + "[[curves]]\nname = 'aligned-x'\n", [], "a curve is called `aligned-x`, as one that ends in"),
         (
             BASE + "[[minima]]\nname = 'n'\n[[minima]]\nname = 'n-x'\n"
             "[[surfaces]]\nname = 'x-s'\n[[surfaces]]\nname = 's'\n",

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.ndimage import minimum_filter
 
-from pathfinder.tables.shapes import strict_minima, surface_shape
+from pathfinder.tables.surface_shapes import strict_minima, surface_shape
 
 
 def surface(losses):
