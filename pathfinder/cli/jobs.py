@@ -89,7 +89,7 @@ def score(
         if chosen:
             pieces.append(Piece("rescore ends", "rescore_points", ((word,), ()), key, needs))
     elif tolerance is not None:
-        pieces += split_rounds(word, "explore_points", (word,), _load(evaluator), key, tolerance)
+        pieces += split_rounds(word, "score_points", (word,), _load(evaluator), key, tolerance)
     else:
         pieces += _points(word, "score_points", place, evaluator, key)
     parts = tuple(piece.name for piece in pieces if piece.title == whole)
@@ -186,11 +186,11 @@ def measure(word: str, job: CurvatureJob, settings: Curvature, out: Path, openin
     whole = f"curvature {word}"
     if settings.points == "auto":
         how_close = settings.points_tolerance
-        pieces = split_rounds(whole, "explore_curvature", (word,), float("inf"), key, how_close)
+        pieces = split_rounds(whole, "measure_points", (word,), float("inf"), key, how_close)
     else:
         pieces = _points(whole, "measure_points", place, found.evaluator, key, (word,))
     with _working(run, place, pieces, job):
-        table = gather_measured(place, (word,), [piece.name for piece in pieces])
+        table = gather_measured(place, (word,), [piece.name for piece in pieces if piece.title == whole])
         name = "" if word == "path" else MINIMUM
         along = target.geometry.kind() if word == "path" else word
         run.results.add_curvature(job.name or opened.name, name, along, table)

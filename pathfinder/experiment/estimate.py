@@ -222,8 +222,10 @@ class _Seconds:
         points = count * self._point(self._data, self._along, score.batch_norm)
         return points + _ALIGNMENT * (method != "none")
 
-    def score_points(self, target: Target, start: int, stop: int) -> float:
-        """Some points."""
+    def score_points(self, target: Target, start: int, stop: int, choice: str | None = None) -> float:
+        """Some points; of those that are chosen, half are needed."""
+        if choice is not None and start >= PLANE_POINTS / 2:
+            return 0.0
         how, data = self._config.score.batch_norm, self._data
         if target[0] == "surface":
             surface = self._place.surface(target[-1])
@@ -234,20 +236,14 @@ class _Seconds:
         """The points of a path."""
         return self.score_points(target, 0, TYPICAL)
 
-    def explore_points(self, target: Target, start: int, stop: int, *part: Any) -> float:
-        """Some points of a plane; half of the rounds are needed."""
-        return self.score_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
-
-    def measure_points(self, target: Target, start: int, stop: int) -> float:
-        """Hessian-vector products at some points."""
+    def measure_points(self, target: Target, start: int, stop: int, choice: str | None = None) -> float:
+        """Hessian-vector products at some points; the rest as for scores."""
+        if choice is not None and start >= PLANE_POINTS / 2:
+            return 0.0
         asked = next(one for one in self._config.curvature if one.along == target[-1])
         count = _few(self._config.examples(asked).scored, len(self._train))
         products = min(_PRODUCTS, asked.most) + asked.samples
         return (stop - start) * self._costs.forward * count * _PRODUCT * products
-
-    def explore_curvature(self, target: Target, start: int, stop: int, *part: Any) -> float:
-        """The same, of a plane; half of the rounds are needed."""
-        return self.measure_points(target, start, stop) if start < PLANE_POINTS / 2 else 0.0
 
     def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
         """A few points on all examples."""

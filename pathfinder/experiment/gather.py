@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.kept import kept_result
-from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.pieces import Target, round_of
 from pathfinder.experiment.place import Place
 from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.scoring.adaptive_plane import judge
@@ -30,9 +29,11 @@ def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance:
     """
     found = place.scored(target)
     kept = [kept_result(place.folder, name) for name in parts]
-    points, t = _joined(kept, found.t)
-    known = Closeness(**kept[0]["known"]) if "known" in kept[0] else None
+    points, t, known = [point for one in kept for point in one["points"]], found.t, None
+    if "known" in kept[0]:  # the losses of a path chose its points
+        t, known = kept[0]["t"], Closeness(**kept[0]["known"])
     if tolerance is not None:
+        t = _chosen(place, parts)
         known = judge(t, found.values_of(points), tolerance)
         _warn_if_rough(target, "log losses", len(points), known)
     return found.evaluator.gather(found.geometry, t, points, known)
@@ -41,23 +42,24 @@ def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance:
 def gather_measured(place: Place, target: Target, parts: Sequence[str]) -> pd.DataFrame:
     """The rows of curvature.csv of a target; the rest as for `gather_scores`."""
     found = place.measured(target)
-    points, t = _joined([kept_result(place.folder, name) for name in parts], found.t)
+    points = [point for name in parts for point in kept_result(place.folder, name)["points"]]
+    chosen = found.settings.points == "auto"
+    t = _chosen(place, parts) if chosen else found.t
     table = gather_curvature(found.geometry, t, points).assign(
         examples=len(found.data),
         batch_norm_examples=found.evaluator.counts()["batch_norm_examples"],
         batch_norm=found.evaluator.statistics_from,
     )
-    if found.settings.points != "auto":
+    if not chosen:
         return table
     known = judge(t, found.values_of(points), found.settings.points_tolerance)
     _warn_if_rough(target, "log ratios of eigenvalues", len(table), known)
     return table.assign(interpolation_gap=known.error)
 
 
-def _joined(kept: Sequence[dict[str, Any]], t: Tensor) -> tuple[list[Any], Tensor]:
-    """What was found at the points of several pieces, and these: those that the pieces chose, or t."""
-    points = [point for one in kept for point in one["points"]]
-    return points, torch.cat([one["t"] for one in kept]) if "t" in kept[0] else t
+def _chosen(place: Place, parts: Sequence[str]) -> Tensor:
+    """The points of all rounds over a plane."""
+    return torch.cat([kept_result(place.folder, name)["t"] for name in dict.fromkeys(map(round_of, parts))])
 
 
 def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: str) -> Scores | None:

@@ -100,25 +100,36 @@ def _size(load: float, most: int) -> int:
 def split_rounds(
     whole: str, work: str, target: Target, load: float, key: str, tolerance: float, needs: Sequence[str] = ()
 ) -> list[Piece]:
-    """Pieces for the points of a plane that its values choose: each round needs the one before it whole.
+    """Pieces for the points of a plane that its values choose: in each round one chooses points, others do them.
 
     Args:
         whole, work, target, load, key, needs: as for `split_points`.
-        tolerance: at which later rounds do nothing.
+        tolerance: at which later rounds choose no points.
     """
-    size = _size(load, ROUND)
+    size, measured = _size(load, ROUND), work == "measure_points"
     pieces: list[Piece] = []
     before: tuple[str, ...] = ()
     for first in range(0, MOST, ROUND):
+        choice, own = round_of(f"{whole}@{first}"), key_of(key, "auto", tolerance, first)
+        arguments = target, before, tolerance, measured
+        pieces.append(Piece(choice, "choose_points", arguments, own, (*needs, *before), f"points {whole}", 1))
         starts = range(first, first + ROUND, size)
-        names = tuple(f"{whole}@{start}" for start in starts)
-        for name, start in zip(names, starts, strict=True):
+        before = tuple(f"{whole}@{start}" for start in starts)
+        for name, start in zip(before, starts, strict=True):
             count = min(size, first + ROUND - start)
-            arguments = target, start, start + count, before, tolerance
-            own = key_of(key, "auto", tolerance, start, size)
-            pieces.append(Piece(name, work, arguments, own, (*needs, *before), whole, count))
-        before = names
+            arguments, of_part = (target, start, start + count, choice), key_of(own, start, size)
+            pieces.append(Piece(name, work, arguments, of_part, (*needs, choice), whole, count))
     return pieces
+
+
+def round_of(part: str) -> str:
+    """The name of the piece that chooses the points which a part of a plane does.
+
+    >>> round_of("plane a@40")
+    'points plane a@25'
+    """
+    whole, _, start = part.rpartition("@")
+    return f"points {whole}@{int(start) // ROUND * ROUND}"
 
 
 def path_pieces(

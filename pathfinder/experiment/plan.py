@@ -95,7 +95,7 @@ class Plan:
     ) -> None:
         """Pieces for the points of a surface or plane: those of a grid, or those that its losses choose."""
         if asked.points == "auto":
-            self._add_split(split_rounds(whole, "explore_points", target, load, key, asked.tolerance, needs))
+            self._add_split(split_rounds(whole, "score_points", target, load, key, asked.tolerance, needs))
         else:
             axes = asked.axes if isinstance(asked, Surface) else 2
             points = grid_size(asked.points, axes)
@@ -153,7 +153,7 @@ class Plan:
         own = self._scoring_key("curvature", *key, asked.points, self._config.examples(asked), asked.method)
         whole = f"curvature {name}-{asked.along}"
         if asked.points == "auto":
-            rounds = split_rounds(whole, "explore_curvature", target, math.inf, own, asked.points_tolerance, needs)
+            rounds = split_rounds(whole, "measure_points", target, math.inf, own, asked.points_tolerance, needs)
             self._add_split(rounds)
         else:
             points = grid_size(asked.points, axes)

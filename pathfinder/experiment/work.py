@@ -20,8 +20,8 @@ from pathfinder.experiment.gather import gather_scores, rescored_at
 from pathfinder.experiment.kept import kept_file
 from pathfinder.experiment.pairs import ALIGNED
 from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.place import Place
-from pathfinder.experiment.rounds import explore_round
+from pathfinder.experiment.place import Measured, Place, Scored
+from pathfinder.experiment.rounds import chosen_points, next_round
 from pathfinder.experiment.starts import start_repaired
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.curves import Line
@@ -160,10 +160,50 @@ def choose_examples(
     return stage.load() or choose(place, progress, target, wanted, tolerance)
 
 
-def score_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
-    """Score some points of a target."""
-    found = place.scored(target)
-    found.work(found.t[start:stop], progress, stage)
+def choose_points(
+    place: Place,
+    stage: StageFile,
+    progress: Progress,
+    target: Target,
+    before: Sequence[str],
+    tolerance: float,
+    measured: bool,
+) -> State:
+    """Choose the points of a round over a plane, from those of the rounds before."""
+    if (kept := stage.load()) is not None:
+        return kept
+    found = place.measured(target) if measured else place.scored(target)
+    t, earlier = next_round(place.folder, found, before, tolerance)
+    return {"points": [], "t": t, "earlier": earlier, "finished": True}
+
+
+def score_points(
+    place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int, choice: str | None = None
+) -> State:
+    """Score some points of a target: of its grid, or of those that a piece chose."""
+    return _do_points(place, stage, progress, place.scored(target), start, stop, choice)
+
+
+def measure_points(
+    place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int, choice: str | None = None
+) -> State:
+    """Measure the curvature at some points of a target; the rest as for `score_points`."""
+    return _do_points(place, stage, progress, place.measured(target), start, stop, choice)
+
+
+def _do_points(
+    place: Place,
+    stage: StageFile,
+    progress: Progress,
+    found: Scored | Measured,
+    start: int,
+    stop: int,
+    choice: str | None,
+) -> State:
+    t = found.t[start:stop] if choice is None else chosen_points(place.folder, choice, start, stop)
+    if not len(t):
+        return {"points": [], "finished": True}
+    found.work(t, progress, stage)
     return None
 
 
@@ -176,23 +216,6 @@ def explore_path(place: Place, stage: StageFile, progress: Progress, target: Tar
         t, points, known = explore(score, tolerance)
         stage.save({"points": points, "t": t, "known": asdict(known)})
         progress(len(t), len(t))
-    return None
-
-
-def explore_points(place: Place, stage: StageFile, progress: Progress, target: Target, *part: Any) -> State:
-    """Score some points of a round over a plane, unless those of the rounds before say enough of it."""
-    return explore_round(place.folder, stage, progress, place.scored(target), *part)
-
-
-def explore_curvature(place: Place, stage: StageFile, progress: Progress, target: Target, *part: Any) -> State:
-    """Measure the curvature at some points of a round over a plane, unless those before say enough of it."""
-    return explore_round(place.folder, stage, progress, place.measured(target), *part)
-
-
-def measure_points(place: Place, stage: StageFile, progress: Progress, target: Target, start: int, stop: int) -> State:
-    """Measure the curvature at some points of a target."""
-    found = place.measured(target)
-    found.work(found.t[start:stop], progress, stage)
     return None
 
 
