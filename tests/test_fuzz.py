@@ -19,10 +19,9 @@ from safetensors.torch import save
 
 from pathfinder import Geometry, PathfinderError, build_model, load_data
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.config_file import load_config, read_override
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.network import data_in, network_in
-from pathfinder.experiment.overrides import read_override
 from pathfinder.storage import StageFile, load_weights, read_checkpoint
 from pathfinder.tables.csv_files import read_table
 from pathfinder.tables.schema import SUMMARY

@@ -31,7 +31,7 @@ from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
 from pathfinder.experiment.pieces import Piece, path_pieces, split_points, split_rounds
-from pathfinder.experiment.shown import Shown
+from pathfinder.experiment.progress import SharedProgress
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.settings import Curvature, Surface, chosen_to
 from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
@@ -242,9 +242,9 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
     count = count_workers(job.processes, job.scheduler, job.device, threads, serving)
     with make_engine(place, count, job.scheduler, job.dashboard) as engine, run:
         with Reporter() as report:
-            lost = engine.run(pieces, Shown(report, pieces).of, finish)
-        if lost:
-            raise lost[0].error
+            failed = engine.run(pieces, SharedProgress(report, pieces).of, finish)
+        if failed:
+            raise failed[0].error
         yield findings
 
 
@@ -281,8 +281,9 @@ def _refuse(settings: Scoring, target: Target, what: str) -> None:
             f"--batch-norm {settings.batch_norm} has no meaning for {what}: its points have no statistics of their "
             "own; drop it to re-estimate them."
         )
-    for name in settings.chosen_examples:
+    if settings.chosen_examples:
+        option = settings.chosen_examples[0].replace("_", "-")
         raise PathfinderError(
-            f"--{name.replace('_', '-')} auto has no meaning for {what}: only a path says how many it needs; give a "
+            f"--{option} auto has no meaning for {what}: only a path says how many it needs; give a "
             "number, or drop it for all."
         )

@@ -285,7 +285,7 @@ _TAKEN = {"--model-arg": "network", "--data-arg": "dataset"}
 
 def read_settings(items: list[str] | None, option: str) -> dict[str, Any]:
     """What several `key=value` of an option set."""
-    from pathfinder.experiment.overrides import read_override
+    from pathfinder.experiment.config_file import read_override
 
     found = dict(read_override(item, option) for item in items or [])
     if option in _TAKEN and "name" in found:

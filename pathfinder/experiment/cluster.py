@@ -23,7 +23,7 @@ from distributed.security import Security
 
 from pathfinder.compute import find_device
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning, reason
-from pathfinder.experiment.engines import Done, Lost, do
+from pathfinder.experiment.engines import Done, Failed, do
 from pathfinder.experiment.pieces import Piece
 from pathfinder.memory import THRESHOLDS
 from pathfinder.progress import Progress
@@ -93,7 +93,7 @@ class Cluster:
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
-    ) -> list[Lost]:
+    ) -> list[Failed]:
         """As for `Engine`.
 
         Raises:
@@ -101,7 +101,7 @@ class Cluster:
         """
         named = {piece.name: piece for piece in pieces}
         run = uuid.uuid4().hex[:8]  # keys of an earlier run mean other pieces
-        lost: list[Lost] = []
+        failed: list[Failed] = []
         client = self._client
         assert client is not None, "enter the cluster first"
         client.subscribe_topic(_TOPIC, lambda event: _show(named, shown, event[1]))
@@ -120,10 +120,10 @@ class Cluster:
                 if piece.points:
                     shown(piece)(piece.points, piece.points)
                 finished(outcome)
-            elif isinstance(outcome, Lost):
-                lost.append(outcome)
+            elif isinstance(outcome, Failed):
+                failed.append(outcome)
         order = list(named)
-        return sorted(lost, key=lambda one: order.index(one.piece.name))
+        return sorted(failed, key=lambda one: order.index(one.piece.name))
 
     @contextmanager
     def _connect(self) -> Generator[Client, None, None]:
@@ -186,7 +186,7 @@ def _warn_of_plain(address: str) -> None:
         )
 
 
-def _outcome(future: Any, piece: Piece) -> tuple[Done | Lost | None, list[str]]:
+def _outcome(future: Any, piece: Piece) -> tuple[Done | Failed | None, list[str]]:
     """What became of a piece, and the notes that it gave.
 
     Raises:
@@ -209,8 +209,8 @@ def _prepare(recipe: bytes) -> None:
 
 
 def _do(
-    recipe: bytes, piece: Piece, needs: list[tuple[Done | Lost | None, list[str]]]
-) -> tuple[Done | Lost | None, list[str]]:
+    recipe: bytes, piece: Piece, needs: list[tuple[Done | Failed | None, list[str]]]
+) -> tuple[Done | Failed | None, list[str]]:
     """Do a piece on a worker, unless one that it needs was not done; the notes it gave come with the outcome."""
     if not all(isinstance(outcome, Done) for outcome, _ in needs):
         return None, []
@@ -227,9 +227,9 @@ def _do(
         try:
             place = _place(recipe)
             _choose_gpu(place, worker.name)
-            outcome: Done | Lost = do(piece, place, tell)
+            outcome: Done | Failed = do(piece, place, tell)
         except FailedWorkError as error:
-            outcome = Lost(piece, FailedWorkError(str(error)))
+            outcome = Failed(piece, FailedWorkError(str(error)))
     return outcome, [str(one.message) for one in said if issubclass(one.category, PathfinderWarning)]
 
 

@@ -2,12 +2,12 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pathfinder.errors import PathfinderError, brief, reason, unknown
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.overrides import flatten, override, read_override
 from pathfinder.storage import existing_file
 
 
@@ -36,9 +36,46 @@ def load_config(path: str | Path, changes: Sequence[str] = (), scale: str | None
             raise PathfinderError(f"scales of {file} must be tables [scales.NAME]; rewrite them.")
         if scale not in scales:
             raise unknown("scale", scale, scales) if scales else PathfinderError(f"{file} has no [scales.{scale}].")
-        for key, value in flatten(scales[scale]):
-            override(raw, key, value, f"[scales.{scale}]")
+        for key, value in _flatten(scales[scale]):
+            _override(raw, key, value, f"[scales.{scale}]")
         raw["name"] = f"{raw['name']}-{scale}"
     for change in changes:
-        override(raw, *read_override(change, "--set"), f"--set {brief(change)}")
+        _override(raw, *read_override(change, "--set"), f"--set {brief(change)}")
     return Config.parse(raw)
+
+
+def read_override(text: str, option: str) -> tuple[str, Any]:
+    """Split `key=value`; the value is TOML, or text without quotes.
+
+    Raises:
+        PathfinderError: if there is no `=`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise PathfinderError(f"{option} needs key=value, got `{brief(text)}`; for example seed=5.")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value
+    except (ValueError, RecursionError) as error:
+        raise PathfinderError(f"{option} {brief(key.strip())} has no value TOML can hold: {reason(error)}.") from error
+
+
+def _override(raw: dict[str, Any], key: str, value: Any, origin: str) -> None:
+    *path, last = key.split(".")
+    place: Any = raw
+    try:
+        for part in path:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        place[int(last) if isinstance(place, list) else last] = value
+    except (IndexError, ValueError, TypeError, AttributeError) as error:
+        raise PathfinderError(f"{origin}: the config has no `{brief(key)}`; check the key.") from error
+
+
+def _flatten(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested tables by dotted keys."""
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

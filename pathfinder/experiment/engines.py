@@ -11,7 +11,7 @@ import torch
 
 from pathfinder.compute import find_device
 from pathfinder.errors import FailedWorkError, PathfinderWarning
-from pathfinder.experiment.kept import stage_of
+from pathfinder.experiment.kept import is_finished, stage_of
 from pathfinder.experiment.pieces import Piece
 from pathfinder.interrupts import defer_interrupts
 from pathfinder.progress import Progress
@@ -27,18 +27,20 @@ class Done:
         seconds: it took now.
         maker: what made its result.
         reused: whether that was another version of pathfinder or torch, or another number of threads.
-        kept: whether some of it was done before.
+        begun: whether some of it was done before.
+        kept: whether all of it was.
     """
 
     piece: Piece
     seconds: float
     maker: dict[str, Any]
     reused: bool
+    begun: bool
     kept: bool
 
 
 @dataclass(frozen=True)
-class Lost:
+class Failed:
     """A piece that failed, and why; pieces that need it are not done."""
 
     piece: Piece
@@ -55,7 +57,7 @@ class Engine(Protocol):
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
-    ) -> list[Lost]:
+    ) -> list[Failed]:
         """Do all pieces but those that need one that failed.
 
         Args:
@@ -88,9 +90,9 @@ class Serial:
 
     def run(
         self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
-    ) -> list[Lost]:
+    ) -> list[Failed]:
         """As for `Engine`."""
-        lost: list[Lost] = []
+        failed: list[Failed] = []
         missing: set[str] = set()
         for piece in pieces:
             if missing.intersection(piece.needs):
@@ -99,11 +101,11 @@ class Serial:
             try:
                 done = do(piece, self._place, shown(piece))
             except FailedWorkError as error:
-                lost.append(Lost(piece, error))
+                failed.append(Failed(piece, error))
                 missing.add(piece.name)
             else:
                 finished(done)
-        return lost
+        return failed
 
 
 def usable_workers(device: str, threads: int) -> int:
@@ -187,31 +189,32 @@ def do(piece: Piece, place: Any, progress: Progress) -> Done:
 
     with threads(piece.threads):
         stage = stage_of(place.folder, piece)
-        kept = stage.load() is not None
-        if not kept:
+        state = stage.load()
+        if state is None:
             progress(0, max(piece.points, 1))
         began = time.monotonic()
         with defer_interrupts():
             result = getattr(work, piece.work)(place, stage, show, *piece.arguments)
-            if result is not None and not kept:
+            if result is not None and state is None:
                 stage.save(result)
         if not called:  # work in one piece
             progress(1, 1)
-        return Done(piece, time.monotonic() - began, stage.maker, stage.reused, kept)
+        kept = state is not None and is_finished(piece, state)
+        return Done(piece, time.monotonic() - began, stage.maker, stage.reused, state is not None, kept)
 
 
-def raise_lost(lost: Sequence[Lost], missing: int) -> None:
+def raise_failed(failed: Sequence[Failed], missing: int) -> None:
     """End a run whose pieces failed, once everything else is done.
 
     Args:
-        lost: the pieces that failed.
+        failed: the pieces that failed.
         missing: how many pieces were not done, the failed ones included.
 
     Raises:
         FailedWorkError: if there is one.
     """
-    if not lost:
+    if not failed:
         return
     others = missing - 1
     more = f" {others} other pieces of work were not done: they failed or need it." if others else ""
-    raise FailedWorkError(f"{lost[0].error}{more}") from lost[0].error
+    raise FailedWorkError(f"{failed[0].error}{more}") from failed[0].error

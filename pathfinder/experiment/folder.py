@@ -125,7 +125,7 @@ class Run:
     def note(self, done: Done) -> None:
         """Set what the record says of a piece that was done: what made it, and how long it took."""
         title = done.piece.title
-        if title not in self._makers and not done.kept:
+        if title not in self._makers and not done.begun:
             self._seconds.pop(title, None)
         self._seconds[title] = round(self._seconds.get(title, 0.0) + done.seconds, 2)
         self._makers[title] = done.maker

@@ -1,6 +1,6 @@
 """The results of pieces of work that the folder of a run keeps."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,11 @@ def is_done(folder: Path, piece: Piece) -> bool:
     """Whether a piece was done whole, as what would do it now would."""
     with threads(piece.threads):
         state = stage_of(folder, piece).load()
-    if state is None:
-        return False
+    return state is not None and is_finished(piece, state)
+
+
+def is_finished(piece: Piece, state: Mapping[str, Any]) -> bool:
+    """Whether a state that is kept is the whole result of a piece."""
     whole = not piece.points or len(state["points"]) == piece.points
     return state.get("finished", whole)
 

@@ -12,7 +12,7 @@ from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError
 from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.config import Config
-from pathfinder.experiment.engines import Done, Engine, count_workers, make_engine, raise_lost
+from pathfinder.experiment.engines import Done, Engine, count_workers, make_engine, raise_failed
 from pathfinder.experiment.estimate import Estimate, estimate
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.kept import kept_result
@@ -20,7 +20,7 @@ from pathfinder.experiment.opening import open_experiment
 from pathfinder.experiment.pairs import Pair
 from pathfinder.experiment.pieces import Piece, scores_of
 from pathfinder.experiment.plan import Plan
-from pathfinder.experiment.shown import Shown
+from pathfinder.experiment.progress import SharedProgress
 from pathfinder.experiment.tabulate import Tabulation
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.progress import Report, quiet
@@ -99,12 +99,12 @@ class Experiment:
         self.folder.check_changes(pieces, self._force)
         self.folder.draw = lambda folder: self.draw(engine)
         with engine, self.folder:
-            lost = engine.run(pieces, Shown(self._report, pieces).of, self._finish)
+            failed = engine.run(pieces, SharedProgress(self._report, pieces).of, self._finish)
             with threads(1):
                 self._tables.finish()
         if self._findings.wrong:
             raise PathfinderError(self._findings.wrong[0])
-        raise_lost(lost, len(pieces) - len(self._done))
+        raise_failed(failed, len(pieces) - len(self._done))
         return self.folder.results.table("summary") if self.place.pairs else None
 
     def draw(self, engine: Engine) -> None:
@@ -116,7 +116,7 @@ class Experiment:
             Piece(f"figures {kind}", "draw_figures", (kind,), key_of(kind, tables), threads=one)
             for kind in kinds_in(folder)
         ]
-        engine.run(pieces, Shown(quiet, pieces).of, self.folder.note)
+        engine.run(pieces, SharedProgress(quiet, pieces).of, self.folder.note)
         names = [name for piece in pieces for name in kept_result(folder, piece.name)["drawn"]]
         remove_others(folder, [folder / "figures" / name for name in names])
 

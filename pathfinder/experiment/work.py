@@ -56,8 +56,8 @@ def train_minimum(place: Workplace, stage: StageFile, progress: Progress, name: 
     monitor = None
     if held_out:
         evaluator = place.evaluator(space, data=held_out, batch_norm="stored")
-        counts = {**evaluator.counts(), "batch_norm_examples": 0}
-        monitor = lambda: {**means(evaluator.at(space.vector(module), space.statistics(module))), **counts}  # noqa: E731
+        how = {**evaluator.counts(), "batch_norm_examples": 0, "batch_norm": evaluator.statistics_from}
+        monitor = lambda: {**means(evaluator.at(space.vector(module), space.statistics(module))), **how}  # noqa: E731
     good = place.folder / f"{name}.last-good.safetensors"
     with last_good(good, lambda path: network.save(path, module.state_dict())):
         fit_minimum(
@@ -140,9 +140,10 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
         good = place.folder / f"{pair}-{title}.last-good.safetensors"
         monitor = None
         if place.held_out:
-            how, middle = place.config.at_points, torch.tensor([0.5], dtype=torch.float64)
-            evaluator = place.evaluator(ends.space, data=place.held_out, batch_norm=how)
-            monitor = lambda: {**means(evaluator.at(curve(middle)[0])), **evaluator.counts()}  # noqa: E731
+            middle = torch.tensor([0.5], dtype=torch.float64)
+            evaluator = place.evaluator(ends.space, data=place.held_out, batch_norm=place.config.at_points)
+            how = {**evaluator.counts(), "batch_norm": evaluator.statistics_from}
+            monitor = lambda: {**means(evaluator.at(curve(middle)[0])), **how}  # noqa: E731
         with last_good(good, lambda path: curve.save(path, further, **about)):
             fit_curve(
                 curve, ends.space, place.data["train"], monitor=monitor, progress=progress, stage=stage,

@@ -4,8 +4,7 @@ Seven equal points, then bisections until the largest loss and the integral of e
 the committed paths of 61 points this finds the same maxima from at most 15 in the median.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -28,25 +27,6 @@ FLOOR = 1e-4  # nats added before the logarithm is taken, which may meet losses 
 _FINE = 601  # points at which interpolated losses are integrated
 
 Losses = Float[np.ndarray, "columns points"]
-
-
-class Memory:
-    """A stage in memory, so that points are scored once though each round asks for all so far."""
-
-    def __init__(self) -> None:
-        self._state: dict[str, Any] | None = None
-
-    def load(self) -> dict[str, Any] | None:
-        """What was saved last."""
-        return self._state
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Keep a state."""
-        self._state = dict(state)
-
-    def due(self) -> bool:
-        """False: the end of a round is soon enough."""
-        return False
 
 
 def open_ended(progress: Progress) -> Progress:

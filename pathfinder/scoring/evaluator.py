@@ -21,7 +21,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.geometry.base import Geometry, coordinates_of, vector_of
 from pathfinder.geometry.curves import Curve
 from pathfinder.progress import Progress, silent
-from pathfinder.scoring.adaptive import Memory, open_ended
+from pathfinder.scoring.adaptive import open_ended
 from pathfinder.scoring.adaptive_plane import explore_any
 from pathfinder.scoring.batch_norm import BatchNormName, Interpolate, Policy, Reestimate, check_ends, policy_of
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
@@ -30,7 +30,7 @@ from pathfinder.scoring.reestimate import NormInputs, interpolate, reestimate
 from pathfinder.scoring.scores import Closeness, Point, Scores, gather
 from pathfinder.scoring.weighted import per_example
 from pathfinder.settings import check_kind, whole
-from pathfinder.storage.resume import NoStage, Stage, map_points
+from pathfinder.storage.resume import NoStage, Stage, StageMemory, map_points
 from pathfinder.symmetry.repair import Correction, PathRepair, Repair, check_repair
 from pathfinder.weights.space import Fixed, WeightSpace, check_statistics
 
@@ -137,7 +137,7 @@ class Evaluator:
             PathfinderError: if the geometry is of another network, or points are neither a number nor coordinates.
         """
         if isinstance(points, str) and points == "auto":
-            score = partial(self.score_points, geometry, progress=open_ended(progress), stage=stage or Memory())
+            score = partial(self.score_points, geometry, progress=open_ended(progress), stage=stage or StageMemory())
             return self.gather(geometry, *explore_any(score, geometry, tolerance))
         t = self._coordinates_of(geometry, points)
         return self.gather(geometry, t, self.score_points(geometry, t, progress=progress, stage=stage))

@@ -108,6 +108,25 @@ class StageFile:
             return None
 
 
+class StageMemory:
+    """A stage in memory: it is lost with the process."""
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] | None = None
+
+    def load(self) -> dict[str, Any] | None:
+        """What was saved last."""
+        return self._state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep a state."""
+        self._state = dict(state)
+
+    def due(self) -> bool:
+        """False: only a finished piece of work is kept."""
+        return False
+
+
 class Unfinished:
     """A stage whose states say that the work is not finished.
 

@@ -75,6 +75,7 @@ TRAINING = Table(
         ),
         Column("reached", "truth", "whether that was low enough to stop", empty=True, optional=True),
         replace(BATCH_NORM, optional=True),
+        replace(STATISTICS_FROM, meaning="how BatchNorm's statistics were found for the columns of the test split"),
         ScoreColumns(("mean", "examples"), alphabetical=True),
     ),
     key=("pair", "fit", "epoch"),

@@ -21,7 +21,7 @@ from pathfinder.storage.resume import Stage
 from pathfinder.training.goal import Goal
 from pathfinder.training.recipe import Recipe
 
-Monitor = Callable[[], Mapping[str, float]]
+Monitor = Callable[[], Mapping[str, float | str]]
 Checkpoint = Callable[[int], None]
 _CHECK = 10  # steps between two checks of the losses, each of which waits for an accelerator
 

@@ -18,9 +18,8 @@ from torch import nn
 
 from pathfinder import Geometry, PathfinderError, WeightSpace, build_model, cli, load_data
 from pathfinder.errors import users_code
-from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.config_file import load_config, read_override
 from pathfinder.experiment.network import Network
-from pathfinder.experiment.overrides import read_override
 from pathfinder.storage import load_header, load_tensors, load_weights, read_checkpoint
 from pathfinder.training.trajectory import trajectory_in
 from pathfinder.weights.tensors import load_state

@@ -8,7 +8,7 @@ from pathfinder.experiment.pieces import Piece
 from pathfinder.progress import Progress, Report
 
 
-class Shown:
+class SharedProgress:
     """Shows the progress of pieces.
 
     Args:
