@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pathfinder.data.arrays import load_digits, load_npz
 from pathfinder.data.images import PUBLISHED, load_folder, load_published
-from pathfinder.data.normalization import Given, check_both, normalized, read_moment
+from pathfinder.data.normalization import Given, check_both, normalized, read_moment, with_moments
 from pathfinder.data.sources import Source, as_source
 from pathfinder.data.split import Split
 from pathfinder.errors import PathfinderError, list_names, unknown, users_code
@@ -74,14 +74,14 @@ def load_data(
         raise PathfinderError(f"data must be named by a text such as `digits`, got {describe(name)}.")
     whole(seed, "the seed of the data", 0)
     whole(crop, "crop", 0)
-    for what, value in (("validation", validation), ("examples", examples)):
+    for what, value, least in (("validation", validation, 0), ("examples", examples, 1)):
         if value is not None:
-            whole(value, what, 0)
+            whole(value, what, least)
     if image_size is not None:
         whole(image_size, "image_size", 1)
     mean, std = read_moment(mean, "mean"), read_moment(std, "std")
     check_both(mean, std)
-    splits = {key: as_source(split, key) for key, split in _named(name, image_size).items()}
+    splits = with_moments({key: as_source(split, key) for key, split in _named(name, image_size).items()})
     splits = {key: normalized(split, mean, std, f"the split {key} of `{name}`") for key, split in splits.items()}
     wanted = {"crop": crop, "flip": flip, "validation": validation, "examples": examples}
     if not any(wanted.values()):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -80,6 +80,21 @@ def check_both(mean: Moment, std: Moment) -> None:
             f"mean and std go together, got {came}; give numbers for both, or `none` for both (pixels scaled to "
             "[0, 1], nothing subtracted)."
         )
+
+
+def with_moments(splits: Mapping[str, Split | Stream]) -> dict[str, Split | Stream]:
+    """Splits whose images of `uint8` are prepared with the moments of those of `train`, where they have none yet."""
+    train = splits.get("train")
+    if not _has_raw_images(train):
+        return dict(splits)
+    mean, std = moments(train.x)
+    return {key: replace(one, mean=mean, std=std) if _has_raw_images(one) else one for key, one in splits.items()}
+
+
+def _has_raw_images(source: Split | Stream | None) -> TypeGuard[Split]:
+    """Whether a split holds images of `uint8` without a mean and a deviation."""
+    held = source.x if isinstance(source, Split) and source.mean is None else None
+    return isinstance(held, Tensor) and held.dtype == torch.uint8 and held.ndim == 4
 
 
 def normalized(source: Split | Stream, mean: Moment, std: Moment, name: str) -> Split | Stream:

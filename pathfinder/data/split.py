@@ -1,7 +1,7 @@
 """Split: examples in memory, in a fixed order, and how a batch of them is prepared."""
 
 import hashlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -93,13 +93,16 @@ class Split:
         """The number of batches of an epoch."""
         return len(slices(len(self), size))
 
-    def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
+    def epoch(
+        self, size: int, rng: np.random.Generator, start: int = 0, before: Callable[[int], None] = lambda index: None
+    ) -> Iterator[tuple[Tree, Tree]]:
         """The batches of an epoch: all examples in an order drawn from `rng`, cropped and flipped if set.
 
         Args:
             size: examples per batch.
             rng: draws the order, the crops and the flips.
             start: the first batch to give.
+            before: not called, as reading a batch draws nothing; see `Stream.epoch`.
         """
         device = leaves(self.x)[0].device
         order = torch.from_numpy(rng.permutation(len(self))).to(device)
@@ -198,7 +201,12 @@ def explain_dtype_errors(source: Any, dtype: torch.dtype) -> Generator[None, Non
     try:
         yield
     except RuntimeError as error:
-        other = [x for x in leaves(getattr(source, "x", ())) if x.is_floating_point() and x.dtype != dtype]
+        raw = getattr(source, "mean", None) is None  # images of bytes that no mean and deviation turn into numbers
+        other = [
+            x
+            for x in leaves(getattr(source, "x", ()))
+            if (x.is_floating_point() and x.dtype != dtype) or (raw and x.dtype == torch.uint8 and x.ndim == 4)
+        ]
         if not other or isinstance(error, torch.OutOfMemoryError):
             raise
         raise PathfinderError(

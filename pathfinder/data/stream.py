@@ -1,7 +1,8 @@
 """Stream: batches that do not fit in memory together, the same on every pass."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count as count_up
 from typing import Any
 
 import numpy as np
@@ -82,15 +83,34 @@ class Stream:
 
     def steps(self, size: int) -> int:
         """The number of batches of an epoch."""
-        if not isinstance(self.source, Sized):
+        try:
+            return len(self.source)  # ty: ignore[invalid-argument-type]
+        except TypeError as error:  # every DataLoader has a length, that of an IterableDataset fails
             raise PathfinderError(
-                "a stream to fit on must have a length (number of batches); pass a DataLoader or list."
-            )
-        return len(self.source)
+                "a stream to fit on must have a length (number of batches); pass a list, or a DataLoader of a data set "
+                "that has a length."
+            ) from error
 
-    def epoch(self, size: int, rng: np.random.Generator, start: int = 0) -> Iterator[tuple[Tree, Tree]]:
-        """The source's own batches in its own order, from batch `start` on."""
-        return (self._move(_pair(batch)) for index, batch in enumerate(self.source) if index >= start)
+    def epoch(
+        self, size: int, rng: np.random.Generator, start: int = 0, before: Callable[[int], None] = lambda index: None
+    ) -> Iterator[tuple[Tree, Tree]]:
+        """The source's own batches in its own order, from batch `start` on, with inputs that may be changed.
+
+        Args:
+            size, rng: not used; see `Split.epoch`.
+            start: the first batch to give; those before it are read all the same.
+            before: called with the number of each batch but the first before it is read.
+        """
+        batches = iter(self.source)
+        for index in count_up():
+            if index:
+                before(index)
+            batch = next(batches, None)
+            if batch is None:
+                return
+            if index >= start:
+                x, y = self._move(_pair(batch))
+                yield map_leaves(Tensor.clone, x), y
 
     def subset(self, examples: int | None, seed: int) -> "Stream":
         """The first `examples` of the stream, as drawing others would need reading all of it."""

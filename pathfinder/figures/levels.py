@@ -152,6 +152,8 @@ def number_words(numbers: Iterable[int | float]) -> list[str]:
 
     >>> number_words([0.1, 0.2, 0.5, 1]), number_words([0.2901, 0.3062, 0.34])
     (['0.1', '0.2', '0.5', '1'], ['0.29', '0.306', '0.34'])
+    >>> number_words([1.01e-5, 1.02e-5, 1.03e-5])
+    ['1.01e-05', '1.02e-05', '1.03e-05']
     """
     sorted_ones = np.asarray(list(numbers), dtype=float)
     gaps = np.diff(sorted_ones)
@@ -161,5 +163,6 @@ def number_words(numbers: Iterable[int | float]) -> list[str]:
         places = min(max(0, math.ceil(math.log10(5 / gap))), 17) if gap > 0 else 6
         text = f"{number:.{places}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
-        words.append(text if 1e-4 <= abs(number) < 1e6 or number == 0 else f"{number:.2g}")
+        digits = math.floor(math.log10(abs(number) / gap)) + 2 if gap > 0 and number else 2
+        words.append(text if 1e-4 <= abs(number) < 1e6 or number == 0 else f"{number:.{min(max(digits, 2), 17)}g}")
     return words

@@ -70,10 +70,17 @@ def _common(pairs: list[pd.DataFrame]) -> np.ndarray:
     """The t at which paths are drawn: their own, or a fine grid where each chose its own."""
     own = pairs[0]["t"].to_numpy()
     equal = np.allclose(np.diff(own), np.diff(own)[:1]) and all(np.array_equal(own, one["t"]) for one in pairs)
-    return own if equal else np.linspace(0, 1, _DRAWN)
+    return own if equal else np.linspace(own.min(), own.max(), _DRAWN)
 
 
 def _at(t: np.ndarray, path: pd.DataFrame, column: str) -> np.ndarray:
-    """The values of a path at t: as scored, or monotone cubics through them."""
+    """The values of a path at t: as scored, or monotone cubics through them; NaN next to one that is not finite."""
     own, values = path["t"].to_numpy(), path[column].to_numpy()
-    return values if np.array_equal(own, t) else PchipInterpolator(own, values)(t)
+    if np.array_equal(own, t):
+        return values
+    finite = np.isfinite(values)
+    if finite.sum() < 2:
+        return np.full(len(t), np.nan)
+    right = np.searchsorted(own, t).clip(1, len(own) - 1)
+    known = finite[right - 1] & finite[right]
+    return np.where(known, PchipInterpolator(own[finite], values[finite])(t), np.nan)

@@ -42,7 +42,7 @@ def _figure(race: pd.DataFrame, methods: pd.DataFrame, group: str) -> Figure:
 
 def _draw_losses(ax: Axes, race: pd.DataFrame, names: list[str], colours: dict[str, str], budgets: list[float]) -> None:
     """The median largest loss of each method at each budget; those that are first lie on top."""
-    target, least = race["target"].iloc[0], budgets[0] / 2
+    target, least = race["target"].iloc[0], race["passes"][race["passes"] > 0].min() / 2
     for name in names:
         own = race[race["method"] == name].groupby("passes")["max"].median()
         style: dict[str, Any] = {"color": colours.get(name, _OTHER), "marker": "o", "markersize": 4}

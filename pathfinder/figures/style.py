@@ -15,7 +15,7 @@ from pathfinder.tables.score_names import METRICS
 
 # Okabe and Ito's palette, safe for colour-blind readers
 _COLOURS = {"line": "#D55E00", "polychain": "#0072B2", "bezier": "#009E73"}
-_OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+_OTHERS = ["#CC79A7", "#E69F00", "#56B4E9", "#882255", "#999933", "#332288", "#88CCEE", "#DDCC77"]  # and Tol's muted
 STYLE: dict[Any, Any] = {  # over matplotlib's defaults, whatever the user's own are
     "font.size": 11,
     "axes.titlesize": 11,

@@ -27,6 +27,7 @@ def _training_figure(training: pd.DataFrame, group: str) -> Figure:
             for name, fit in by_name(rows, "fit"):
                 label = f"minimum {name}" if name in MINIMA else path_label(name)
                 style = {"color": colour[name], "linewidth": 1.5, "alpha": 0.45 if name.startswith(ALIGNED) else 1.0}
+                style |= {"marker": "o"} if len(fit) == 1 else {}
                 for split in splits:
                     if (column := score_column(split, metric)) in fit:
                         ax.plot(fit["epoch"], fit[column], SPLITS[split], label=label, **style)

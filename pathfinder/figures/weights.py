@@ -64,7 +64,8 @@ def _weight_figure(groups: list[str], tables: _Tables) -> Figure:
         axes["weights"].locator_params(axis="x", nbins=5)
         for _, fits in by_name(own.training, "pair"):
             for side, fit in by_name(fits, "fit"):
-                axes["norm"].plot(fit["epoch"], fit["norm"], color=MINIMA[side], linewidth=1.6)
+                mark = "o" if len(fit) == 1 else None
+                axes["norm"].plot(fit["epoch"], fit["norm"], color=MINIMA[side], linewidth=1.6, marker=mark)
                 axes["norm"].set(xlabel="epoch")
         sides = dict(zip(*reversed(axes["weights"].get_legend_handles_labels()), strict=True))  # one for all pairs
         entries |= sides

@@ -1,9 +1,9 @@
 """Flat geometries around a point: C(x) = [1, x] over an origin and a direction, and C(x, y) = [1, x, y] over two."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -267,7 +267,7 @@ def _difference(a: Tensor, b: Tensor, block: slice) -> Tensor:
 
 def _two(name: str, given: Any) -> list[Any]:
     """A value for each of the two axes; a single number is that of both."""
-    if isinstance(given, Integral | float):
+    if isinstance(given, int | float | np.number):
         return [given, given]
     if len(given) != 2:
         raise PathfinderError(
@@ -284,7 +284,7 @@ def _spread(low: float, high: float, points: int) -> Float[Tensor, " points"]:
 
 
 def _ends(span: Span) -> tuple[float, float]:
-    low, high = (-span, span) if isinstance(span, int | float) else span
+    low, high = (-span, span) if isinstance(span, int | float | np.number) else span
     if not low < high:
         raise PathfinderError(f"a span must rise from its first end to its second, got {low} and {high}.")
     return float(low), float(high)

@@ -103,5 +103,6 @@ def call(module: nn.Module, inputs: Any) -> Any:
 
 
 def outputs(module: nn.Module, inputs: Any) -> list[Tensor]:
-    """The floating-point tensors among the module's outputs."""
-    return [tensor for tensor in tensors_in(call(module, inputs)) if tensor.is_floating_point()]
+    """The floating-point tensors among the module's outputs, for a copy of the inputs, which it may change in place."""
+    found = call(module, map_leaves(Tensor.clone, inputs))
+    return [tensor for tensor in tensors_in(found) if tensor.is_floating_point()]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from pathfinder.geometry.curves import Curve
@@ -34,7 +35,7 @@ class Goal:
             with torch.no_grad():
                 points = self._evaluator.score_points(self._curve, self._curve.grid(self._until.points))
             losses = [row["train_loss"] for row, _ in points]
-            self.largest = max(losses)
+            self.largest = float(np.max(losses))  # NaN if one is, which is never low enough
             wanted = self._until.loss or (self._until.ratio or 0) * max(losses[0], losses[-1])
             self.reached = self.largest <= wanted
         return self.reached

@@ -139,7 +139,11 @@ class TrainingLoop:
         t = t.to(self.device)  # once for all steps, as each copy waits for the device
         first = self.done - epoch * steps
         draw(int(seeds[0]))  # what a shuffling loader draws
-        for k, (x, y) in enumerate(source.epoch(self.recipe.batch_size, rng, first), start=first):
+        of_loader = lambda k: draw(int(seeds[k % steps]) + 1)  # noqa: E731 so that a resumed fit reads the same batch
+        k = first - 1
+        for k, (x, y) in enumerate(source.epoch(self.recipe.batch_size, rng, first, of_loader), start=first):
+            if k == steps:
+                break
             if stage.due():
                 self._check_finite(whole=True)
                 stage.save(self._state())
@@ -154,6 +158,11 @@ class TrainingLoop:
                 self._save_good()
             self.optimizer.step()
             yield
+        if k + 1 != steps:
+            gave = f"{k + 1} batches" if k < steps else "more batches"
+            raise PathfinderError(
+                f"a stream gave {gave} in an epoch, but its length says {steps}; make the length exact, or pass a list."
+            )
 
     def _step(self, x: Any, y: Any, t: Tensor) -> Tensor:
         """Add the gradient of a batch, whole or in micro-batches, and return its summed loss."""

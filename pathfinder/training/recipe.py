@@ -69,7 +69,7 @@ class Until(Checked):
     """The largest loss along a curve at which its training stops.
 
     Looked at every so many steps, on a fixed subset of the training data and at fixed points, the ends among them, with
-    BatchNorm re-estimated on the same subset.
+    BatchNorm re-estimated on another subset as large.
 
     Attributes:
         loss: the largest loss, or

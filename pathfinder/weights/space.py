@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from pathfinder.compute import all_finite, check_float64, with_index
+from pathfinder.data.batching import leaves, map_leaves
 from pathfinder.errors import PathfinderError, list_names
 from pathfinder.settings import describe
 from pathfinder.weights.tensors import (
@@ -103,6 +104,7 @@ class WeightSpace:
         self._fixed = {name: t.detach().clone() for name, t in tensors_of(module).items() if name not in chosen}
         self._buffers = {name for name, _ in module.named_buffers()}
         self._placed: dict[torch.device, Fixed] = {}
+        self._changes_input: bool | None = None  # known after the first call
 
     def __repr__(self) -> str:
         return f"WeightSpace({type(self.network).__name__}, {self.size} weights in {len(self.names)} tensors)"
@@ -255,10 +257,19 @@ class WeightSpace:
         return self.apply({**self.split(theta), **(self.fixed(None, theta.device) if fixed is None else fixed)}, x)
 
     def apply(self, tensors: dict[str, Tensor], x: Any) -> Any:
-        """The module's output for all of its tensors, by name, and an input."""
-        if isinstance(x, Mapping):
-            return functional_call(self.network, tensors, (), dict(x))
-        return functional_call(self.network, tensors, tuple(x) if isinstance(x, tuple | list) else (x,))
+        """The module's output for all of its tensors, by name, and an input, which stays as it is.
+
+        The first call finds out whether the module changes its input in place; if so, each call gives it a copy.
+        """
+        first = self._changes_input is None
+        if self._changes_input or first:
+            x = map_leaves(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, x)
+        named = dict(x) if isinstance(x, Mapping) else {}
+        given = () if isinstance(x, Mapping) else tuple(x) if isinstance(x, tuple | list) else (x,)
+        found = functional_call(self.network, tensors, given, named)
+        if first:
+            self._changes_input = any(leaf._version for leaf in leaves(x) if isinstance(leaf, Tensor))
+        return found
 
     def _read(self, source: NetworkState) -> dict[str, Tensor]:
         """All tensors of a source by the names of the space, checked to be of the same network."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pathfinder import PathfinderError, load_data
+from pathfinder import Evaluator, PathfinderError, WeightSpace, load_data
 
 
 def pictures(examples, side, seed):
@@ -172,3 +172,23 @@ def test_validation_and_examples_are_drawn_by_seed_from_the_training_split_alone
 def test_too_few_examples_are_named(settings, words):
     with pytest.raises(PathfinderError, match=words):
         load_data("digits", **settings)
+
+
+def test_images_of_bytes_from_a_function_are_normalised_as_those_of_files(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 8, 8), dtype=np.uint8)
+    labels = np.arange(20) % 4
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images[:8], y_test=labels[:8])
+    (tmp_path / "own_bytes.py").write_text(
+        "import numpy as np\n"
+        "def splits():\n"
+        "    held = np.load('own.npz')\n"
+        "    return {name: (held[f'x_{name}'], held[f'y_{name}']) for name in ('train', 'test')}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own, file = load_data("own_bytes:splits"), load_data("npz:own.npz")
+    for name in ("train", "test"):
+        assert torch.equal(own[name].batch(slice(0, 8))[0], file[name].batch(slice(0, 8))[0])
+    raw = Evaluator(WeightSpace(module := torch.nn.Conv2d(3, 4, 8)), {"train": (torch.from_numpy(images), labels)})
+    with pytest.raises(PathfinderError, match="fails on inputs of torch.uint8"):
+        raw.at(WeightSpace(module).vector(module))

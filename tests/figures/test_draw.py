@@ -15,7 +15,8 @@ from pathfinder import PathfinderError
 from pathfinder.figures.draw import draw, draw_together
 from pathfinder.figures.image_files import as_png
 from pathfinder.figures.levels import Scale
-from pathfinder.figures.style import CLIP
+from pathfinder.figures.paths import _at, _common
+from pathfinder.figures.style import CLIP, MINIMA, colours
 from pathfinder.figures.surfaces import surface_figures
 from pathfinder.figures.words import surroundings
 from pathfinder.tables.csv_files import read_table, write_table
@@ -270,3 +271,19 @@ def test_a_folder_of_runs_names_one_of_them(folder, tmp_path_factory):
     shutil.copytree(folder, above / "digits")
     with pytest.raises(PathfinderError, match=r"give the folder of a run, such as .*runs\d*/digits\.$"):
         draw(above)
+
+
+def test_a_path_is_drawn_over_all_its_points_with_a_gap_where_a_loss_is_not_finite():
+    uneven = np.array([-0.2, 0, 0.15, 0.3, 0.6, 1, 1.2])
+    table = pd.DataFrame({"t": uneven, "train_loss": 1 + uneven**2, "path": "line", "pair": "solo"})
+    t = _common([table])
+    assert (t.min(), t.max()) == (-0.2, 1.2)
+    assert np.abs(_at(t, table, "train_loss") - (1 + t**2)).max() < 0.03
+    table.loc[3, "train_loss"] = np.inf
+    unknown = np.isnan(_at(t, table, "train_loss"))
+    assert unknown.any() and np.array_equal(unknown, (t > 0.15) & (t <= 0.6))
+
+
+def test_curves_of_ones_own_have_colours_of_their_own():
+    chosen = colours(["line", "polychain", "bezier", *(f"c{i}" for i in range(8))])
+    assert len(set(chosen.values())) == 11 and not set(chosen.values()) & set(MINIMA.values())

@@ -423,3 +423,61 @@ def test_kept_training_survives_a_monitor_that_gives_numpy_numbers(tmp_path):
     stage = StageFile(tmp_path / "kept.pt", "key")
     history = fit_minimum(nn.Linear(6, 3), (X, Y), epochs=2, stage=stage, monitor=lambda: {"f1": np.float32(0.5)})
     assert history["f1"].tolist() == [0.5, 0.5] and stage.load() is not None
+
+
+def noisy_loader():
+    """A loader that shuffles, and whose examples are augmented at random when they are read."""
+    from torch.utils.data import Dataset
+
+    class Noisy(Dataset):
+        def __len__(self):
+            return len(X)
+
+        def __getitem__(self, i):
+            return X[i] + 0.1 * torch.randn(X.shape[1:], dtype=X.dtype), Y[i]
+
+    return DataLoader(Noisy(), batch_size=BATCH, shuffle=True)
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_fit_on_an_augmenting_loader_goes_on_bit_for_bit(tmp_path):
+    def fit(stage=None, progress=lambda done, total: None):
+        module = network("mlp")
+        fit_minimum(module, noisy_loader(), epochs=2, seed=3, stage=stage, progress=progress)
+        return WeightSpace(module).vector(module)
+
+    def kill(done, total):
+        if done == STEPS + 2:
+            raise Killed
+
+    whole, stage = fit(), StageFile(tmp_path / "kept.pt", "key", every=0.0)
+    with pytest.raises(Killed):
+        fit(stage, kill)
+    assert stage.load()["done"] > STEPS
+    assert torch.equal(fit(stage), whole)
+
+
+@pytest.mark.parametrize(("told", "words"), [(3, "more batches"), (5, "4 batches"), (None, "must have a length")])
+def test_a_stream_of_another_length_than_it_says_is_refused(told, words):
+    class Batches:
+        def __iter__(self):
+            return iter([(X[i : i + BATCH], Y[i : i + BATCH]) for i in range(0, len(X), BATCH)])
+
+        def __len__(self):
+            return len(told) if told is None else told
+
+    with pytest.raises(PathfinderError, match=words):
+        fit_minimum(network("mlp"), Batches(), epochs=1)
+
+
+def test_batches_of_the_user_stay_as_they_are():
+    class InPlace(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.sub_(0.5))
+
+    batches = [(X.clone(), Y)]
+    fit_minimum(InPlace(nn.Linear(6, 3)), batches, epochs=2)
+    assert torch.equal(batches[0][0], X)

@@ -6,6 +6,8 @@ from helpers import data, network
 
 from pathfinder import Bezier, Evaluator, PathfinderError, Split, WeightSpace, fit_curve, fit_minimum
 from pathfinder.storage import StageFile
+from pathfinder.training.goal import Goal
+from pathfinder.training.recipe import Until
 
 DATA = {"train": Split(*data(60))}
 SPACE = WeightSpace(network("batchnorm"))
@@ -103,3 +105,10 @@ def test_an_interrupted_training_stops_at_the_same_step(at, tmp_path):
 def test_one_of_loss_and_ratio_is_needed(until):
     with pytest.raises(PathfinderError, match="until: needs a loss or a ratio, and not both"):
         fitted(until)
+
+
+def test_a_curve_that_is_nan_in_the_middle_is_not_flat(monkeypatch):
+    rows = [({"train_loss": loss}, {}) for loss in (0.01, float("nan"), 0.02)]
+    monkeypatch.setattr(Evaluator, "score_points", lambda self, curve, t: rows)
+    goal = Goal(Until(loss=0.1), Bezier(*ENDS), Evaluator(SPACE, DATA))
+    assert not goal.look(0, last=True) and goal.largest != goal.largest

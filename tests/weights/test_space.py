@@ -5,7 +5,7 @@ import torch
 from helpers import NETWORKS, Frozen, Tied, Unused, data, network, plain_loss
 from torch import nn
 
-from pathfinder import PathfinderError, WeightSpace
+from pathfinder import Evaluator, PathfinderError, Structure, WeightSpace
 from pathfinder.scoring.losses import as_logits
 
 networks = pytest.mark.parametrize("name", NETWORKS)
@@ -157,3 +157,21 @@ def _unmoved(module: nn.Module) -> dict[str, torch.Tensor]:
     return frozen | {
         key: b for key, b in module.state_dict().items() if key in dict(module.named_buffers()) and "running" not in key
     }
+
+
+def test_a_module_that_changes_its_input_in_place_leaves_it_as_it_was():
+    class InPlace(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.sub_(0.5))
+
+    module = InPlace(nn.Linear(6, 3))
+    space, (x, y) = WeightSpace(module), data()
+    theta, before = space.vector(module), x.clone()
+    first, second = (space.call(theta, x) for _ in range(2))
+    assert torch.equal(first, second) and torch.equal(x, before)
+    found = [Evaluator(space, {"train": (x, y)}).at(theta)["train_loss"] for _ in range(2)]
+    assert found[0] == found[1] and torch.equal(x, before)
+    inplace = torch.nn.Sequential(
+        torch.nn.ReLU(inplace=True), torch.nn.Linear(6, 4), torch.nn.ReLU(), torch.nn.Linear(4, 3)
+    )
+    assert Structure.of(inplace, x.double()).prove(inplace, x.double()) and torch.equal(x, before)
