@@ -71,7 +71,7 @@ def _ratios(rows: pd.DataFrame, minima: pd.DataFrame) -> Figure:
         image = ax.pcolormesh(table.columns, table.index, values, vmin=0, vmax=_MOST, cmap="viridis", shading="nearest")
         if max(values.shape) <= _WRITTEN:
             for (row, column), value in np.ndenumerate(values.filled(np.nan)):
-                text = f"{value:.2g}" if np.isfinite(value) else ""
+                text = f"{value:.2f}" if np.isfinite(value) else ""
                 at = table.columns[column], table.index[row]
                 ax.text(*at, text, ha="center", va="center", fontsize=7, color="white" if value < _DARK else "black")
         ax.set_facecolor(UNKNOWN)
