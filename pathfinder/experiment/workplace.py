@@ -29,9 +29,9 @@ from pathfinder.landscape.surfaces import Landscape, build_landscape
 from pathfinder.scoring.batch_norm import BatchNormName
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples
-from pathfinder.settings import grid_points
+from pathfinder.settings import by_import_path, grid_points
 from pathfinder.storage import Checkpoint, read_checkpoint
-from pathfinder.storage.keys import code_of, key_of
+from pathfinder.storage.keys import code_of, is_import_path, key_of
 from pathfinder.symmetry.matching import first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import ProvedStructure
@@ -246,6 +246,8 @@ class Workplace:
         """The network of a minimum, and the digest of its checkpoint."""
         checkpoint = self._checkpoint(name)
         network = network_of(self.minima[name].model, checkpoint, self.config.data, self.data["train"])
+        if is_import_path(network.name):
+            by_import_path(network.name)  # its identity holds the source of what is imported
         return network, None if checkpoint is None else checkpoint.digest
 
     def _find_inputs(self) -> str:

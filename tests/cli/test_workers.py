@@ -17,7 +17,7 @@ def test_workers_change_nothing_in_the_tables_of_score(command, minima, tmp_path
         code, _, err = command(*line, "-o", tmp_path / str(workers), "--workers", workers)
         assert code == 0, err
     assert tables(tmp_path / "1") == tables(tmp_path / "2")
-    assert len([*(tmp_path / "2" / ".work").glob("line@*.pt")]) == 3
+    assert len([*(tmp_path / "2" / ".work").glob("score-line@*.pt")]) == 3
 
 
 def test_a_line_may_choose_its_points(command, minima, tmp_path):
@@ -74,10 +74,10 @@ def test_other_settings_are_named_before_anything_is_overwritten(command, minima
     assert command(*point, "--points", 3)[0] == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "line").iterdir() if path.is_file()}
     code, _, err = command(*point, "--points", 4)
-    assert code == 2 and "(points 3 -> 4): 1 scored line redone; add --force" in err
+    assert code == 2 and "(points 3 -> 4): 1 scored path redone; add --force" in err
     assert {path.name: path.read_bytes() for path in (tmp_path / "line").iterdir() if path.is_file()} == before
     code, _, err = command(*point, "--points", 4, "--force")
-    assert code == 0 and "note: " in err and "1 scored line redone" in err
+    assert code == 0 and "note: " in err and "1 scored path redone" in err
     code, _, err = command(*point, "--points", 4, "--examples", 50, "--fresh")
     assert code == 0 and "holds this run" not in err
 
@@ -86,12 +86,12 @@ def test_points_in_other_pieces_are_other_points(command, minima, tmp_path):
     line = ["score", "line", minima / "a.safetensors", minima / "b.safetensors", "-o", tmp_path / "line"]
     assert command(*line, "--points", 4)[0] == 0
     code, _, err = command(*line, "--points", 130)  # three pieces of work
-    assert code == 2 and "(points 4 -> 130): 1 scored line redone; add --force" in err
+    assert code == 2 and "(points 4 -> 130): 1 scored path redone; add --force" in err
     assert command(*line, "--points", 130, "--force")[0] == 0
     code, _, err = command(*line, "--points", 130)
     assert code == 0 and "redone" not in err
     code, _, err = command(*line, "--points", 3)
-    assert code == 2 and "(points 130 -> 3): 1 scored line redone; add --force" in err
+    assert code == 2 and "(points 130 -> 3): 1 scored path redone; add --force" in err
 
 
 def test_plain_text_to_another_computer_is_warned_of():
