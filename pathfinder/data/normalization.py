@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pathfinder.data.batching import leaves
-from pathfinder.data.split import Split
+from pathfinder.data.split import Split, raw_images
 from pathfinder.data.stream import Stream
 from pathfinder.errors import PathfinderError, brief
 from pathfinder.settings import number
@@ -85,16 +85,15 @@ def check_both(mean: Moment, std: Moment) -> None:
 def with_moments(splits: Mapping[str, Split | Stream]) -> dict[str, Split | Stream]:
     """Splits whose images of `uint8` are prepared with the moments of those of `train`, where they have none yet."""
     train = splits.get("train")
-    if not _has_raw_images(train):
+    if not _is_raw(train):
         return dict(splits)
     mean, std = moments(train.x)
-    return {key: replace(one, mean=mean, std=std) if _has_raw_images(one) else one for key, one in splits.items()}
+    return {key: replace(one, mean=mean, std=std) if _is_raw(one) else one for key, one in splits.items()}
 
 
-def _has_raw_images(source: Split | Stream | None) -> TypeGuard[Split]:
-    """Whether a split holds images of `uint8` without a mean and a deviation."""
-    held = source.x if isinstance(source, Split) and source.mean is None else None
-    return isinstance(held, Tensor) and held.dtype == torch.uint8 and held.ndim == 4
+def _is_raw(source: Split | Stream | None) -> TypeGuard[Split]:
+    """Whether a split is of images of `uint8` alone, without a mean and a deviation."""
+    return isinstance(source, Split) and isinstance(source.x, Tensor) and bool(raw_images(source))
 
 
 def normalized(source: Split | Stream, mean: Moment, std: Moment, name: str) -> Split | Stream:

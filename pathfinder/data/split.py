@@ -195,18 +195,21 @@ class Split:
         return x.float().div_(255).sub_(self.mean.view(shape)).div_(self.std.view(shape))
 
 
+def raw_images(source: Any) -> list[Tensor]:
+    """The images of `uint8` in a source that no mean and deviation turn into numbers."""
+    if getattr(source, "mean", None) is not None:
+        return []
+    return [x for x in leaves(getattr(source, "x", ())) if x.dtype == torch.uint8 and x.ndim == 4]
+
+
 @contextmanager
 def explain_dtype_errors(source: Any, dtype: torch.dtype) -> Generator[None, None, None]:
     """Turn an error of a network on inputs of another precision than its weights into one line that says so."""
     try:
         yield
     except RuntimeError as error:
-        raw = getattr(source, "mean", None) is None  # images of bytes that no mean and deviation turn into numbers
-        other = [
-            x
-            for x in leaves(getattr(source, "x", ()))
-            if (x.is_floating_point() and x.dtype != dtype) or (raw and x.dtype == torch.uint8 and x.ndim == 4)
-        ]
+        other = [x for x in leaves(getattr(source, "x", ())) if x.is_floating_point() and x.dtype != dtype]
+        other += raw_images(source)
         if not other or isinstance(error, torch.OutOfMemoryError):
             raise
         raise PathfinderError(

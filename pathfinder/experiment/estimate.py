@@ -223,27 +223,23 @@ class _Seconds:
         return points + _ALIGNMENT * (method != "none")
 
     def score_points(self, target: Target, start: int, stop: int, choice: str | None = None) -> float:
-        """Some points; of those that are chosen, half are needed."""
-        if choice is not None and start >= PLANE_POINTS / 2:
-            return 0.0
+        """Some points."""
         how, data = self._config.score.batch_norm, self._data
         if target[0] == "surface":
             surface = self._place.surface(target[-1])
             how, data = surface.batch_norm, {name: data[name] for name in surface.splits or data}
-        return (stop - start) * self._point(data, self._place.examples(target), how)
+        return _needed(start, stop, choice) * self._point(data, self._place.examples(target), how)
 
     def explore_path(self, target: Target, tolerance: float) -> float:
         """The points of a path."""
         return self.score_points(target, 0, TYPICAL)
 
     def measure_points(self, target: Target, start: int, stop: int, choice: str | None = None) -> float:
-        """Hessian-vector products at some points; the rest as for scores."""
-        if choice is not None and start >= PLANE_POINTS / 2:
-            return 0.0
+        """Hessian-vector products at some points."""
         asked = next(one for one in self._config.curvature if one.along == target[-1])
         count = _few(self._config.examples(asked).scored, len(self._train))
         products = min(_PRODUCTS, asked.most) + asked.samples
-        return (stop - start) * self._costs.forward * count * _PRODUCT * products
+        return _needed(start, stop, choice) * self._costs.forward * count * _PRODUCT * products
 
     def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
         """A few points on all examples."""
@@ -258,6 +254,11 @@ class _Seconds:
         scored = sum(_few(examples.scored, len(split)) for split in data.values())
         again = _few(examples.batch_norm, len(self._train)) if how in REESTIMATED else 0
         return self._costs.forward * scored + self._costs.again * again
+
+
+def _needed(start: int, stop: int, choice: str | None) -> int:
+    """How many of some points are done: of those that a piece chooses, the first half."""
+    return 0 if choice is not None and start >= PLANE_POINTS / 2 else stop - start
 
 
 def _few(asked: int | None, there: int) -> int:

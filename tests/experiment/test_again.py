@@ -1,4 +1,4 @@
-"""A run that starts again, or goes on in another process: it uses nothing that was made from other inputs."""
+"""A run that starts again, or whose work is sent to another process, uses nothing made from other inputs."""
 
 import pickle
 import shutil
