@@ -95,7 +95,10 @@ class Workplace:
 
     def inputs_with(self, networks: Mapping[str, tuple[Mapping[str, Any], str | None]]) -> str:
         """A key of data, weights and code, for the identity of each network and the digest of its checkpoint."""
-        return key_of(self.digests, networks)
+        own = sorted({curve.kind for pair in self.pairs.values() for curve in pair.curves if is_import_path(curve.kind)})
+        for kind in own:
+            by_import_path(kind)  # code_of looks only at what is imported
+        return key_of(self.digests, networks, *map(code_of, own))
 
     def own(self, minimum: str) -> str:
         """The minimum whose settings and network one has: itself, or for an aligned one that which was aligned."""
