@@ -1,6 +1,6 @@
 """`pathfinder run`: a whole experiment, described by a config."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,34 +15,52 @@ if TYPE_CHECKING:
     from pathfinder.storage import Checkpoint
 
 
+@dataclass(frozen=True)
+class ConfigOptions:
+    """What a command changes of a config, and where it writes."""
+
+    out: RunFolder = None
+    changes: Changes = None
+    device: Annotated[
+        str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.", show_default="the config's")
+    ] = None
+    precision: Annotated[
+        Precision | None, typer.Option(help="Arithmetic of the networks.", show_default="the config's")
+    ] = None
+    threads: Threads = None
+    scale: Scale = None
+
+    def folder(self, config: "Config") -> Path:
+        """Where the run of a config lies."""
+        return self.out or Path("results") / config.name
+
+    def load(self, config: str) -> "Config":
+        """The config of a file or name, with the changes of `--set` and then those of other options."""
+        from pathfinder.cli.configs import find_config
+        from pathfinder.experiment.config_file import load_config
+
+        given = {"device": self.device, "precision": self.precision, "threads": self.threads}
+        extra = [f"{key}={value}" for key, value in given.items() if value]
+        return load_config(find_config(config), [*(self.changes or []), *extra], self.scale)
+
+
+Planned = Annotated[
+    bool, typer.Option("--plan", help="Show the pieces of work, and how long they take, and do nothing.")
+]
+
+
 @expand_groups
 @deterministic
 def run(
     *,
     config: Annotated[str, typer.Argument(help="A TOML file, or the name of a config; see `pathfinder list configs`.")],
-    out: RunFolder = None,
-    changes: Changes = None,
-    device: Annotated[
-        str | None, typer.Option(help="Where to compute: cpu, cuda, cuda:N or mps.", show_default="the config's")
-    ] = None,
-    precision: Annotated[
-        Precision | None, typer.Option(help="Arithmetic of the networks.", show_default="the config's")
-    ] = None,
-    threads: Threads = None,
-    scale: Scale = None,
+    changes: ConfigOptions,
     options: RunOptions,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show the pieces of work, and how long they take, and do nothing.")
-    ] = False,
+    plan: Planned = False,
 ) -> None:
     """Run an experiment: train minima and curves, score them, write tables and figures. Rerun to resume."""
-    given = {"device": device, "precision": precision, "threads": threads}
-    experiment = _load(config, changes, scale, given)
-    folder = out or Path("results") / experiment.name
-    if plan:
-        show_plan(experiment, folder, options.fresh)
-    else:
-        run_experiment(experiment, folder, options)
+    experiment = changes.load(config)
+    _run_or_plan(experiment, changes.folder(experiment), options, plan)
 
 
 @expand_groups
@@ -50,28 +68,24 @@ def run(
 def race(
     *,
     config: Annotated[str, typer.Argument(help="A TOML file with a table race, or the name of a config.")],
-    out: RunFolder = None,
-    changes: Changes = None,
-    threads: Threads = None,
-    scale: Scale = None,
+    changes: ConfigOptions,
     options: RunOptions,
+    plan: Planned = False,
 ) -> None:
     """Train every curve of a config with several budgets, and see which is flat enough first. Rerun to resume."""
     from pathfinder.errors import PathfinderError
 
-    experiment = _load(config, changes, scale, {"threads": threads})
+    experiment = changes.load(config)
     if experiment.race is None:
         raise PathfinderError(f"{config} has no table [race]; add one that names a reference, or use `pathfinder run`.")
-    run_experiment(experiment, out or Path("results") / experiment.name, options)
+    _run_or_plan(experiment, changes.folder(experiment), options, plan)
 
 
-def _load(config: str, changes: list[str] | None, scale: str | None, given: Mapping[str, object]) -> "Config":
-    """The config of a file or name, with the changes of `--set` and then those of other options that were given."""
-    from pathfinder.cli.configs import find_config
-    from pathfinder.experiment.config_file import load_config
-
-    extra = [f"{key}={value}" for key, value in given.items() if value]
-    return load_config(find_config(config), [*(changes or []), *extra], scale)
+def _run_or_plan(experiment: "Config", folder: Path, options: RunOptions, plan: bool) -> None:
+    if plan:
+        show_plan(experiment, folder, options.fresh)
+    else:
+        run_experiment(experiment, folder, options)
 
 
 def run_experiment(

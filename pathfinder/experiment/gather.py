@@ -32,6 +32,7 @@ def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance:
     points, t, known = [point for one in kept for point in one["points"]], found.t, None
     if "known" in kept[0]:  # the losses of a path chose its points
         t, known = kept[0]["t"], Closeness(**kept[0]["known"])
+        _warn_if_rough(target, "losses", len(t), known)
     if tolerance is not None:
         t = _chosen(place, parts)
         known = judge(t, found.values_of(points), tolerance)
@@ -83,10 +84,10 @@ def rescored_at(place: Place, target: Target, parts: Sequence[str]) -> list[floa
 
 
 def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> None:
-    """Say so if values over a surface or plane are not known between its points.
+    """Say so if values of a target are not known between the points that they chose.
 
     Args:
-        target: the surface or plane.
+        target: the path, surface or plane.
         what: the values.
         points: how many there are.
         known: how well the values are known.
@@ -95,7 +96,7 @@ def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> 
         name = f"{target[0]} {'-'.join(target[1:])}".strip()
         warnings.warn(
             f"{name} is too rough for {points} points: {what} were off by {known.error:.2g} where they were "
-            "interpolated before the last points; give it a grid, or a larger tolerance.",
+            "interpolated before the last points; give it a number of points, or a larger tolerance.",
             PathfinderWarning,
             stacklevel=2,
         )

@@ -95,7 +95,9 @@ class Workplace:
 
     def inputs_with(self, networks: Mapping[str, tuple[Mapping[str, Any], str | None]]) -> str:
         """A key of data, weights and code, for the identity of each network and the digest of its checkpoint."""
-        own = sorted({curve.kind for pair in self.pairs.values() for curve in pair.curves if is_import_path(curve.kind)})
+        own = sorted(
+            {curve.kind for pair in self.pairs.values() for curve in pair.curves if is_import_path(curve.kind)}
+        )
         for kind in own:
             by_import_path(kind)  # code_of looks only at what is imported
         return key_of(self.digests, networks, *map(code_of, own))

@@ -60,7 +60,8 @@ def explore(
         t, losses = asked[order], _losses([scored[i] for i in order])
         wanted = wanted_next(t, losses, tolerance)
         if not wanted or len(asked) >= most:
-            return torch.from_numpy(t), [scored[i] for i in order], Closeness(not wanted, float(error))
+            known = not _unknown(t, losses, tolerance, closest=0.0)
+            return torch.from_numpy(t), [scored[i] for i in order], Closeness(known, float(error))
         more = np.array(wanted[: most - len(asked)])
         asked = np.concatenate([asked, more])
         scored = score(torch.from_numpy(asked))
@@ -86,15 +87,20 @@ def wanted_next(t: Float[np.ndarray, " points"], losses: Losses, tolerance: floa
     >>> wanted_next(t, np.ones((1, 7)), 0.01)
     []
     """
-    halved: set[int] = set()  # the left ends of the intervals to bisect
+    return [float(t[i] + t[i + 1]) / 2 for i in sorted(_unknown(t, losses, tolerance, _CLOSEST))]
+
+
+def _unknown(t: np.ndarray, losses: Losses, tolerance: float, closest: float) -> set[int]:
+    """The left ends of the intervals, wider than `closest`, within which a loss is not known."""
+    found: set[int] = set()
     for values in losses:
         rise = values - (1 - t) * values[0] - t * values[-1]
-        halved |= (
-            _around_peak(t, values, values, tolerance)
-            or _around_peak(t, rise, values, tolerance)
-            or _around_bend(t, values, tolerance)
+        found |= (
+            _around_peak(t, values, values, tolerance, closest)
+            or _around_peak(t, rise, values, tolerance, closest)
+            or _around_bend(t, values, tolerance, closest)
         )
-    return [float(t[i] + t[i + 1]) / 2 for i in sorted(halved) if t[i + 1] - t[i] > _CLOSEST]
+    return found
 
 
 def integral_of(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"]) -> float:
@@ -112,7 +118,7 @@ def integral_of(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " poi
     return float(np.trapezoid(_interpolate(t, values[None], fine)[0], fine) / (t[-1] - t[0]))
 
 
-def _around_peak(t: np.ndarray, values: np.ndarray, losses: np.ndarray, tolerance: float) -> set[int]:
+def _around_peak(t: np.ndarray, values: np.ndarray, losses: np.ndarray, tolerance: float, closest: float) -> set[int]:
     """The intervals next to the largest value, unless it is known to a share of the loss there."""
     k, last = int(values.argmax()), len(t) - 1
     around = [i for i in (k - 1, k + 1) if 0 <= i <= last]
@@ -120,20 +126,20 @@ def _around_peak(t: np.ndarray, values: np.ndarray, losses: np.ndarray, toleranc
     near = k in (0, last) and abs(t[around[0]] - t[k]) <= _END
     if near or drop < 4 * tolerance * (losses[k] + FLOOR):
         return set()
-    return {min(i, k) for i in around if abs(t[i] - t[k]) > _CLOSEST}
+    return {min(i, k) for i in around if abs(t[i] - t[k]) > closest}
 
 
-def _around_bend(t: np.ndarray, values: np.ndarray, tolerance: float) -> set[int]:
+def _around_bend(t: np.ndarray, values: np.ndarray, tolerance: float, closest: float) -> set[int]:
     """The intervals next to the point without which the integral would be most off, unless it is known."""
     whole = integral_of(t, values)
     changes = [
-        abs(integral_of(np.delete(t, i), np.delete(values, i)) - whole) if t[i + 1] - t[i - 1] > _CLOSEST else 0
+        abs(integral_of(np.delete(t, i), np.delete(values, i)) - whole) if t[i + 1] - t[i - 1] > closest else 0
         for i in range(1, len(t) - 1)
     ]
     worst = int(np.argmax(changes))
     if changes[worst] < 2 * tolerance * (whole + FLOOR):
         return set()
-    return {i for i in (worst, worst + 1) if t[i + 1] - t[i] > _CLOSEST}
+    return {i for i in (worst, worst + 1) if t[i + 1] - t[i] > closest}
 
 
 def _interpolate(t: np.ndarray, losses: Losses, at: np.ndarray) -> np.ndarray:

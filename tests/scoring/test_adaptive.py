@@ -68,6 +68,20 @@ def test_a_peak_is_found_wherever_it_lies(centre, width):
     assert rise.max() > fine.max() - 0.01 * loss(FINE).max()
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda t: 0.05 + np.exp(-(((t - 0.503) / 0.003) ** 2)),
+        lambda t: np.where(t > 0.303, 2.0, 0.02),
+        lambda t: np.where(abs(t - 0.5) < 0.1, np.inf, t),
+    ],
+    ids=["needle", "step", "infinite"],
+)
+def test_what_is_too_sharp_to_resolve_does_not_count_as_known(loss):
+    t, _, closeness = explored(loss)
+    assert not closeness.reached and len(t) < 61 and np.diff(t).min() < 1 / 128
+
+
 def test_every_split_is_looked_at():
     def left(t):
         return np.exp(-(((t - 0.25) / 0.1) ** 2))
