@@ -2,10 +2,12 @@
 
 import copy
 import os
+import random
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -222,12 +224,12 @@ def _tf32(backend: Any) -> bool | str:
 
 @contextmanager
 def own_draws(device: str | torch.device = "cpu") -> Generator[Callable[[int], None], None, None]:
-    """Restore the random generators of the CPU and of one device at the end; no other device is touched.
+    """Restore the global random generators of torch on the CPU and one device, of NumPy and of Python at the end.
 
-    Yields a function that seeds both; torch.manual_seed would seed every device, and costs more than a small step.
+    Yields a function that seeds them; torch.manual_seed would seed every device, and costs more than a small step.
     """
     device = with_index(device)
-    before = torch.get_rng_state()
+    before, numpy_before, python_before = torch.get_rng_state(), np.random.get_state(), random.getstate()
     own = before
     if device.type == "cuda":
         own = torch.cuda.get_rng_state(device)
@@ -236,6 +238,8 @@ def own_draws(device: str | torch.device = "cpu") -> Generator[Callable[[int], N
 
     def seed(number: int) -> None:
         torch.default_generator.manual_seed(number)
+        np.random.seed(number % 2**32)  # a user's loader may draw crops from it
+        random.seed(number)
         if device.type == "cuda":
             torch.cuda.default_generators[device.index].manual_seed(number)
         elif device.type == "mps":
@@ -245,6 +249,8 @@ def own_draws(device: str | torch.device = "cpu") -> Generator[Callable[[int], N
         yield seed
     finally:
         torch.set_rng_state(before)
+        np.random.set_state(numpy_before)
+        random.setstate(python_before)
         if device.type == "cuda":
             torch.cuda.set_rng_state(own, device)
         elif device.type == "mps":

@@ -13,7 +13,10 @@ from pathfinder.compute import check_float64, with_index
 from pathfinder.data.batching import Tree, checksum, count, leaves, map_leaves, tensors_from
 from pathfinder.errors import PathfinderError
 
-_REPEAT = "scores need the same batches on every pass: turn shuffling and augmentation off."
+_REPEAT = (
+    "scores need the same batches on every pass: turn shuffling and augmentation off, and give the loader of the "
+    "training as batch_norm_data."
+)
 
 
 class Stream:
@@ -115,6 +118,10 @@ class Stream:
     def subset(self, examples: int | None, seed: int) -> "Stream":
         """The first `examples` of the stream, as drawing others would need reading all of it."""
         return self if examples is None else Stream(self.source, examples, self.device)
+
+    def read_once(self, examples: int) -> "Stream":
+        """The first `examples`, read now and held, so that every later pass gives the same."""
+        return Stream(list(Stream(self.source, examples)._cut()), device=self.device)
 
     def augment_once(self, seed: int) -> "Stream":
         """The stream itself, as its source prepares the inputs."""

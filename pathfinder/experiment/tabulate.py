@@ -157,9 +157,13 @@ class Tabulation:
                     entries.append(Entry(pair.name, path, path, 0, 0, 0.0))
                     continue
                 curve, done = self._place.curve_settings(pair.name, path), int(steps.get((pair.name, path), 0))
+                has_statistics = self._place.ends(pair.name, False).space.has_statistics
                 passes = curve.passes * done / train.steps(curve.batch_size)
                 if curve.until is not None:
-                    passes += curve.until.passes(done, len(train))
+                    passes += curve.until.passes(done, len(train), has_statistics)
+                if curve.start == "repair" and not has_statistics:  # passes through both ends and each bend
+                    repaired = min(self._config.examples().batch_norm or len(train), len(train))
+                    passes += (2 + curve.bends) / 3 * repaired / len(train)
                 method = (path.removeprefix(ALIGNED) if curve.aligned else path).removesuffix(f"-{curve.epochs}")
                 entries.append(Entry(pair.name, path, method, curve.epochs, done, passes))
         tables = [self.results.table(name) for name in ("summary", "paths")]

@@ -11,10 +11,20 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pathfinder.compute import accumulator, autocast, check_float64, check_precision, find_device, lend, training_mode
+from pathfinder.compute import (
+    accumulator,
+    autocast,
+    check_float64,
+    check_precision,
+    find_device,
+    lend,
+    own_draws,
+    training_mode,
+)
 from pathfinder.data.batching import count
 from pathfinder.data.sources import Source, as_source
 from pathfinder.data.split import explain_dtype_errors
+from pathfinder.data.stream import Stream
 from pathfinder.errors import PathfinderError
 from pathfinder.geometry.curves import Curve, PolyChain
 from pathfinder.geometry.inner import length
@@ -214,8 +224,11 @@ def fit_curve(
         steps = (band.gradient, band.rescale) if band else (gradient, rescale)
         goal = None
         if settings.until is not None:
+            with own_draws() as draw:
+                draw(settings.seed)  # the same examples when the fit resumes
+                looked = source.read_once(settings.until.examples) if isinstance(source, Stream) else source
             evaluator = Evaluator(
-                space, {"train": source}, loss=loss, metrics={}, batch_size=settings.batch_size, seed=settings.seed,
+                space, {"train": looked}, loss=loss, metrics={}, batch_size=settings.batch_size, seed=settings.seed,
                 examples=settings.until.examples, batch_norm_examples=settings.until.examples, device=str(where),
                 precision=precision,
             )  # fmt: skip

@@ -91,10 +91,16 @@ class Until(Checked):
             raise ValueError("needs a loss or a ratio, and not both, as in until = { loss = 0.1 }")
         return self
 
-    def passes(self, steps: int, examples: int) -> float:
-        """Passes over so many examples that the looks of so many steps took: two forward passes, each being a third."""
-        looks = -(-steps // self.every)
-        return looks * self.points * min(self.examples, examples) / examples * 2 / 3
+    def passes(self, steps: int, examples: int, reestimates: bool) -> float:
+        """Passes over the training data that the looks of so many steps took; a forward pass alone counts a third.
+
+        Args:
+            steps: of the training.
+            examples: of the training data.
+            reestimates: whether BatchNorm is re-estimated at each point, by a forward pass of its own.
+        """
+        looks, forward = -(-steps // self.every), 2 if reestimates else 1
+        return looks * self.points * min(self.examples, examples) / examples * forward / 3
 
 
 class CurveRecipe(Recipe):
