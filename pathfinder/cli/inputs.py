@@ -110,7 +110,7 @@ def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
     digests, thetas, ends = [], [], []
     for checkpoint in chain([first], map(_read_minimum, files[1:])):  # one at a time in memory
         if "mean" not in origin.data_settings:
-            check_normalization(common[2].data, checkpoint)
+            check_normalization(common[2].data, checkpoint, common[1]["train"])
         digests.append(checkpoint.digest)
         thetas.append(space.vector(checkpoint.state))
         ends.append(space.statistics(checkpoint.state))

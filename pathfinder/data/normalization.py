@@ -18,6 +18,7 @@ from pathfinder.settings import number
 Given = float | Sequence[float] | Tensor | np.ndarray | str | None  # a mean or a deviation, as users give it
 Moment = float | tuple[float, ...] | str | None  # the same, read: for all channels, for each, a word, or not given
 _WORDS = ("none", "data")
+DATA_MOMENTS = ("data", "data")  # the mean and the deviation of the training data itself
 
 
 def read_moment(value: Any, what: str) -> Moment:

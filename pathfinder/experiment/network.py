@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from pathfinder.data.normalization import describe_moments, recorded_moments
+from pathfinder.data.normalization import DATA_MOMENTS, describe_moments, normalization_of, recorded_moments
 from pathfinder.data.settings import Data
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, brief, list_names
@@ -162,22 +162,30 @@ def _import_error(path: str | Path, what: str, name: str, option: str, key: str)
 def data_of(name: str | None, settings: Mapping[str, Any], checkpoint: Checkpoint) -> Data:
     """The data to use with a checkpoint: by the given name, or as the file records it, with these settings changed.
 
-    The mean and the deviation that the file records belong to its network, and are kept for other data.
+    Under the name that the file records, its other settings are kept too; for other data, the mean and the deviation,
+    which belong to the network.
 
     Raises:
         PathfinderError: if there is no name in either, or the file names an import path.
     """
     if name:
-        kept = {key: value for key, value in (_recorded(checkpoint) or {}).items() if key in ("mean", "std")}
-        return Data.parse({"name": name, **kept, **settings})
+        recorded = _recorded(checkpoint) or {}
+        same = recorded.get("name") == name
+        kept = {key: value for key, value in recorded.items() if same or key in ("mean", "std")}
+        return Data.parse({**kept, "name": name, **settings})
     found = data_in(checkpoint)
     if found is None:
         raise PathfinderError(f"{checkpoint.path} records no data; name it with --data.")
     return Data.parse({**found, **settings})
 
 
-def check_normalization(data: Mapping[str, Any], checkpoint: Checkpoint) -> None:
+def check_normalization(data: Mapping[str, Any], checkpoint: Checkpoint, train: Source | None = None) -> None:
     """Check that a checkpoint records the mean and the deviation of the data that it is used with, or no data.
+
+    Args:
+        data: the settings of the data.
+        checkpoint: records its own.
+        train: the training data, whose own mean and deviation stand for settings that name none.
 
     Raises:
         PathfinderError: if it records others.
@@ -189,7 +197,8 @@ def check_normalization(data: Mapping[str, Any], checkpoint: Checkpoint) -> None
         own, used = recorded_moments(recorded), recorded_moments(data)
     except PathfinderError as error:
         raise PathfinderError(f"{checkpoint.path} records no normalisation that can be used: {error}") from error
-    if own != used:
+    found = recorded_moments((train is not None and normalization_of(train)) or {})
+    if own != used and (own, used) not in ((found, DATA_MOMENTS), (DATA_MOMENTS, found)):
         raise PathfinderError(
             f"{checkpoint.path} was trained with {describe_moments(*own)}, but {describe_moments(*used)} would be "
             "used; say which, with --data-arg mean=... --data-arg std=... (in a config, data.mean and data.std)."
@@ -200,7 +209,13 @@ def network_for(model: Model, data: Data, train: Source) -> Network:
     """The network that `[model]` names, with the classes and the input shape of the data."""
     offered = {"num_classes": train.classes, "input_shape": train.input_shape and list(train.input_shape)}
     given = {key: value for key, value in offered.items() if value is not None}
-    return Network(model.name, {**given, **model.arguments}, data.model_dump(exclude_defaults=True))
+    return Network(model.name, {**given, **model.arguments}, _described(data, train))
+
+
+def _described(data: Data, train: Source) -> dict[str, Any]:
+    """What files of weights record of their data: the settings, and the mean and the deviation of its images."""
+    recorded = data.model_dump(exclude_defaults=True)
+    return recorded | ((normalization_of(train) or {}) if data.mean in (None, "data") else {})
 
 
 def network_of(model: Model | None, checkpoint: Checkpoint | None, data: Data, train: Source) -> Network:
@@ -211,12 +226,12 @@ def network_of(model: Model | None, checkpoint: Checkpoint | None, data: Data, t
             shape.
     """
     if checkpoint is not None and data.mean is None:  # otherwise the user or this checkpoint has chosen
-        check_normalization(data.model_dump(), checkpoint)
+        check_normalization(data.model_dump(), checkpoint, train)
     if model is not None:
         return network_for(model, data, train)
     if checkpoint is None:
         raise PathfinderError("a minimum needs a network; give [model] a name, or a checkpoint to each end.")
-    network = network_in(checkpoint, data.model_dump(exclude_defaults=True))
+    network = network_in(checkpoint, _described(data, train))
     if network is None:
         raise PathfinderError(f"{checkpoint.path} records no network; name it with --model.")
     shape = network.arguments.get("input_shape")

@@ -107,7 +107,10 @@ def test_files_of_weights_remember_their_normalisation(trained, command, tmp_pat
     a, b = trained / "own-a.safetensors", trained / "own-b.safetensors"
     name = f"npz:{trained / 'images.npz'}"
     assert load_tensors(a)[1]["data"] == {"name": name, "mean": [0.6, 0.5, 0.4], "std": [0.1, 0.2, 0.3]}
-    assert load_tensors(trained / "moments.safetensors")[1]["data"] == {"name": name}
+    arrays = np.load(trained / "images.npz")
+    pixels = arrays["x_train"].reshape(-1, 3) / 255
+    moments = {"mean": pytest.approx(pixels.mean(0), rel=1e-6), "std": pytest.approx(pixels.std(0), rel=1e-6)}
+    assert load_tensors(trained / "moments.safetensors")[1]["data"] == {"name": name, **moments}
     found = {}
     own = ["--data-arg", "mean=data", "--data-arg", "std=data"]
     for out, more in (("recorded", []), ("named", ["--data", name]), ("moments", own)):
@@ -115,6 +118,23 @@ def test_files_of_weights_remember_their_normalisation(trained, command, tmp_pat
         assert code == 0, err
         found[out] = read_table(tmp_path / out / "paths.csv")["test_loss"][0]
     assert found["recorded"] == found["named"] != found["moments"]
+
+
+def test_other_images_are_normalised_as_those_of_the_training(trained, command, tmp_path):
+    arrays = dict(np.load(trained / "images.npz"))
+    for split in ("train", "test"):
+        arrays[f"x_{split}"] = 128 + arrays[f"x_{split}"] // 2  # paler
+    np.savez(tmp_path / "pale.npz", **arrays)
+    file, pale = trained / "moments.safetensors", ["--data", f"npz:{tmp_path / 'pale.npz'}"]
+    code, _, err = command("score", "line", file, file, *pale, "--points", 2, "-o", tmp_path / "line")
+    assert code == 0, err
+    record = json.loads((tmp_path / "line" / "run.json").read_text())["data"]
+    assert record["test"]["normalization"]["mean"] == load_tensors(file)[1]["data"]["mean"]
+    other = tmp_path / "other.safetensors"
+    code, _, err = command("train", "mlp", *pale, "--model-arg", "widths=[16]", "--set", "epochs=1", "-o", other)
+    assert code == 0, err
+    code, _, err = command("score", "line", file, other, "-o", tmp_path / "both")
+    assert code == 2 and f"{other} was trained with mean" in err and "say which" in err
 
 
 @pytest.mark.parametrize("word", ["line", "connect", "align"])

@@ -21,6 +21,7 @@ def checkpoint(data):
     [
         (None, {}, {"name": "cifar10", "crop": 4, **GREY}),
         ("cifar100", {}, {"name": "cifar100", **GREY}),
+        ("cifar10", {"flip": True}, {"name": "cifar10", "crop": 4, "flip": True, **GREY}),
         ("cifar100", {"mean": "none", "std": "none"}, {"name": "cifar100", "mean": "none", "std": "none"}),
         (None, {"mean": "data", "std": "data"}, {"name": "cifar10", "crop": 4, "mean": "data", "std": "data"}),
         (None, {"mean": 0.4}, {"name": "cifar10", "crop": 4, "mean": 0.4, "std": 0.25}),
