@@ -17,7 +17,8 @@ def cluster(folder: Path) -> Generator[tuple[str, list[subprocess.Popen]], None,
     file = folder / "scheduler.json"
     common = ["--scheduler-file", str(file), "--no-dashboard"]
     commands = [["scheduler", "--host", "127.0.0.1", "--port", "0", *common]]
-    commands += [["worker", "--host", "127.0.0.1", "--nthreads", "1", "--memory-limit", "0", *common]] * 2
+    for threads in ("1", "2"):  # as many as there are cores, if the user does not say
+        commands.append(["worker", "--host", "127.0.0.1", "--nthreads", threads, "--memory-limit", "0", *common])
     started = []
     try:
         for command in commands:

@@ -3,6 +3,7 @@
 They are shown on a pretended accelerator, see accelerator.py; the tests of test_gpu.py need a real one.
 """
 
+import random
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from accelerator import NAME, Accelerator
@@ -157,7 +159,7 @@ def _public_calls(module: nn.Module, other: nn.Module, data: Split) -> Iterator[
         evaluator.reestimate(b)
         for policy in (Reestimate(data, 20), Reestimate(data, 20, augmented=True), Interpolate(*own)):
             Evaluator(space, {"train": data}, batch_norm=policy).score(Line(a, b), 2)
-        Evaluator(space, {"train": data}, batch_norm=Stored()).score(plane, 2)
+        Evaluator(space, {"train": data}, batch_norm=Stored()).score(Plane.around(a, b, bend), 2)
     yield module, other, a, b, data.x, *(own or ())
     random_directions(space, a), principal_directions([a, b, bend])
     Hessian(space, a, data, statistics=own and own[0]).trace(samples=2)
@@ -377,11 +379,14 @@ def test_draws_of_ones_own_touch_no_other_device(monkeypatch):
 
     for name in ("manual_seed", "manual_seed_all", "get_rng_state", "set_rng_state"):
         monkeypatch.setattr(torch.cuda, name, refused)
-    before = torch.get_rng_state()
+    before, numpy_before, python_before = torch.get_rng_state(), np.random.get_state(), random.getstate()
     with own_draws() as draw:
         draw(3)
-        first = torch.rand(3)
+        first, others = torch.rand(3), (np.random.rand(), random.random())
+        draw(3)
+        assert (np.random.rand(), random.random()) == others
     assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before[1]) and random.getstate() == python_before
     assert torch.equal(first, torch.rand(3, generator=torch.Generator().manual_seed(3)))
     build_model("mlp", input_shape=(6,), num_classes=3, seed=0)
     fit_minimum(module, SPLIT, **RECIPE)

@@ -1,6 +1,7 @@
 """The work of `score` and `curvature`: points of a target, scored or measured into the tables of a run."""
 
 import warnings
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -29,7 +30,7 @@ from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.engines import Done, count_workers, make_engine
 from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
+from pathfinder.experiment.gather import gather_ends, gather_measured, gather_rescored, gather_scores
 from pathfinder.experiment.pieces import Piece, path_pieces, split_points, split_rounds
 from pathfinder.experiment.progress import SharedProgress
 from pathfinder.geometry.curves import Curve
@@ -73,7 +74,7 @@ def score(
     shown = settings.model_dump(exclude={"points", "range", "examples_tolerance"})
     how = (shown, job.seed, job.device, job.precision)
     key = key_of(place.inputs, how, target.settings, target.t.tolist())
-    pieces, whole = _check_ends(name, job, (word,), key), word
+    pieces, whole, compared = _check_ends(name, job, (word,), key), word, ""
     if is_path:
         whole, chosen = f"score {word}", bool(settings.chosen_examples)
         found = path_pieces(
@@ -83,8 +84,8 @@ def score(
         pieces += found[:chosen]  # the choice of examples
         needs = tuple(piece.name for piece in found[:chosen])
         if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
-            arguments = (name, (word,), opened.statistics)
-            pieces.append(Piece(f"check batch_norm {name}", "check_statistics", arguments, key, needs))
+            compared, arguments = f"check batch_norm {name}", (name, (word,), opened.statistics)
+            pieces.append(Piece(compared, "check_statistics", arguments, key, needs))
         pieces += found[chosen:]
         if chosen:
             pieces.append(Piece("rescore ends", "rescore_points", ((word,), ()), key, needs))
@@ -96,6 +97,8 @@ def score(
     with _working(run, place, pieces, job) as findings:
         scores = gather_scores(place, (word,), parts, tolerance)
         target.tabulate(run.results, name, scores)
+        if compared:
+            run.results.add("minima", gather_ends(place, compared), pair=name)
         for path, title, where in ((target.geometry.kind(), f"rescore {word}", parts), ("ends", "rescore ends", ())):
             if settings.chosen_examples and (rescored := gather_rescored(place, (word,), where, title)):
                 run.results.add_rescored(name, path, rescored)
@@ -250,7 +253,10 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
 
 def _serving(place: FilePlace, pieces: Sequence[Piece]) -> int:
     """How many processes serve for the pieces of a command."""
-    points = {piece.arguments[0][0]: piece.points for piece in pieces if piece.points}
+    points: Counter[str] = Counter()
+    for piece in pieces:
+        if piece.points:
+            points[piece.arguments[0][0]] += piece.points
     products = place.job.samples + place.job.most if isinstance(place.job, CurvatureJob) else 0
     seconds = sum((seconds_of_points(place, (how,), count, products) for how, count in points.items()), 0.0)
     return serving_of(seconds, seconds / len(pieces))

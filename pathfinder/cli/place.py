@@ -11,12 +11,12 @@ from pathfinder.cli.options import CurvatureJob, PointJob, ScoreJob
 from pathfinder.cli.targets import PathTarget, Target
 from pathfinder.data.sources import digests
 from pathfinder.experiment.kept import chosen_examples
-from pathfinder.experiment.place import Measured, Scored, check_inputs
+from pathfinder.experiment.place import Measured, Scored, check_code, check_inputs
 from pathfinder.landscape.settings import Curvature
 from pathfinder.scoring.batch_norm import BatchNormName, Policy
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples, Scoring
-from pathfinder.storage.keys import key_of
+from pathfinder.storage.keys import key_of, versions
 
 Opened = Minima | CurveInput
 Options = ScoreJob | CurvatureJob | PointJob
@@ -52,14 +52,16 @@ class FilePlace:
         curvature: Curvature | None = None,
         inputs: str | None = None,
     ) -> None:
-        self._arguments = opening, job, scoring, policies, folder, curvature
+        self._arguments = opening, job, scoring, policies, folder.absolute(), curvature
         self.folder, self.job, self._curvature, self.policies = folder, job, curvature, policies
         self._scoring = scoring
         self.device = job.device
         self.opened, self.target = opening()
         train = self.opened.data["train"]
-        self.inputs = key_of(self.opened.identity, digests(self.opened.data), train.crop, train.flip)
-        check_inputs(self.inputs, inputs)
+        self.inputs = key_of(versions(), self.opened.identity, digests(self.opened.data), train.crop, train.flip)
+        if inputs is not None:
+            check_inputs(self.inputs, inputs)
+            check_code((self.opened.network.name, self.opened.dataset))
         self._evaluator = lru_cache(4)(self._make)
 
     def __reduce__(self) -> tuple[Any, ...]:

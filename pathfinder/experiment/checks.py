@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pathfinder.data.normalization import describe_normalization
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.folder import Run
@@ -18,7 +17,7 @@ from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pieces import Piece, Target
 from pathfinder.experiment.place import Place, Scored
 from pathfinder.geometry.curves import Curve
-from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, compare, largest
+from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, compare, explain_statistics, largest
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.scores import Scores
 from pathfinder.scoring.settings import FEW
@@ -102,7 +101,7 @@ class Findings:
             off = largest(rows, limits)
             if off is not None and statistics:
                 warnings.warn(
-                    _explain_statistics(name, off, result["batch_norm"], self._train), PathfinderWarning, stacklevel=2
+                    explain_statistics(name, off, result["batch_norm"], self._train), PathfinderWarning, stacklevel=2
                 )
             elif off is not None and result["scored"]:
                 self.wrong.append(_explain_precision(name, off))
@@ -133,16 +132,4 @@ def _explain_precision(name: str, off: Difference) -> str:
     return (
         f"{name} in bfloat16 has a {off} in float32, more than rounding should change; score with fp32 (in a config, "
         'score.precision = "fp32"), or skip this check with precision_check = false (--no-precision-check).'
-    )
-
-
-def _explain_statistics(name: str, off: Difference, how: str, train: Source) -> str:
-    """What differs, why, and what to set."""
-    source = "inputs as in training" if how == "training" else "clean inputs"
-    advice = "" if how == "training" else "batch_norm = training, or "
-    return (
-        f"{name} with BatchNorm re-estimated from {source} has a {off} with its stored statistics: it was trained on "
-        f"other inputs than these (crop {train.crop}, flip {str(train.flip).lower()}, normalisation "
-        f"{describe_normalization(train)}), or so briefly that its running averages lag behind its weights; set "
-        f"{advice}crop, flip, mean and std of the data as in its training."
     )

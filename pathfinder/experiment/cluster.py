@@ -5,14 +5,17 @@ folder of the run. Dask schedules, moves work off dead workers and watches over 
 import logging
 import os
 import pickle
+import re
 import signal
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any
 
 import dask
@@ -21,7 +24,7 @@ from distributed import Client, LocalCluster, as_completed, get_worker, wait
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
-from pathfinder.compute import find_device
+from pathfinder.compute import find_device, reproducible
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning, reason
 from pathfinder.experiment.engines import Done, Failed, do
 from pathfinder.experiment.pieces import Piece
@@ -35,6 +38,7 @@ _SETTINGS = {
         "OMP_NUM_THREADS": "1",  # each piece sets its own number
     },
     "distributed.scheduler.allowed-failures": 2,  # the third worker that a piece kills ends the run
+    "distributed.scheduler.worker-saturation": 1.0,  # a piece that waits is not blamed for a worker's end
     "distributed.scheduler.http.routes": [],  # plain HTTP, which everyone on this computer can read
     "distributed.worker.http.routes": [],
     "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],  # Ctrl-C is ours
@@ -47,6 +51,7 @@ _SETTINGS = {
 _DASHBOARD = {"distributed.scheduler.http.routes": ["distributed.http.scheduler.info", "distributed.http.statics"]}
 _TOPIC = "pathfinder"  # of the messages of workers about their progress
 _OFTEN = 0.5  # seconds between two messages
+_ALONE = Lock()  # pieces share the networks of a process, and a worker of the user's may have several threads
 
 
 class Cluster:
@@ -67,7 +72,7 @@ class Cluster:
             raise PathfinderError(f"{scheduler} has a dashboard of its own; drop --dashboard.")
         if dashboard and find_spec("bokeh") is None:
             raise PathfinderError("--dashboard needs bokeh; install pathfinder[dashboard], or drop it.")
-        self._recipe = pickle.dumps(place)
+        self._recipe, self._deterministic = pickle.dumps(place), torch.get_deterministic_debug_mode() > 0
         self._workers, self._scheduler, self._dashboard = workers, scheduler, dashboard
         self._client: Client | None = None
         self._held = ExitStack()
@@ -97,7 +102,7 @@ class Cluster:
         """As for `Engine`.
 
         Raises:
-            FailedWorkError: if a piece ends three workers.
+            FailedWorkError: if a piece ends three workers, or the scheduler ends.
         """
         named = {piece.name: piece for piece in pieces}
         run = uuid.uuid4().hex[:8]  # keys of an earlier run mean other pieces
@@ -109,7 +114,9 @@ class Cluster:
         for piece in named.values():
             needs = [futures[name] for name in piece.needs]
             key = f"{run} {piece.name}"
-            futures[piece.name] = client.submit(_do, self._recipe, piece, needs, key=key, pure=False)
+            futures[piece.name] = client.submit(
+                _do, self._recipe, piece, needs, self._deterministic, key=key, pure=False
+            )
         names = {future.key: name for name, future in futures.items()}
         for future in as_completed(futures.values()):
             piece = named[names[future.key]]
@@ -131,6 +138,9 @@ class Cluster:
             _warn_of_plain(self._scheduler)
             try:
                 client = Client(self._scheduler)  # TLS files come from Dask's own settings
+                if not client.nthreads():
+                    text = f"{self._scheduler} has no worker yet; the run waits until one joins."
+                    warnings.warn(text, PathfinderWarning, stacklevel=2)
             except (OSError, ValueError) as error:
                 raise PathfinderError(
                     f"no Dask scheduler answers at {self._scheduler} ({reason(error)}); start one, or name its address."
@@ -177,7 +187,7 @@ def _kill(cluster: LocalCluster) -> None:
 def _warn_of_plain(address: str) -> None:
     """Warn of an address that anyone on the way can read and use."""
     protocol, _, host = address.rpartition("://")
-    if protocol != "tls" and not host.startswith(("127.", "localhost", "[::1]")):
+    if protocol != "tls" and not re.fullmatch(r"(127(\.\d+){3}|localhost|\[::1\])(:\d+)?", host):
         warnings.warn(
             f"{address} is not encrypted: whoever reaches this cluster can run code as you, and read your data; use "
             "tls:// with certificates of your own.",
@@ -190,14 +200,20 @@ def _outcome(future: Any, piece: Piece) -> tuple[Done | Failed | None, list[str]
     """What became of a piece, and the notes that it gave.
 
     Raises:
-        FailedWorkError: if it ended three workers.
+        FailedWorkError: if it, or one that it needs, ended too many workers; or the scheduler has ended.
     """
     try:
         return future.result()
     except KilledWorker as error:
+        name = str(error.task).partition(" ")[2] or piece.name
         raise FailedWorkError(
-            f"`{piece.name}` ended the process that did it three times, as lack of memory does; what is done is kept. "
-            "Lower batch_size or the number of workers, and run the same command again."
+            f"`{name}` ended the process that did it {error.allowed_failures + 1} times, as lack of memory does; what "
+            "is done is kept. Lower batch_size or the number of workers, and run the same command again."
+        ) from error
+    except CancelledError as error:
+        raise FailedWorkError(
+            "the Dask scheduler ended before the work was done; what is done is kept. Start it, and run the same "
+            "command again."
         ) from error
 
 
@@ -209,9 +225,12 @@ def _prepare(recipe: bytes) -> None:
 
 
 def _do(
-    recipe: bytes, piece: Piece, needs: list[tuple[Done | Failed | None, list[str]]]
+    recipe: bytes, piece: Piece, needs: list[tuple[Done | Failed | None, list[str]]], deterministic: bool
 ) -> tuple[Done | Failed | None, list[str]]:
-    """Do a piece on a worker, unless one that it needs was not done; the notes it gave come with the outcome."""
+    """Do a piece on a worker, unless one that it needs was not done; the notes it gave come with the outcome.
+
+    `deterministic` says that the run asks torch for deterministic algorithms.
+    """
     if not all(isinstance(outcome, Done) for outcome, _ in needs):
         return None, []
     worker, sent = get_worker(), 0.0
@@ -222,7 +241,7 @@ def _do(
             sent = time.monotonic()
             worker.log_event(_TOPIC, (piece.name, done, total))
 
-    with warnings.catch_warnings(record=True) as said:
+    with _ALONE, reproducible() if deterministic else nullcontext(), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", PathfinderWarning)
         try:
             place = _place(recipe)

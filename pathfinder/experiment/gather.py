@@ -13,8 +13,10 @@ from pathfinder.experiment.pieces import Target, round_of
 from pathfinder.experiment.place import Place
 from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.scoring.adaptive_plane import judge
+from pathfinder.scoring.checks import Difference
 from pathfinder.scoring.scores import Closeness, Scores
 from pathfinder.scoring.settings import ALL
+from pathfinder.tables.score_names import score_column
 from pathfinder.tables.summary import peaks
 
 
@@ -81,6 +83,18 @@ def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: s
 def rescored_at(place: Place, target: Target, parts: Sequence[str]) -> list[float]:
     """Where a path is scored once more, on all examples."""
     return peaks(gather_scores(place, target, parts).table) if parts else [0.0, 1.0]
+
+
+def gather_ends(place: Place, piece: str) -> pd.DataFrame:
+    """The rows of minima.csv of both ends of a path, from the piece that compared their statistics of BatchNorm."""
+    rows, result = [], kept_result(place.folder, piece)
+    for name, compared in result["compared"].items():
+        row = {"name": name, "batch_norm": result["batch_norm"], **result["counts"]}
+        for one in (Difference(**entry) for entry in compared):
+            row[score_column(one.split, one.metric)] = one.expected
+            row[score_column(one.split, one.metric, "reestimated")] = one.found
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> None:

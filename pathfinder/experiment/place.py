@@ -1,7 +1,7 @@
 """Where pieces of work that score or measure points are done: what they ask of it."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +20,7 @@ from pathfinder.scoring.adaptive_plane import losses_of
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.settings import Examples
+from pathfinder.storage.keys import code_of, is_import_path
 from pathfinder.storage.resume import Stage
 from pathfinder.weights.space import WeightSpace
 
@@ -74,21 +75,42 @@ class Measured:
         )  # fmt: skip
 
 
-def check_inputs(found: str, expected: str | None) -> None:
+def check_inputs(found: str, expected: str) -> None:
     """Check that this process finds the data, the weights and the code that the keys of the pieces were made from.
 
     Args:
         found: their key here.
-        expected: their key where the plan was made; None there.
+        expected: their key where the plan was made.
 
     Raises:
         PathfinderError: if they differ.
     """
-    if expected not in (None, found):
+    if expected != found:
         raise PathfinderError(
             f"a worker on {platform.node()} finds other data, weights or code than the run began with; give all "
             "workers the same files, restart those that ran before, and start the run again."
         )
+
+
+_IMPORTED: dict[str, str | None] = {}  # the source of the user's code when this process first worked with it
+
+
+def check_code(names: Iterable[str]) -> None:
+    """Check that this process, a worker, has not imported an earlier version of the user's code.
+
+    Args:
+        names: of networks, data sets and curves; those that are import paths matter.
+
+    Raises:
+        PathfinderError: if it has.
+    """
+    for name in filter(is_import_path, names):
+        code = code_of(name)
+        if _IMPORTED.setdefault(name, code) != code:
+            raise PathfinderError(
+                f"a worker on {platform.node()} imported `{name}` before its source changed; restart the workers, and "
+                "start the run again."
+            )
 
 
 @runtime_checkable

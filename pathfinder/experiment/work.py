@@ -243,8 +243,10 @@ def check_statistics(
     place: Place, stage: StageFile, progress: Progress, name: str, target: Target, statistics: Sequence[Tensor]
 ) -> State:
     """Compare the scores of both ends of a path with the statistics stored with them, and re-estimated."""
-    how = place.scored(target).evaluator.statistics_from
-    return stage.load() or {"compared": compare_statistics(place, name, target, statistics), "batch_norm": how}
+    if (kept := stage.load()) is not None:
+        return kept
+    evaluator, compared = place.scored(target).evaluator, compare_statistics(place, name, target, statistics)
+    return {"compared": compared, "batch_norm": evaluator.statistics_from, "counts": evaluator.counts()}
 
 
 def draw_figures(place: Place, stage: StageFile, progress: Progress, kind: str) -> State:
@@ -261,7 +263,8 @@ def measure_barrier(
     place: Workplace, stage: StageFile, progress: Progress, first: str, second: str, method: str
 ) -> State:
     """Score the line between two minima of a group for its barrier; b as it is, or aligned."""
-    if (kept := stage.load()) is not None:
+    kept = stage.load()
+    if kept is not None and kept.get("finished") is not False:
         return kept
     modules, config = [place.minimum(name) for name in (first, second)], place.config
     space = WeightSpace(modules[0])
@@ -274,6 +277,7 @@ def measure_barrier(
         assert found.statistics is not None  # as they were given
         b, statistics = found.vector, [statistics[0], found.statistics]
     line, evaluator = Line(a, b), place.evaluator(space, statistics)
-    scores = evaluator.score(line, config.score.points, tolerance=config.score.tolerance, progress=progress)
+    asked, tolerance = config.score.points, config.score.tolerance
+    scores = evaluator.score(line, asked, tolerance=tolerance, progress=progress, stage=Unfinished(stage))
     result: dict[str, Any] = {"distance": line.chord(), **barriers(scores), **evaluator.counts()}
     return {**result, "batch_norm": evaluator.statistics_from}

@@ -20,7 +20,7 @@ from pathfinder.experiment.kept import chosen_examples
 from pathfinder.experiment.network import Network, network_of
 from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight, kept_weights
 from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.place import Measured, Scored, check_inputs
+from pathfinder.experiment.place import Measured, Scored, check_code, check_inputs
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve, Line
 from pathfinder.geometry.planes import Plane, Ray
@@ -31,7 +31,7 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples
 from pathfinder.settings import by_import_path, grid_points
 from pathfinder.storage import Checkpoint, read_checkpoint
-from pathfinder.storage.keys import code_of, is_import_path, key_of
+from pathfinder.storage.keys import code_of, is_import_path, key_of, versions
 from pathfinder.symmetry.matching import first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import ProvedStructure
@@ -95,12 +95,14 @@ class Workplace:
 
     def inputs_with(self, networks: Mapping[str, tuple[Mapping[str, Any], str | None]]) -> str:
         """A key of data, weights and code, for the identity of each network and the digest of its checkpoint."""
-        own = sorted(
-            {curve.kind for pair in self.pairs.values() for curve in pair.curves if is_import_path(curve.kind)}
-        )
-        for kind in own:
+        for kind in self._own_curves:
             by_import_path(kind)  # code_of looks only at what is imported
-        return key_of(self.digests, networks, *map(code_of, own))
+        return key_of(versions(), self.digests, networks, *map(code_of, self._own_curves))
+
+    @property
+    def _own_curves(self) -> list[str]:
+        """The kinds of curves that are classes of the user's own."""
+        return sorted({one.kind for pair in self.pairs.values() for one in pair.curves if is_import_path(one.kind)})
 
     def own(self, minimum: str) -> str:
         """The minimum whose settings and network one has: itself, or for an aligned one that which was aligned."""
@@ -210,8 +212,7 @@ class Workplace:
     def _make_scored(self, target: Target, examples: Examples, precision: str | None) -> Scored:
         kind, owner, *title = target
         if kind == "minimum":
-            module = self.minimum(owner)
-            space = WeightSpace(module)
+            space = WeightSpace(module := self.minimum(owner))
             theta = space.vector(module)
             make = partial(self.evaluator, space, batch_norm="stored")
             geometry, t = Ray(theta, theta), torch.zeros(1, dtype=torch.float64)
@@ -225,8 +226,8 @@ class Workplace:
             name, ends = title[0], self.ends(owner, title[0].startswith(ALIGNED))
             repair = self.repair(owner) if name == REPAIRED else None
             make = partial(self.evaluator, ends.space, ends.statistics, repair=repair)
-            path = self.path(owner, name)
-            geometry, t = path, self._points_of(path)
+            geometry = path = self.path(owner, name)
+            t = self._points_of(path)
             if kind == "plane":
                 planes = self.config.planes
                 assert planes is not None
@@ -257,6 +258,7 @@ class Workplace:
 
     def _find_inputs(self) -> str:
         found = {name: self._read(name) for name in self.minima}
+        check_code([self.config.data.name, *(network.name for network, _ in found.values()), *self._own_curves])
         return self.inputs_with({name: (network.identity, digest) for name, (network, digest) in found.items()})
 
     def _minimum(self, name: str) -> nn.Module:
@@ -293,7 +295,6 @@ class Workplace:
         return structure_of(WeightSpace(module), first_inputs(self.data["train"]), self.config.align.structure)
 
     def _landscape(self, name: str, title: str) -> Landscape:
-        module = self.minimum(name)
-        space = WeightSpace(module)
+        space = WeightSpace(module := self.minimum(name))
         walked = trajectory_in(self.trajectory_folder(name) if kept_weights(self.minima[name]) else None, space)
         return build_landscape(space, space.vector(module), self.surface(title), walked)

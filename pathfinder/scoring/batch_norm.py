@@ -14,6 +14,7 @@ from torch import Tensor
 from pathfinder.errors import PathfinderError, unknown
 from pathfinder.geometry.base import Geometry
 from pathfinder.geometry.curves import Curve
+from pathfinder.geometry.planes import Plane
 from pathfinder.settings import describe, whole
 from pathfinder.weights.space import WeightSpace, check_statistics
 
@@ -155,16 +156,23 @@ def check_between(low: float, high: float) -> None:
 
 
 def check_ends(policy: Policy, space: WeightSpace, geometry: Geometry, t: Tensor) -> None:
-    """Refuse to score both ends of a path with the stored statistics of one network, or points beyond mixed ones.
+    """Refuse to score several networks with the stored statistics of one, or points beyond mixed ones.
 
     Raises:
         PathfinderError: if that would happen.
     """
     if isinstance(policy, Interpolate) and space.has_statistics and t.ndim == 1 and isinstance(geometry, Curve):
         check_between(float(t.min()), float(t.max()))
-    if isinstance(policy, Stored) and space.has_statistics and isinstance(geometry, Curve):
+    if not (isinstance(policy, Stored) and space.has_statistics):
+        return
+    if isinstance(geometry, Curve):
         raise PathfinderError(
             "stored BatchNorm statistics are those of one network, but a path has two ends; pass those of both, "
             "statistics=[space.statistics(a), space.statistics(b)], to mix them with C(t), or re-estimate them with "
             "batch_norm='training'."
+        )
+    if isinstance(geometry, Plane) and len(geometry.landmarks) > 1:
+        raise PathfinderError(
+            f"stored BatchNorm statistics are those of one network, but this plane goes through "
+            f"{len(geometry.landmarks)}; re-estimate them with batch_norm='training'."
         )

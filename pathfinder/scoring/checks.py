@@ -1,12 +1,20 @@
 """Two ways of scoring the same weights, compared example by example: do they agree as far as they should?"""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from pathfinder.data.normalization import describe_normalization
+from pathfinder.data.sources import Source
+from pathfinder.errors import PathfinderWarning
+from pathfinder.geometry.curves import Curve
 from pathfinder.scoring.means import Values, estimate
+from pathfinder.weights.space import WeightSpace
 
 _LOWEST = 0.01  # nats; the relative difference of two smaller losses says nothing
 
@@ -96,3 +104,45 @@ def largest(differences: Sequence[Difference], limits: Limits) -> Difference | N
     """The first error that differs by more than it may, else the first such loss, else None."""
     beyond = [one for one in differences if one.exceeds(limits)]
     return min(beyond, key=lambda one: one.metric != "error", default=None)
+
+
+def warn_of_statistics(
+    curve: Curve, space: WeightSpace, values: Callable[[Tensor, Tensor | None], Values], how: str, inputs: Source
+) -> None:
+    """Warn if an end of a curve has other scores with re-estimated than with its stored statistics of BatchNorm.
+
+    Only an end whose weights are those of the space's network is known with its statistics.
+
+    Args:
+        curve: that is scored.
+        space: its weight space.
+        values: the value of each example at weights, with these statistics or else re-estimated ones.
+        how: statistics are re-estimated, a short name.
+        inputs: the data that re-estimates them.
+    """
+    own, stored = space.vector(space.network), space.statistics(space.network)
+    for t, theta in enumerate((curve.start, curve.end)):
+        if torch.equal(theta.detach().to(own), own):
+            off = largest(compare(values(theta, stored), values(theta, None)), STATISTICS)
+            if off is not None:
+                text = explain_statistics(f"the network at t = {t}", off, how, inputs)
+                warnings.warn(text, PathfinderWarning, stacklevel=4)
+
+
+def explain_statistics(name: str, off: Difference, how: str, inputs: Source) -> str:
+    """What differs between stored and re-estimated statistics of BatchNorm, why, and what to set.
+
+    Args:
+        name: of what was scored.
+        off: the difference.
+        how: statistics were re-estimated, a short name.
+        inputs: the data that re-estimated them.
+    """
+    source = "inputs as in training" if how == "training" else "clean inputs"
+    advice = "" if how == "training" else "batch_norm = training, or "
+    return (
+        f"{name} with BatchNorm re-estimated from {source} has a {off} with its stored statistics: it was trained on "
+        f"other inputs than these (crop {inputs.crop}, flip {str(inputs.flip).lower()}, normalisation "
+        f"{describe_normalization(inputs)}), or so briefly that its running averages lag behind its weights; set "
+        f"{advice}crop, flip, mean and std of the data as in its training."
+    )

@@ -5,7 +5,7 @@ The score of a point is the same, bit for bit, whatever other points are scored 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from pathfinder.progress import Progress, silent
 from pathfinder.scoring.adaptive import open_ended
 from pathfinder.scoring.adaptive_plane import explore_any
 from pathfinder.scoring.batch_norm import BatchNormName, Interpolate, Policy, Reestimate, check_ends, policy_of
+from pathfinder.scoring.checks import warn_of_statistics
 from pathfinder.scoring.losses import PerExample, check_targets, functions_by_name, may_leave_out
 from pathfinder.scoring.means import Values, join, row_of
 from pathfinder.scoring.reestimate import NormInputs, interpolate, reestimate
@@ -136,6 +137,8 @@ class Evaluator:
         Raises:
             PathfinderError: if the geometry is of another network, or points are neither a number nor coordinates.
         """
+        if self._inputs is not None and self.reestimates and isinstance(geometry, Curve):
+            warn_of_statistics(geometry, self.space, self.values, self.statistics_from, self._inputs.given)
         if isinstance(points, str) and points == "auto":
             score = partial(self.score_points, geometry, progress=open_ended(progress), stage=stage or StageMemory())
             return self.gather(geometry, *explore_any(score, geometry, tolerance))
@@ -162,8 +165,8 @@ class Evaluator:
 
     def gather(self, geometry: Geometry, t: Tensor, scored: Sequence[Point], known: Closeness | None = None) -> Scores:
         """Put together what `score_points` gave, in the order of the points."""
-        columns = {**self.counts(), "batch_norm": self.statistics_from}
-        return gather(geometry, self._coordinates_of(geometry, t), scored, self.data, columns, known)
+        t, columns = self._coordinates_of(geometry, t), {**self.counts(), "batch_norm": self.statistics_from}
+        return gather(geometry, t, scored, self.data, columns, known)
 
     def at(self, theta: Float[Tensor, " weights"], statistics: Tensor | None = None) -> dict[str, float]:
         """The mean of each metric on each split at one point, and their standard errors.
@@ -224,20 +227,13 @@ class Evaluator:
     def _coordinates_of(self, geometry: Geometry, points: Any) -> Tensor:
         """The coordinates of the points of a geometry, checked."""
         check_kind(geometry, Geometry, "geometry", "give a Line, curve, Ray or Plane")
-        weights = len(geometry.rows()[0])
-        if weights != self.space.size:
+        if (weights := len(geometry.rows()[0])) != self.space.size:
             raise PathfinderError(
                 f"the {geometry.kind()} must have {self.space.size} weights, got {weights}; it is of another network."
             )
         t = coordinates_of(geometry, points)
         check_ends(self.batch_norm, self.space, geometry, t)
         return t
-
-    @cached_property
-    def _statistics(self) -> list[Tensor]:
-        """The statistics to be interpolated, on the device."""
-        given = self.batch_norm.statistics if isinstance(self.batch_norm, Interpolate) else ()
-        return [one.to(self.device) for one in given]
 
     def repaired(self, geometry: Geometry) -> PathRepair | None:
         """What repairs the hidden units between the ends of a path, if that is asked for."""
@@ -285,7 +281,8 @@ class Evaluator:
         if self.space.has_statistics and isinstance(self.batch_norm, Interpolate):
             if C is None or t is None:
                 raise PathfinderError("batch_norm='interpolate' needs a geometry; pass statistics= for a single point.")
-            mixed = [interpolate(self._statistics, c, point) for c, point in zip(C, t, strict=True)]
+            ends = [one.to(self.device) for one in self.batch_norm.statistics]
+            mixed = [interpolate(ends, c, point) for c, point in zip(C, t, strict=True)]
             return [self.space.fixed(statistics, self.device) for statistics in mixed]
         if self._inputs is None or not self.reestimates:
             return [self.space.fixed(None, self.device) for _ in thetas]

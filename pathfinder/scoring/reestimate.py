@@ -48,6 +48,9 @@ class NormInputs:
         seed: draws the subset, the crops and flips, and what a loader draws with torch's generator on each pass.
         device: where the inputs are needed.
 
+    Attributes:
+        given: the data that they are taken from.
+
     Raises:
         PathfinderError: if there is no split `train`.
     """
@@ -58,7 +61,7 @@ class NormInputs:
             raise PathfinderError(
                 f"re-estimating BatchNorm needs the split `train`, got {', '.join(splits)}; pass batch_norm_data=."
             )
-        self.augmented, self.random = wanted.augmented, bool(found.crop or found.flip)
+        self.given, self.augmented = found, wanted.augmented
         self._chosen, self._seed, self._device = found.subset(wanted.examples, seed + 1), seed, device
 
     def __len__(self) -> int:
@@ -84,7 +87,7 @@ class NormInputs:
 
     def warn_if_clean(self) -> None:
         """Warn where training augments its images and these are clean."""
-        if self.random and not self.augmented:
+        if (self.given.crop or self.given.flip) and not self.augmented:
             warnings.warn(
                 "BatchNorm is re-estimated from clean images, but training crops or flips them; scores may be worse "
                 "than the networks' own. batch_norm = training re-estimates from images as in training.",

@@ -62,7 +62,12 @@ def _bytes_of(tensor: Tensor) -> Iterator[memoryview]:
 
 def maker() -> dict[str, Any]:
     """What work is made with now: the package's source, torch's version, the number of threads."""
-    return {"pathfinder": _package_digest(), "torch": str(torch.__version__), "threads": torch.get_num_threads()}
+    return {**versions(), "threads": torch.get_num_threads()}
+
+
+def versions() -> dict[str, str]:
+    """This package's source and torch's version."""
+    return {"pathfinder": _package_digest(), "torch": str(torch.__version__)}
 
 
 def is_import_path(name: str) -> bool:

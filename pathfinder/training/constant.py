@@ -13,6 +13,7 @@ from pathfinder.errors import PathfinderWarning
 from pathfinder.training.recipe import Recipe
 
 _EPOCHS, _STEPS = 5, 50  # after fewer, the loss may still be on its way down
+_FAR = 2.0  # times the constant loss, which is too much even after fewer epochs
 
 
 def constant_loss(y: Tensor) -> float | None:
@@ -37,12 +38,11 @@ def constant_loss(y: Tensor) -> float | None:
 
 def warn_if_constant_is_better(history: pd.DataFrame, source: Source, recipe: Recipe) -> None:
     """Warn if the cross-entropy of the last epoch is above that of constant prediction, for splits in memory."""
-    if not isinstance(source, Split) or not isinstance(source.y, Tensor) or len(history) < _EPOCHS:
-        return
-    if history["step"].iloc[-1] < _STEPS:
+    if not isinstance(source, Split) or not isinstance(source.y, Tensor) or history["step"].iloc[-1] < _STEPS:
         return
     last, constant = float(history["train_loss"].iloc[-1]), constant_loss(source.y)
-    if constant is not None and math.isfinite(last) and last > constant:
+    factor = 1.0 if len(history) >= _EPOCHS else _FAR
+    if constant is not None and math.isfinite(last) and last > factor * constant:
         warnings.warn(
             f"training ended at a loss of {last:.4g}, above the {constant:.4g} of predicting the frequencies of the "
             f"classes for every example; check labels and model, change the learning rate {recipe.lr:g}, or train for "

@@ -236,7 +236,10 @@ def fit_curve(
         loop = TrainingLoop(curve, curve.free(), dict, steps, norm, list(functions), settings, 0.0, goal)
         if band:
             band.attach(loop.optimizer)
-        return loop.run(source.to(where), monitor, progress, stage or NoStage())
+        history = loop.run(source.to(where), monitor, progress, stage or NoStage())
+    if loss is None:
+        warn_if_constant_is_better(history, source, settings)
+    return history
 
 
 def _check_calls(monitor: Any, checkpoint: Any, progress: Any) -> None:

@@ -92,3 +92,17 @@ def test_a_curve_is_no_minimum(command, minima, tmp_path):
 def test_a_point_takes_no_choice_of_statistics(command, minima, tmp_path):
     code, _, err = command("score", "point", minima / "bn.safetensors", "-o", tmp_path / "p", "--batch-norm", "stored")
     assert code == 2 and "--batch-norm" in err and not (tmp_path / "p").exists()
+
+
+def test_a_line_says_what_its_ends_score_with_stored_and_with_re_estimated_statistics(command, minima, tmp_path):
+    files = [minima / "bn.safetensors", minima / "bn2.safetensors"]
+    assert command("score", "line", *files, "--points", 3, "-o", tmp_path / "line")[0] == 0
+    ends, path = (read_table(tmp_path / "line" / f"{name}.csv") for name in ("minima", "paths"))
+    assert ends["name"].tolist() == ["bn-bn2-a", "bn-bn2-b"] and ends["batch_norm"].tolist() == ["training"] * 2
+    assert ends["test_error_reestimated"].tolist() == pytest.approx(path["test_error"].iloc[[0, -1]].tolist())
+    data = load_data("digits")
+    for row, file in zip(ends.to_dict("records"), files, strict=True):
+        module = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8))
+        module.load_state_dict(load_weights(file))
+        own = plain(module, data["test"].x, data["test"].y)
+        assert row["test_loss"] == pytest.approx(own["loss"], rel=1e-5) and row["test_error"] == own["error"]

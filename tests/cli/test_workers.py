@@ -98,8 +98,8 @@ def test_plain_text_to_another_computer_is_warned_of():
     from pathfinder.errors import PathfinderWarning
     from pathfinder.experiment.cluster import _warn_of_plain
 
-    for address in ("tcp://127.0.0.1:8786", "localhost:8786", "tls://node1:8786"):
+    for address in ("tcp://127.0.0.1:8786", "localhost:8786", "tcp://[::1]:8786", "tls://node1:8786"):
         _warn_of_plain(address)
-    for address in ("tcp://node1:8786", "10.0.0.1:8786"):
+    for address in ("tcp://node1:8786", "10.0.0.1:8786", "tcp://127.0.0.1.node1:8786", "localhost.node1:8786"):
         with pytest.warns(PathfinderWarning, match="is not encrypted: whoever reaches this"):
             _warn_of_plain(address)

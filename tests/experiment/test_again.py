@@ -65,10 +65,10 @@ def test_a_worker_with_other_weights_or_data_refuses_the_work(given, tmp_path):
         pickle.loads(sent)
 
 
-MOON = '''import pathfinder
+MOON = """import pathfinder
 class Moon(pathfinder.Bezier):
     "{}"
-'''
+"""
 
 
 def test_a_worker_with_another_curve_class_refuses_the_work(given, tmp_path, monkeypatch):
@@ -76,9 +76,11 @@ def test_a_worker_with_another_curve_class_refuses_the_work(given, tmp_path, mon
     monkeypatch.syspath_prepend(str(tmp_path))
     config = load_config(given, ["pairs.0.curves=[{kind = 'moons:Moon', epochs = 1}]"])
     sent = pickle.dumps(Experiment(config, tmp_path / "run").place)
-    pickle.loads(sent)
     (tmp_path / "moons.py").write_text(MOON.format("Another."))
     with pytest.raises(PathfinderError, match="finds other data, weights or code than the run began with; give all"):
+        pickle.loads(sent)
+    (tmp_path / "moons.py").write_text(MOON.format("One."))
+    with pytest.raises(PathfinderError, match="imported `moons:Moon` before its source changed; restart the workers"):
         pickle.loads(sent)
 
 

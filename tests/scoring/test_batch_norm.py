@@ -14,6 +14,7 @@ from pathfinder import (
     WeightSpace,
     build_model,
 )
+from pathfinder.errors import PathfinderWarning
 from pathfinder.scoring import Interpolate, Reestimate, Stored
 from pathfinder.scoring.settings import Scoring
 
@@ -84,6 +85,13 @@ def test_mistakes_are_named(options, words, without_shapes):
         Evaluator(space, DATA, **options).score(Line(a, b), 2)
 
 
+def test_a_plane_through_several_networks_is_not_scored_with_the_statistics_of_one():
+    space, a, b = ends()
+    plane = Plane.through(a, a + torch.linspace(-1, 1, space.size), b)
+    with pytest.raises(PathfinderError, match="those of one network, but this plane goes through 3; re-estimate"):
+        Evaluator(space, DATA, batch_norm="stored").score(plane, 3)
+
+
 def test_the_score_at_a_minimum_with_its_stored_statistics_is_that_of_plain_torch():
     space, a, b = ends()
     module = space.network.eval()
@@ -104,6 +112,23 @@ def test_the_score_at_a_minimum_with_its_stored_statistics_is_that_of_plain_torc
             at_b = mixed.score(Line(a, b), [1.0]).table[f"{split}_loss"][0]
             module_b = space.module(b, other).eval()
             assert at_b == pytest.approx(float(torch.nn.functional.cross_entropy(module_b(x), y)), abs=1e-6)
+
+
+def test_an_end_that_scores_otherwise_with_its_stored_statistics_is_warned_of():
+    module, x = network("batchnorm"), DATA["train"][0]
+    for layer in module.modules():
+        layer.momentum = 1.0  # the last batch alone
+    module.train()(x)
+    space = WeightSpace(module)
+    a, b = space.vector(module), space.vector(network("batchnorm", 1))
+    as_trained = {split: (x, module.eval()(x).argmax(1)) for split, (x, _) in DATA.items()}
+    table = Evaluator(space, as_trained, batch_size=50).score(Bezier(b, a), 3).table  # no word
+    with torch.no_grad():
+        wanted = float(torch.nn.functional.cross_entropy(module(x), as_trained["train"][1]))
+    assert table["train_loss"][2] == pytest.approx(wanted, rel=0.05)
+    moved = {split: (5 * x + 2, y) for split, (x, y) in as_trained.items()}
+    with pytest.warns(PathfinderWarning, match=r"the network at t = 1 with BatchNorm re-estimated from .* instead of"):
+        Evaluator(space, moved, batch_size=50).score(Bezier(b, a), 3)
 
 
 @pytest.mark.parametrize("t", [[-0.1, 0.5], [0.5, 1.01]])
