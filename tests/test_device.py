@@ -159,7 +159,7 @@ def _public_calls(module: nn.Module, other: nn.Module, data: Split) -> Iterator[
         evaluator.reestimate(b)
         for policy in (Reestimate(data, 20), Reestimate(data, 20, augmented=True), Interpolate(*own)):
             Evaluator(space, {"train": data}, batch_norm=policy).score(Line(a, b), 2)
-        Evaluator(space, {"train": data}, batch_norm=Stored()).score(Plane.around(a, b, bend), 2)
+        Evaluator(space, {"train": data}, batch_norm=Stored()).score(Plane.around(a, b, bend), [[0.0, 0.5]])
     yield module, other, a, b, data.x, *(own or ())
     random_directions(space, a), principal_directions([a, b, bend])
     Hessian(space, a, data, statistics=own and own[0]).trace(samples=2)

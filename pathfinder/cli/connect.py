@@ -39,7 +39,12 @@ def connect(
     origin: Origin,
     points: PathPoints = "auto",
     tolerance: Tolerance = 0.01,
-    grid_points: Annotated[int | None, typer.Option(help="With --planes: points per axis.", show_default="21")] = None,
+    grid_points: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto", help="With --planes: points per axis. auto: the train loss chooses.", show_default="21"
+        ),
+    ] = None,
     examples: Examples = None,
     scoring: ScoreOptions,
     precision: PrecisionOption = "fp32",
@@ -82,7 +87,7 @@ def connect(
         "curve": recipe,
         "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],
         "score": settings.model_dump(exclude_unset=True),
-        "planes": {"points": grid_points or 21} if planes else None,
+        "planes": {"points": read_count(grid_points or "21", "--grid-points")} if planes else None,
         "align": {} if align else None,
     }
     config = Config.parse({key: value for key, value in raw.items() if value is not None})

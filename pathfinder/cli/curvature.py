@@ -57,6 +57,9 @@ def surface(
     file: Weights,
     out: Out,
     points: RatioPoints = "7",
+    points_tolerance: Annotated[
+        float, typer.Option(help="With --points auto: of the logarithm of the ratio between the points.")
+    ] = 0.1,
     normalize: Normalize = None,
     span: Span = None,
     job: CurvatureJob,
@@ -68,13 +71,19 @@ def surface(
     counts = read_surface_points(points)
     scale = normalize or "filter"
     around = read_surface({"normalize": scale, "seed": job.seed, "points": counts}, span)
-    measure("surface", job, _settings(job, counts), out, partial(open_landscape, file, job, around))
+    measure(
+        "surface",
+        job,
+        _settings(job, counts, points_tolerance=points_tolerance),
+        out,
+        partial(open_landscape, file, job, around),
+    )
 
 
-def _settings(job: CurvatureJob, points: int | tuple[int, ...] | str = 2) -> "Curvature":
-    """The settings of `[[curvature]]`."""
+def _settings(job: CurvatureJob, points: int | tuple[int, ...] | str = 2, **more: float) -> "Curvature":
+    """The settings of `[[curvature]]`; `more` are its other fields."""
     from pathfinder.landscape.settings import Curvature
 
     keys = ("examples", "tolerance", "most", "samples", "batch_size")
     given = {key: getattr(job, key) for key in keys}
-    return Curvature.parse({**given, "parameters": job.parameters, "points": points})
+    return Curvature.parse({**given, "parameters": job.parameters, "points": points, **more})

@@ -57,7 +57,7 @@ def gather_measured(place: Place, target: Target, parts: Sequence[str]) -> pd.Da
         return table
     known = judge(t, found.values_of(points), found.settings.points_tolerance)
     _warn_if_rough(target, "log ratios of eigenvalues", len(table), known)
-    return table.assign(interpolation_gap=known.error)
+    return table.assign(interpolation_gap=known.error, interpolation_converged=known.reached)
 
 
 def _chosen(place: Place, parts: Sequence[str]) -> Tensor:

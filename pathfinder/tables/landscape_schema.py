@@ -108,6 +108,7 @@ CURVATURE = Table(
             empty=True,
             optional=True,
         ),
+        Column("interpolation_converged", "truth", "whether that is within the tolerance", empty=True, optional=True),
     ),
     key=("pair", "name", "along", "t", "x", "y"),
     needed=("pair", "name", "along", "ratio", "converged"),
