@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -242,6 +242,24 @@ def as_logits(output: Any) -> Tensor:
     return output[0] if isinstance(output, tuple | list) else output
 
 
+def _left_out_by(loss: PerExample | None) -> int | None:
+    """The label that a partial of a cross-entropy leaves out, torch's own among them."""
+    if not isinstance(loss, partial):
+        return None
+    return loss.keywords.get("ignore_index", IGNORED if loss.func is F.cross_entropy else None)
+
+
+def _leave_out(loss: PerExample, ignored: int) -> PerExample:
+    """A loss that returns 0 for what it leaves out, as one that does not count it."""
+
+    def weighted(output: Any, target: Any) -> Tensor | Weighted:
+        found = loss(output, target)
+        same = isinstance(found, Tensor) and isinstance(target, Tensor) and found.shape == target.shape
+        return Weighted(found, target != ignored) if same else found
+
+    return weighted
+
+
 def functions_by_name(
     loss: PerExample | None, metrics: Mapping[str, PerExample] | None, classes: int | None, masked: bool = True
 ) -> dict[str, PerExample]:
@@ -257,6 +275,9 @@ def functions_by_name(
         PathfinderError: if one of them is no function, or a metric is called `loss`.
     """
     entropy, error = (f if masked else plain(f) for f in (masked_cross_entropy, masked_error))
+    ignored = _left_out_by(loss)
+    if loss is not None and ignored is not None:
+        loss, error = _leave_out(loss, ignored), partial(masked_error, ignore_index=ignored)
     functions = {"loss": entropy if loss is None else guard(loss, "loss")}
     if metrics is None:
         return functions | ({"error": error} if loss is None or classes is not None else {})

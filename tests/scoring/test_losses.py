@@ -283,6 +283,20 @@ def test_labels_of_minus_100_are_left_out():
         scored(module, (x, torch.full((20,), IGNORED)), None)
 
 
+@pytest.mark.parametrize("ignored", [0, IGNORED])
+@pytest.mark.parametrize("function", [cross_entropy, partial(F.cross_entropy, reduction="none")])
+def test_a_partial_with_a_label_to_leave_out_scores_as_without_its_examples(function, ignored):
+    x, y = torch.randn(20, 4, generator=torch.Generator().manual_seed(3)), torch.arange(20) % 3
+    y = torch.where(y == 0, ignored, y)
+    module, kept = nn.Linear(4, 3), y != ignored
+    found = scored(module, (x, y), partial(function, ignore_index=ignored))
+    alone = scored(module, (x[kept], y[kept]), None)
+    for column in ("train_loss", "train_loss_se", "train_error", "train_error_se"):
+        assert found[column] == pytest.approx(alone[column], rel=1e-6)
+    if ignored == IGNORED:
+        assert scored(module, (x, y), function) == pytest.approx(found)
+
+
 def test_another_label_can_be_left_out():
     logits = torch.randn(8, 3)
     labels = torch.arange(8) % 3
