@@ -117,7 +117,7 @@ def seconds_of_points(place: Place, target: Target, points: int, products: int =
         points: how many.
         products: of the Hessian with vectors at each, if the curvature is measured instead.
     """
-    few, all_examples = place.scored(target, FEW), place.scored(target).evaluator
+    few, all_examples = place.scored(target, Examples(_EXAMPLES, _EXAMPLES)), place.scored(target).evaluator
     theta = few.geometry(few.t[:1])[0].detach()
     share = sum(all_examples.counts().values()) / sum(few.evaluator.counts().values())
     passes = _PRODUCT * min(products, _PRODUCTS) if products else 1.0

@@ -1,12 +1,18 @@
 """`score point`: one network with each choice of BatchNorm's statistics, against plain torch."""
 
+import os
+import re
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pathfinder import Bezier, build_model, load_data
+from pathfinder import Bezier, Split, build_model, load_data
+from pathfinder.cli.summary import show_ends
 from pathfinder.storage import load_weights
 from pathfinder.tables.csv_files import read_table
 from pathfinder.tables.schema import POINT
@@ -106,3 +112,29 @@ def test_a_line_says_what_its_ends_score_with_stored_and_with_re_estimated_stati
         module.load_state_dict(load_weights(file))
         own = plain(module, data["test"].x, data["test"].y)
         assert row["test_loss"] == pytest.approx(own["loss"], rel=1e-5) and row["test_error"] == own["error"]
+
+
+@pytest.mark.parametrize(("again", "asks"), [(11.3, False), (12.4, True)])
+def test_the_table_of_ends_asks_for_the_normalisation_where_statistics_disagree(again, asks, capsys):
+    rows = {"name": ["p-a", "p-b"], "test_error": [11.25, 11.5], "test_error_reestimated": [again, 11.6]}
+    images = Split(
+        torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4), mean=torch.full((3,), 0.4), std=torch.ones(3)
+    )
+    show_ends(pd.DataFrame(rows), images)
+    shown = capsys.readouterr().err
+    assert "BatchNorm stored" in shown and "BatchNorm re-estimated" in shown and f"{again:.2f} %" in shown
+    assert "normalisation: mean 0.400, 0.400, 0.400" in shown
+    assert ("is that the one of the training?" in shown) == asks
+
+
+PUBLISHED = Path(os.environ.get("PATHFINDER_DATA", "")) / "published" / "li2018-resnet56-noshort.t7"
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="needs the authors' networks in PATHFINDER_DATA")
+def test_bfloat16_is_refused_for_the_authors_network_without_shortcuts(command, tmp_path):
+    network = ["--model", "resnet56-noshort", "--data", "cifar10"]
+    options = ["--precision", "bf16", "--workers", 1, "-o", tmp_path / "point"]
+    code, _, err = command("score", "point", PUBLISHED, *network, *options)
+    assert code == 2 and not (tmp_path / "point" / "point.csv").exists()
+    found = re.search(r"in bfloat16 has a (train|test) error (\S+) % instead of (\S+) % in float32", err)
+    assert found and float(found[2]) > float(found[3]) + 3 and "score with fp32" in err
