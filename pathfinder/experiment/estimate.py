@@ -19,7 +19,7 @@ from pathfinder.memory import peak_memory
 from pathfinder.scoring.adaptive import TYPICAL
 from pathfinder.scoring.adaptive_plane import MOST as PLANE_POINTS
 from pathfinder.scoring.evaluator import Evaluator
-from pathfinder.scoring.settings import ALL, FEW, REESTIMATED, Examples
+from pathfinder.scoring.settings import ALL, REESTIMATED, Examples
 from pathfinder.threads import threads
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.weights.space import WeightSpace
