@@ -14,9 +14,9 @@ from pathfinder.tables.csv_files import read_table
 
 REFERENCE = Path(__file__).parents[1] / "results" / "reference"
 PANELS = {  # title: the run, the minimum and the surface
-    "ResNet-56, with shortcuts": ("li2018-figure1", "resnet56", "stored"),
-    "without shortcuts": ("li2018-figure1", "resnet56-noshort", "stored"),
-    "without, BatchNorm re-estimated": ("li2018-statistics", "resnet56-noshort", "reestimated-0"),
+    "ResNet-56 with shortcuts\nBatchNorm as stored": ("li2018-figure1", "resnet56", "stored"),
+    "without shortcuts\nBatchNorm as stored": ("li2018-figure1", "resnet56-noshort", "stored"),
+    "without shortcuts\nBatchNorm re-estimated": ("li2018-statistics", "resnet56-noshort", "reestimated-0"),
 }
 MODES = {"light": {}, "dark": DARK}
 SIZE = (11.1, 4.3)  # inches: at GitHub's 830 pixels a letter of 13 points is as tall as the text around it
@@ -40,7 +40,7 @@ def draw() -> Figure:
         if ax is not axes[-1]:
             ax.set(zlabel="", zticklabels=[])
         highest = f"up to {rows['train_loss'].max():.0f} nats"
-        ax.set_title(f"{title}\n{highest}", fontsize=13.5, pad=2, linespacing=1.4)
+        ax.set_title(f"{title}, {highest}", fontsize=11.8, pad=2, linespacing=1.4)
     figure.subplots_adjust(left=0.0, right=0.93, bottom=0.0, top=0.9, wspace=0.02)
     return figure
 

@@ -5,7 +5,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.figures.contours import POINTS, draw_lines, fill, level_bar, line_colours, mark_points, mark_unknown
+from pathfinder.figures.contours import (
+    POINTS,
+    by_rank,
+    draw_lines,
+    fill,
+    level_bar,
+    line_colours,
+    mark_points,
+    mark_unknown,
+)
 from pathfinder.figures.grid import Grid
 from pathfinder.figures.levels import Levels, Scale
 from pathfinder.figures.panels import Panel, Panels, loss_and_error, loss_limits, make_panels
@@ -71,8 +80,7 @@ def _surfaces(
 
 def _lines(rows: pd.DataFrame, trajectory: pd.DataFrame, minima: pd.DataFrame, levels: Levels, points: bool) -> Panels:
     panels = make_panels(rows, minima)
-    low, high = levels.limits
-    style: dict[str, Any] = {"vmin": low, "vmax": high, "cmap": line_colours(), "linewidths": 0.9}
+    style: dict[str, Any] = {"norm": by_rank(levels), "cmap": line_colours(), "linewidths": 0.9}
     for panel in panels:
         grid = Grid.of(panel.rows, "train_loss", levels).refine(POINTS)
         mark_unknown(panel.ax, grid)

@@ -11,7 +11,7 @@ NO_SHORTCUTS = "without shortcuts"
 
 _PATHS = {"line": "line", "polychain": "polygonal chain", "bezier": "Bezier curve"}
 _UNNAMED = ("pair", "minimum")  # what commands call the two minima, or the one, that they are given
-_PLAIN = ("surface", "profile")  # names of surfaces that say nothing
+_PLAIN = ("surface", "profile", "stored")  # names of surfaces that say nothing, or what another note says
 _FAMILIES = {
     "convnet": "ConvNet",
     "densenet": "DenseNet",
