@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from pathfinder.figures.style import MINIMA, SPLITS, UNITS, by_group, by_name, colours, legend_below, set_title
 from pathfinder.figures.ticks import set_error_axis, set_loss_axis
-from pathfinder.figures.words import ALIGNED, of_pair, path_label
+from pathfinder.figures.words import ALIGNED, batch_norm_notes, of_pair, path_label
 from pathfinder.tables.score_names import METRICS, score_column, score_columns
 
 
@@ -42,6 +42,7 @@ def _training_figure(training: pd.DataFrame, group: str) -> Figure:
     entries = {**{label: named[label] for label in dict.fromkeys(labels)}, **dashes}
     legend_below(figure, entries.values(), entries)
     trained = [*["minima"] * any(fit in MINIMA for fit in fits), *["curves"] * any(fit not in MINIMA for fit in fits)]
-    tested = ["curves are tested at t = 1/2"] if "curves" in trained else []
-    set_title(figure, f"Training of the {' and '.join(trained)}{of_pair(group)}", tested)
+    tested = ["curves are tested at t = 1/2", *batch_norm_notes(training[~training["fit"].isin(MINIMA)])]
+    title = f"Training of the {' and '.join(trained)}{of_pair(group)}"
+    set_title(figure, title, [", ".join(tested)] if "curves" in trained else [])
     return figure
