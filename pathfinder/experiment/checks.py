@@ -17,6 +17,7 @@ from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pieces import Piece, Target
 from pathfinder.experiment.place import Place, Scored
 from pathfinder.geometry.curves import Curve
+from pathfinder.geometry.planes import Plane
 from pathfinder.scoring.checks import PRECISION, STATISTICS, Difference, compare, explain_statistics, largest
 from pathfinder.scoring.means import Values
 from pathfinder.scoring.scores import Scores
@@ -35,18 +36,22 @@ def compare_precisions(place: Place, name: str, target: Target, scores: Scores |
     Args:
         place: where.
         name: of the minimum, or of the path.
-        target: what is scored: both ends of a path, or the origin of anything else.
+        target: what is scored: both ends of a path, the points that a plane was put through, or the origin.
         scores: of the path; then the point with the largest loss instead of its ends.
     """
+    geometry = place.scored(target).geometry
+    points: dict[str, list[float]]
     if scores is not None:
         column = score_columns(scores.table, "loss")[0]
         worst = float(scores.table["t"].iloc[scores.table[column].argmax()])
-        points = {f"{name} at t = {worst:.4g}": worst}
-    elif isinstance(place.scored(target).geometry, Curve):
-        points = {f"{name}-a": 0.0, f"{name}-b": 1.0}
+        points = {f"{name} at t = {worst:.4g}": [worst]}
+    elif isinstance(geometry, Curve):
+        points = {f"{name}-a": [0.0], f"{name}-b": [1.0]}
+    elif isinstance(geometry, Plane):
+        points = {f"{name} at ({x:.4g}, {y:.4g})": [x, y] for x, y in geometry.landmarks.tolist()}
     else:
-        points = {name: 0.0}
-    return {title: _both_precisions(place, target, t) for title, t in points.items()}
+        points = {name: [0.0] * len(geometry.axes)}
+    return {title: _both_precisions(place, target, at) for title, at in points.items()}
 
 
 def compare_statistics(place: Place, name: str, target: Target, statistics: Sequence[Tensor]) -> Compared:
@@ -109,18 +114,18 @@ class Findings:
                 raise PathfinderError(_explain_precision(name, off))
 
 
-def _both_precisions(place: Place, target: Target, t: float) -> list[dict[str, Any]]:
-    """The differences at one point; at the origin where there are more coordinates."""
+def _both_precisions(place: Place, target: Target, at: list[float]) -> list[dict[str, Any]]:
+    """The differences at one point."""
     expected, found = (place.scored(target, FEW, precision) for precision in ("fp32", None))
-    return _differences(_values_at(expected, t), _values_at(found, t))
+    return _differences(_values_at(expected, at), _values_at(found, at))
 
 
-def _values_at(scored: Scored, t: float) -> Values:
-    """The value of each example at one point."""
-    geometry = scored.geometry
+def _values_at(scored: Scored, at: list[float]) -> Values:
+    """The value of each example at the point with these coordinates."""
+    geometry, t = scored.geometry, torch.tensor([at], dtype=torch.float64)
     if isinstance(geometry, Curve):
-        return scored.values(torch.tensor([t], dtype=torch.float64))[0]
-    return scored.evaluator.values(geometry(torch.zeros(1, len(geometry.axes), dtype=torch.float64).squeeze(-1))[0])
+        return scored.values(t[0])[0]
+    return scored.evaluator.values(geometry(t if len(geometry.axes) > 1 else t[0])[0])
 
 
 def _differences(expected: Values, found: Values) -> list[dict[str, Any]]:

@@ -205,8 +205,10 @@ class _Seconds:
         monitor = self._point(others, self._along, self._config.at_points) if others else 0.0
         return curve.epochs * (self._train.steps(curve.batch_size) * self._costs.curve_step * curve.passes + monitor)
 
-    def score_minimum(self, name: str, both: bool) -> float:
-        """All examples, once or twice."""
+    def score_minimum(self, name: str, both: bool, first: str | None) -> float:
+        """All examples, once or twice; nothing for one that equals another."""
+        if first is not None:
+            return 0.0
         everything = Examples(None, self._along.batch_norm)
         how = [self._config.score.batch_norm] * both
         return sum(self._point(self._data, everything, one) for one in ("stored", *how))

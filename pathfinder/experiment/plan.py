@@ -55,6 +55,7 @@ class Plan:
         self._checks_precision = config.precision_check and config.score_precision != "fp32"
         self._network = NetworkFacts({}, None, 0, False)  # that of the pieces being added
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
+        self._scored: dict[str, str] = {}  # the minimum that is scored under a key
         for one in config.singles():
             self._add_minimum(one.title, one, config.surfaces, in_path=False)
             self._own(one.title)
@@ -124,7 +125,9 @@ class Plan:
         needs = self._add_check(name, ("minimum", name), self._scoring_key("own scores", key), needs)
         both = in_path and self._network.has_statistics and self._config.score.batch_norm in REESTIMATED
         own = self._scoring_key("own scores", key, both)
-        self._add(scores_of(name), "score_minimum", (name, both), own, needs)
+        first = self._scored.setdefault(own, name)
+        like = (first, (scores_of(first),)) if first != name else (None, ())
+        self._add(scores_of(name), "score_minimum", (name, both, like[0]), own, (*needs, *like[1]))
         return needs
 
     def _add_check(self, name: str, target: Target, key: str, needs: tuple[str, ...]) -> tuple[str, ...]:

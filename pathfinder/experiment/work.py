@@ -17,9 +17,9 @@ from pathfinder.experiment.checks import compare_precisions, compare_statistics
 from pathfinder.experiment.choice import choose
 from pathfinder.experiment.curve_files import further_tensors
 from pathfinder.experiment.gather import gather_scores, rescored_at
-from pathfinder.experiment.kept import kept_file
+from pathfinder.experiment.kept import kept_file, kept_result
 from pathfinder.experiment.pairs import ALIGNED
-from pathfinder.experiment.pieces import Target
+from pathfinder.experiment.pieces import Target, scores_of
 from pathfinder.experiment.place import Measured, Place, Scored
 from pathfinder.experiment.rounds import chosen_points, next_round
 from pathfinder.experiment.starts import start_repaired
@@ -81,14 +81,19 @@ def copy_minimum(place: Workplace, stage: StageFile, progress: Progress, name: s
     return {"first": first}
 
 
-def score_minimum(place: Workplace, stage: StageFile, progress: Progress, name: str, both: bool) -> State:
+def score_minimum(
+    place: Workplace, stage: StageFile, progress: Progress, name: str, both: bool, first: str | None
+) -> State:
     """Score a minimum on all examples, for its row of minima.csv.
 
     With `both`, it is scored with the statistics of BatchNorm that are stored with it and as along paths, and the two
-    are compared.
+    are compared. One that equals another, `first`, has its scores.
     """
     if (kept := stage.load()) is not None:
         return kept
+    if first is not None:
+        found = kept_result(place.folder, scores_of(first))
+        return {**found, "compared": {name: found["compared"][first]} if found["compared"] else {}}
     module = place.minimum(name)
     space = WeightSpace(module)
     theta, statistics = space.vector(module), space.statistics(module)

@@ -10,7 +10,7 @@ from helpers import TINY
 from pathfinder.experiment import plan as plan_module
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.facts import Facts, NetworkFacts
-from pathfinder.experiment.pieces import split_points
+from pathfinder.experiment.pieces import scores_of, split_points
 from pathfinder.experiment.plan import Plan
 
 EVERYTHING = """
@@ -85,6 +85,7 @@ def test_a_minimum_of_two_pairs_is_trained_once():
     plan = plan_of(text)
     assert plan.training == {"p-a": "minimum p-a", "p-b": "minimum p-b", "q-a": "minimum p-a", "q-b": "minimum p-b"}
     assert "minimum q-a" not in plan.pieces and plan.pieces["copy q-a"].needs == ("minimum p-a",)
+    assert plan.pieces[scores_of("q-a")].arguments[2] == "p-a" and plan.pieces[scores_of("p-a")].arguments[2] is None
 
 
 def test_the_plan_does_not_compute():
