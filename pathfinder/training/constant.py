@@ -38,7 +38,9 @@ def constant_loss(y: Tensor) -> float | None:
 
 def warn_if_constant_is_better(history: pd.DataFrame, source: Source, recipe: Recipe) -> None:
     """Warn if the cross-entropy of the last epoch is above that of constant prediction, for splits in memory."""
-    if not isinstance(source, Split) or not isinstance(source.y, Tensor) or history["step"].iloc[-1] < _STEPS:
+    if not isinstance(source, Split) or not isinstance(source.y, Tensor):
+        return
+    if history.empty or history["step"].iloc[-1] < _STEPS:
         return
     last, constant = float(history["train_loss"].iloc[-1]), constant_loss(source.y)
     factor = 1.0 if len(history) >= _EPOCHS else _FAR

@@ -119,17 +119,19 @@ def test_landscapes_are_drawn_alone_and_of_several_runs(landscape, tmp_path):
 
 
 def test_panels_share_one_scale(landscape):
-    """Equal losses have equal colours, and each panel has the lines of the levels between its own losses."""
+    """Equal losses or levels have equal colours, and each panel has the lines of the levels between its own losses."""
     surfaces = read_table(landscape / "surfaces.csv").query("surface == 'flat'")
     empty, scale = pd.DataFrame(columns=["name", "surface", "x", "y"]), Scale(CLIP)
     figures = surface_figures(surfaces, empty, pd.DataFrame(), scale)
     low, high = np.log10([surfaces["train_loss"].min(), CLIP])
     levels = {"contours-flat": np.arange(0.1, 10, 0.5), "filled-flat": scale.levels(surfaces["train_loss"]).edges}
+    ends = scale.line_levels(surfaces["train_loss"]).edges[[0, -1]]
+    limits = {"contours-flat": np.log10(ends), "filled-flat": (low, high)}
     for name, edges in levels.items():
         maps = [[part for part in ax.collections if isinstance(part, ContourSet)] for ax in figures[name].axes]
         maps = [parts for parts in maps if parts]  # the colour bar has none
         for parts, (_, own) in zip(maps, surfaces.groupby("name"), strict=True):
-            assert any(np.allclose(part.get_clim(), (low, high)) for part in parts)
+            assert any(np.allclose(part.get_clim(), limits[name]) for part in parts)
             (lines,) = [part for part in parts if not part.filled]
             losses = own["train_loss"].clip(upper=CLIP)
             between = edges[(edges > losses.min()) & (edges < losses.max())]
