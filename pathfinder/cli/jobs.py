@@ -98,7 +98,8 @@ def score(
         scores = gather_scores(place, (word,), parts, tolerance)
         target.tabulate(run.results, name, scores)
         if compared:
-            run.results.add("minima", gather_ends(place, compared), pair=name)
+            ends = gather_ends(place, compared).assign(checkpoint=[str(opened.files[0]), str(opened.files[-1])])
+            run.results.add("minima", ends, pair=name, model=opened.network.name)
         for path, title, where in ((target.geometry.kind(), f"rescore {word}", parts), ("ends", "rescore ends", ())):
             if settings.chosen_examples and (rescored := gather_rescored(place, (word,), where, title)):
                 run.results.add_rescored(name, path, rescored)

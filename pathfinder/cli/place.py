@@ -16,7 +16,7 @@ from pathfinder.landscape.settings import Curvature
 from pathfinder.scoring.batch_norm import BatchNormName, Policy
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples, Scoring
-from pathfinder.storage.keys import key_of, versions
+from pathfinder.storage.keys import key_of
 
 Opened = Minima | CurveInput
 Options = ScoreJob | CurvatureJob | PointJob
@@ -58,7 +58,7 @@ class FilePlace:
         self.device = job.device
         self.opened, self.target = opening()
         train = self.opened.data["train"]
-        self.inputs = key_of(versions(), self.opened.identity, digests(self.opened.data), train.crop, train.flip)
+        self.inputs = key_of(self.opened.identity, digests(self.opened.data), train.crop, train.flip)
         if inputs is not None:
             check_inputs(self.inputs, inputs)
             check_code((self.opened.network.name, self.opened.dataset))

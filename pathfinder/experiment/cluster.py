@@ -5,6 +5,7 @@ folder of the run. Dask schedules, moves work off dead workers and watches over 
 import logging
 import os
 import pickle
+import platform
 import re
 import signal
 import time
@@ -30,6 +31,7 @@ from pathfinder.experiment.engines import Done, Failed, do
 from pathfinder.experiment.pieces import Piece
 from pathfinder.memory import THRESHOLDS
 from pathfinder.progress import Progress
+from pathfinder.storage.keys import versions
 
 _SETTINGS = {
     "distributed.nanny.pre-spawn-environ": {  # Dask's own would give freed memory back at once, see `memory`
@@ -72,7 +74,8 @@ class Cluster:
             raise PathfinderError(f"{scheduler} has a dashboard of its own; drop --dashboard.")
         if dashboard and find_spec("bokeh") is None:
             raise PathfinderError("--dashboard needs bokeh; install pathfinder[dashboard], or drop it.")
-        self._recipe, self._deterministic = pickle.dumps(place), torch.get_deterministic_debug_mode() > 0
+        self._recipe = pickle.dumps((versions(), pickle.dumps(place)))
+        self._deterministic = torch.get_deterministic_debug_mode() > 0
         self._workers, self._scheduler, self._dashboard = workers, scheduler, dashboard
         self._client: Client | None = None
         self._held = ExitStack()
@@ -254,8 +257,18 @@ def _do(
 
 @lru_cache(1)
 def _place(recipe: bytes) -> Any:
-    """The place of this worker: the data are loaded once."""
-    return pickle.loads(recipe)
+    """The place of this worker: the data are loaded once.
+
+    Raises:
+        PathfinderError: if the worker has another pathfinder or torch than the run.
+    """
+    made_with, place = pickle.loads(recipe)
+    if made_with != versions():
+        raise PathfinderError(
+            f"a worker on {platform.node()} has another version of pathfinder or torch than the run; install the same, "
+            "restart the workers, and start the run again."
+        )
+    return pickle.loads(place)
 
 
 def _choose_gpu(place: Any, worker: object) -> None:

@@ -89,7 +89,7 @@ def gather_ends(place: Place, piece: str) -> pd.DataFrame:
     """The rows of minima.csv of both ends of a path, from the piece that compared their statistics of BatchNorm."""
     rows, result = [], kept_result(place.folder, piece)
     for name, compared in result["compared"].items():
-        row = {"name": name, "batch_norm": result["batch_norm"], **result["counts"]}
+        row = {"name": name, "norm": result["norms"][name], "batch_norm": result["batch_norm"], **result["counts"]}
         for one in (Difference(**entry) for entry in compared):
             row[score_column(one.split, one.metric)] = one.expected
             row[score_column(one.split, one.metric, "reestimated")] = one.found

@@ -250,8 +250,10 @@ def check_statistics(
     """Compare the scores of both ends of a path with the statistics stored with them, and re-estimated."""
     if (kept := stage.load()) is not None:
         return kept
-    evaluator, compared = place.scored(target).evaluator, compare_statistics(place, name, target, statistics)
-    return {"compared": compared, "batch_norm": evaluator.statistics_from, "counts": evaluator.counts()}
+    found, compared = place.scored(target), compare_statistics(place, name, target, statistics)
+    norms = found.geometry.norm(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
+    result = {"compared": compared, "norms": dict(zip(compared, norms, strict=True))}
+    return {**result, "batch_norm": found.evaluator.statistics_from, "counts": found.evaluator.counts()}
 
 
 def draw_figures(place: Place, stage: StageFile, progress: Progress, kind: str) -> State:

@@ -31,7 +31,7 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import Examples
 from pathfinder.settings import by_import_path, grid_points
 from pathfinder.storage import Checkpoint, read_checkpoint
-from pathfinder.storage.keys import code_of, is_import_path, key_of, versions
+from pathfinder.storage.keys import code_of, is_import_path, key_of
 from pathfinder.symmetry.matching import first_inputs, structure_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.symmetry.structure import ProvedStructure
@@ -97,7 +97,7 @@ class Workplace:
         """A key of data, weights and code, for the identity of each network and the digest of its checkpoint."""
         for kind in self._own_curves:
             by_import_path(kind)  # code_of looks only at what is imported
-        return key_of(versions(), self.digests, networks, *map(code_of, self._own_curves))
+        return key_of(self.digests, networks, *map(code_of, self._own_curves))
 
     @property
     def _own_curves(self) -> list[str]:
