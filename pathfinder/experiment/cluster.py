@@ -141,14 +141,14 @@ class Cluster:
             _warn_of_plain(self._scheduler)
             try:
                 client = Client(self._scheduler)  # TLS files come from Dask's own settings
-                if not client.nthreads():
-                    text = f"{self._scheduler} has no worker yet; the run waits until one joins."
-                    warnings.warn(text, PathfinderWarning, stacklevel=2)
             except (OSError, ValueError) as error:
                 raise PathfinderError(
                     f"no Dask scheduler answers at {self._scheduler} ({reason(error)}); start one, or name its address."
                 ) from error
             with client:
+                if not client.nthreads():
+                    text = f"{self._scheduler} has no worker yet; the run waits until one joins."
+                    warnings.warn(text, PathfinderWarning, stacklevel=2)
                 yield client
             return
         with (

@@ -197,8 +197,9 @@ def check_normalization(data: Mapping[str, Any], checkpoint: Checkpoint, train: 
         own, used = recorded_moments(recorded), recorded_moments(data)
     except PathfinderError as error:
         raise PathfinderError(f"{checkpoint.path} records no normalisation that can be used: {error}") from error
-    found = recorded_moments((train is not None and normalization_of(train)) or {})
-    if own != used and (own, used) not in ((found, DATA_MOMENTS), (DATA_MOMENTS, found)):
+    of_train = recorded_moments((train is not None and normalization_of(train)) or {})
+    first, second = (of_train if one == DATA_MOMENTS else one for one in (own, used))
+    if first != second:
         raise PathfinderError(
             f"{checkpoint.path} was trained with {describe_moments(*own)}, but {describe_moments(*used)} would be "
             "used; say which, with --data-arg mean=... --data-arg std=... (in a config, data.mean and data.std)."

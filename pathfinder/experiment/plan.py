@@ -125,9 +125,9 @@ class Plan:
         needs = self._add_check(name, ("minimum", name), self._scoring_key("own scores", key), needs)
         both = in_path and self._network.has_statistics and self._config.score.batch_norm in REESTIMATED
         own = self._scoring_key("own scores", key, both)
-        first = self._scored.setdefault(own, name)
-        like = (first, (scores_of(first),)) if first != name else (None, ())
-        self._add(scores_of(name), "score_minimum", (name, both, like[0]), own, (*needs, *like[1]))
+        like = None if (first := self._scored.setdefault(own, name)) == name else first
+        more = () if like is None else (scores_of(like),)
+        self._add(scores_of(name), "score_minimum", (name, both, like), own, (*needs, *more))
         return needs
 
     def _add_check(self, name: str, target: Target, key: str, needs: tuple[str, ...]) -> tuple[str, ...]:

@@ -284,7 +284,9 @@ def measure_barrier(
         assert found.statistics is not None  # as they were given
         b, statistics = found.vector, [statistics[0], found.statistics]
     line, evaluator = Line(a, b), place.evaluator(space, statistics)
-    asked, tolerance = config.score.points, config.score.tolerance
-    scores = evaluator.score(line, asked, tolerance=tolerance, progress=progress, stage=Unfinished(stage))
+    scores = evaluator.score(
+        line, config.score.points, tolerance=config.score.tolerance, check=False, progress=progress,
+        stage=Unfinished(stage),
+    )  # fmt: skip
     result: dict[str, Any] = {"distance": line.chord(), **barriers(scores), **evaluator.counts()}
     return {**result, "batch_norm": evaluator.statistics_from}

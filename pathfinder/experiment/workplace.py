@@ -95,14 +95,14 @@ class Workplace:
 
     def inputs_with(self, networks: Mapping[str, tuple[Mapping[str, Any], str | None]]) -> str:
         """A key of data, weights and code, for the identity of each network and the digest of its checkpoint."""
-        for kind in self._own_curves:
-            by_import_path(kind)  # code_of looks only at what is imported
-        return key_of(self.digests, networks, *map(code_of, self._own_curves))
+        return key_of(self.digests, networks, *map(code_of, self._own_curves()))
 
-    @property
     def _own_curves(self) -> list[str]:
-        """The kinds of curves that are classes of the user's own."""
-        return sorted({one.kind for pair in self.pairs.values() for one in pair.curves if is_import_path(one.kind)})
+        """The kinds of curves that are classes of the user's own; imported, as `code_of` looks only at what is."""
+        kinds = sorted({one.kind for pair in self.pairs.values() for one in pair.curves if is_import_path(one.kind)})
+        for kind in kinds:
+            by_import_path(kind)
+        return kinds
 
     def own(self, minimum: str) -> str:
         """The minimum whose settings and network one has: itself, or for an aligned one that which was aligned."""
@@ -258,7 +258,7 @@ class Workplace:
 
     def _find_inputs(self) -> str:
         found = {name: self._read(name) for name in self.minima}
-        check_code([self.config.data.name, *(network.name for network, _ in found.values()), *self._own_curves])
+        check_code([self.config.data.name, *(network.name for network, _ in found.values()), *self._own_curves()])
         return self.inputs_with({name: (network.identity, digest) for name, (network, digest) in found.items()})
 
     def _minimum(self, name: str) -> nn.Module:

@@ -102,6 +102,8 @@ class Evaluator:
         self.batch_size, self.chunk = whole(batch_size, "batch_size", 1), whole(chunk, "chunk", 1)
         self.device, self.precision = find_device(device), check_precision(precision)
         space.on(self.device)  # fail early on weights that the device cannot hold
+        mixed = self.batch_norm.statistics if isinstance(self.batch_norm, Interpolate) else ()
+        self._statistics = [one.to(self.device) for one in mixed]
         sources = splits_by_name(data)
         check_targets(loss, sources)
         most = None if examples is None else whole(examples, "examples", 1)
@@ -122,6 +124,7 @@ class Evaluator:
         points: int | Literal["auto"] | Float[Tensor, "points *coordinates"] | np.ndarray | Sequence[Any],
         *,
         tolerance: float | None = None,
+        check: bool = True,
         progress: Progress = silent,
         stage: Stage | None = None,
     ) -> Scores:
@@ -131,13 +134,14 @@ class Evaluator:
             geometry: the line, curve or plane.
             points: how many, or where: a tensor, array or list; `auto` for those that the losses ask for.
             tolerance: with `auto`, by default 0.01 of a path, see `adaptive.explore`; 0.03 of a plane, see `judge`.
+            check: whether an end of a path is compared with its stored statistics of BatchNorm, where they are known.
             progress: called as progress(done, total).
             stage: saves the points scored so far, so that an interrupted call resumes; see `pathfinder.storage.Stage`.
 
         Raises:
             PathfinderError: if the geometry is of another network, or points are neither a number nor coordinates.
         """
-        if self._inputs is not None and self.reestimates and isinstance(geometry, Curve):
+        if check and self._inputs is not None and self.reestimates and isinstance(geometry, Curve):
             warn_of_statistics(geometry, self.space, self.values, self.statistics_from, self._inputs.given)
         if isinstance(points, str) and points == "auto":
             score = partial(self.score_points, geometry, progress=open_ended(progress), stage=stage or StageMemory())
@@ -281,8 +285,7 @@ class Evaluator:
         if self.space.has_statistics and isinstance(self.batch_norm, Interpolate):
             if C is None or t is None:
                 raise PathfinderError("batch_norm='interpolate' needs a geometry; pass statistics= for a single point.")
-            ends = [one.to(self.device) for one in self.batch_norm.statistics]
-            mixed = [interpolate(ends, c, point) for c, point in zip(C, t, strict=True)]
+            mixed = [interpolate(self._statistics, c, point) for c, point in zip(C, t, strict=True)]
             return [self.space.fixed(statistics, self.device) for statistics in mixed]
         if self._inputs is None or not self.reestimates:
             return [self.space.fixed(None, self.device) for _ in thetas]

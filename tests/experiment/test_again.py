@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import sys
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from helpers import TINY
 from pathfinder import PathfinderError
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
+from pathfinder.scoring import evaluator
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*running averages lag:pathfinder.errors.PathfinderWarning"),
@@ -82,6 +84,24 @@ def test_a_worker_with_another_curve_class_refuses_the_work(given, tmp_path, mon
     (tmp_path / "moons.py").write_text(MOON.format("One."))
     with pytest.raises(PathfinderError, match="imported `moons:Moon` before its source changed; restart the workers"):
         pickle.loads(sent)
+
+
+def test_a_worker_that_ran_before_imports_the_curve_class_for_the_next_run(given, tmp_path, monkeypatch):
+    (tmp_path / "suns.py").write_text(MOON.format("One.").replace("Moon", "Sun"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = load_config(given, ["pairs.0.curves=[{kind = 'suns:Sun', epochs = 1}]"])
+    sent = pickle.dumps(Experiment(config, tmp_path / "run").place)
+    monkeypatch.delitem(sys.modules, "suns")  # as in a process of its own
+    for _ in range(2):
+        pickle.loads(sent)
+
+
+def test_ends_are_compared_with_their_stored_statistics_by_pieces_alone(given, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluator, "warn_of_statistics", lambda *_: pytest.fail("the same passes once more"))
+    changes = ["score.points='auto'", "score.examples='auto'", "score.batch_norm_examples='auto'"]
+    config = load_config(given, [*changes, "align.every_pair=true", "precision='bf16'", "precision_check=true"])
+    Experiment(config, tmp_path / "run").run()
+    assert len(pd.read_csv(tmp_path / "run" / "barriers.csv")) == 2
 
 
 def test_what_an_earlier_run_dropped_does_not_ask_for_force_again(tmp_path):
