@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from threading import Lock
 
 from pathfinder.experiment.pieces import Piece
@@ -27,12 +28,10 @@ class SharedProgress:
 
     def of(self, piece: Piece) -> Progress:
         """What shows the progress of a piece."""
+        return partial(self._show, piece)
 
-        def progress(done: int, total: int) -> None:
-            with self._lock:
-                show(done, total)
-
-        def show(done: int, total: int) -> None:
+    def _show(self, piece: Piece, done: int, total: int) -> None:
+        with self._lock:
             if piece.points:
                 points = self._points.setdefault(piece.title, {})
                 points[piece.name] = done
@@ -40,5 +39,3 @@ class SharedProgress:
             if piece.title not in self._shown:
                 self._shown[piece.title] = self._report(f"{piece.title} (kept)" if done >= total else piece.title)
             self._shown[piece.title](done, total)
-
-        return progress
