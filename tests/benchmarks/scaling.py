@@ -1,6 +1,6 @@
 """What several workers change of the time of an experiment, and nothing else.
 
-    uv run python tests/benchmarks/scaling.py [--repeats 3] [--out FILE.csv]
+    uv run python tests/benchmarks/scaling.py [--repeats 3] [--only tiny-surface] [--out FILE.csv]
 
 Two experiments take turns in one process and with Dask workers of one thread each: configs/digits-pairs.toml with two
 workers, and a surface of 51 x 51 points of a tiny network with one, whose difference is what Dask costs. Every run
@@ -87,10 +87,11 @@ def limit(name: str, processes: int, alone: float) -> float:
     return processes * alone / statistics.mean(found)
 
 
-def measured(repeats: int) -> pd.DataFrame:
-    """Medians of each case, a row each."""
+def measured(repeats: int, names: list[str]) -> pd.DataFrame:
+    """Medians of each case, a row for each number of workers."""
     rows = []
-    for name, workers in _CASES.items():
+    for name in names:
+        workers = _CASES[name]
         turns: list[dict] = []
         wanted = None
         for turn in range(repeats):
@@ -101,7 +102,7 @@ def measured(repeats: int) -> pd.DataFrame:
                 assert tables == wanted, f"{name} with {count} workers has other tables"
             turns.append({**found, "limit": limit(name, workers, found[0]["pieces"])})
         for count in (0, workers):
-            row = {"experiment": name, "workers": count, "pieces_of_work": turns[0][count]["count"]}
+            row = {"experiment": name, "workers": count, "repeats": repeats, "pieces_of_work": turns[0][count]["count"]}
             row["start_seconds"] = statistics.median(turn[count]["start"] for turn in turns)
             for what in ("pieces", "total"):
                 row[f"{what}_seconds"] = statistics.median(turn[count][what] for turn in turns)
@@ -115,13 +116,14 @@ def main() -> None:
     """Measure, print and write as CSV."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=_CASES, nargs="+", default=list(_CASES), help="the experiments to measure")
     parser.add_argument("--out", help="CSV file for the table")
     parser.add_argument("--once", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.once:
         run(given.once[0], int(given.once[1]), given.once[2])
         return
-    table = measured(given.repeats).assign(load_average=os.getloadavg()[0])
+    table = measured(given.repeats, given.only).assign(load_average=os.getloadavg()[0])
     print(table.to_string(index=False, float_format="{:.3f}".format))
     if given.out:
         write_table(given.out, table)
