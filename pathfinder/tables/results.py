@@ -34,15 +34,14 @@ class Results:
         return bool(self._frames)
 
     def add(self, table: str, rows: pd.DataFrame, **keys: str) -> None:
-        """Add rows to a table, its columns in the order of the schema.
+        """Add rows to a table.
 
         Args:
             table: its name.
             rows: some of its columns.
             **keys: columns with the same value in every row.
         """
-        rows = rows.assign(**keys)
-        self._frames.setdefault(table, []).append(rows[TABLES[table].sort(rows.columns)])
+        self._frames.setdefault(table, []).append(rows.assign(**keys))
 
     def add_training(self, pair: str, fit: str, history: pd.DataFrame) -> None:
         """Add the history of a fit: of minimum `a` or `b` of a pair, or of a curve by its name."""
@@ -109,14 +108,15 @@ class Results:
         self.add("curvature", table, pair=pair, name=name, along=along)
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table with all rows added so far.
+        """A table with all rows added so far, its columns in the order of the schema.
 
         Raises:
             PathfinderError: if no rows were added to it.
         """
         if name not in self._frames:
             raise PathfinderError(f"this run has no table `{name}`; it has {', '.join(self._frames) or 'none yet'}.")
-        return pd.concat(self._frames[name], ignore_index=True)
+        rows = pd.concat(self._frames[name], ignore_index=True)
+        return rows[TABLES[name].sort(rows.columns)]
 
     def write(self) -> None:
         """Write every table that has rows."""

@@ -9,6 +9,7 @@ from helpers import TINY
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
 from pathfinder.tables.csv_files import read_table
+from pathfinder.tables.results import Results
 from pathfinder.tables.schema import QUANTITIES, SUMMARY, TABLES, as_markdown
 from pathfinder.tables.score_names import ScoreName, parse_score_column, score_column, score_columns
 from pathfinder.tables.table import FIGURES, Column, ScoreColumns, Table
@@ -132,3 +133,11 @@ def test_quantities_are_columns_of_the_summary():
     assert (REFERENCE / "digits" / "replicates.csv").exists()
     found = read_table(REFERENCE / "digits" / "replicates.csv", TABLES["replicates"])["quantity"].unique()
     assert list(found) == [column.name for column in QUANTITIES]
+
+
+def test_rows_with_other_columns_keep_the_order_of_the_schema(tmp_path):
+    results = Results(tmp_path)
+    results.add("minima", pd.DataFrame([{"name": "mlp-a", "train_loss": 0.1, "batch_norm": "none"}]))
+    results.add("minima", pd.DataFrame([{"batch_norm": "training", "train_loss_reestimated": 0.2, "name": "bn-a"}]))
+    columns = ["name", "train_loss", "train_loss_reestimated", "batch_norm"]
+    assert list(results.table("minima").columns) == columns
