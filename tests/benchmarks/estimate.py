@@ -20,6 +20,7 @@ import pandas as pd
 
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
+from pathfinder.memory import keep_freed_memory
 from pathfinder.tables.csv_files import write_table
 
 _CONFIGS = Path(__file__).parents[2] / "configs"
@@ -37,6 +38,7 @@ _CASES = {
 
 def step(name: str, what: str, folder: str) -> None:
     """Print the seconds that one step says: `plan` estimates, `run` measures."""
+    keep_freed_memory()  # as commands do
     file, scale, changes = _CASES[name]
     experiment = Experiment(load_config(_CONFIGS / file, changes, scale), folder)
     if what == "plan":

@@ -6,9 +6,10 @@ Two experiments take turns in one process and with Dask workers of one thread ea
 workers, and a surface of 51 x 51 points of a tiny network with one, whose difference is what Dask costs. Every run
 starts in an empty folder, and all tables must have the same bytes. `pieces` is from the start of the first piece to the
 end of the last, figures included; `start` is until the workers are there and have loaded the data; `total` adds the
-imports, the data of the first process and the end of the workers. `limit` is what the computer allows: how much faster
-the pieces of as many whole runs are done when these run at once, a process each, than one after another. Medians;
-ratios are those of neighbours. Measure on quiet cores.
+imports, the data of the first process and the end of the workers. All processes keep the memory that they free, as
+those of commands do. `limit` is what the computer allows, measured in the first turn: how much faster the pieces of as
+many whole runs are done when these run at once, a process each, than one after another. Medians; ratios are those of
+neighbours. Measure on quiet cores.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from pathfinder.experiment.config import Config
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.engines import make_engine
 from pathfinder.experiment.run import Experiment
+from pathfinder.memory import keep_freed_memory
 from pathfinder.tables.csv_files import write_table
 
 _PAIRS = Path(__file__).parents[2] / "configs" / "digits-pairs.toml"
@@ -43,6 +45,7 @@ _CASES = {"digits-pairs": 2, "tiny-surface": 1}  # workers
 
 def run(name: str, workers: int, folder: str) -> None:
     """Run an experiment, 0 workers for this process, and print the seconds of its start and of its pieces."""
+    keep_freed_memory()
     config = load_config(_PAIRS, ["threads=1"]) if name == "digits-pairs" else Config.parse(_TINY)
     experiment = Experiment(config, folder)
     engine = make_engine(experiment.place) if workers == 0 else _cluster(experiment, workers)
@@ -100,14 +103,17 @@ def measured(repeats: int, names: list[str]) -> pd.DataFrame:
                 found[count], tables = once(name, count)
                 wanted = wanted or tables
                 assert tables == wanted, f"{name} with {count} workers has other tables"
-            turns.append({**found, "limit": limit(name, workers, found[0]["pieces"])})
+            turns.append(found)
+            print(name, found, flush=True)
+            if turn == 0:
+                allowed = limit(name, workers, found[0]["pieces"])
         for count in (0, workers):
             row = {"experiment": name, "workers": count, "repeats": repeats, "pieces_of_work": turns[0][count]["count"]}
             row["start_seconds"] = statistics.median(turn[count]["start"] for turn in turns)
             for what in ("pieces", "total"):
                 row[f"{what}_seconds"] = statistics.median(turn[count][what] for turn in turns)
                 row[f"{what}_speed"] = statistics.median(turn[0][what] / turn[count][what] for turn in turns)
-            row["limit"] = statistics.median(turn["limit"] for turn in turns) if count else 1.0
+            row["limit"] = allowed if count else 1.0
             rows.append(row)
     return pd.DataFrame(rows)
 
