@@ -3,9 +3,9 @@
     uv run python tests/benchmarks/kills.py [--kills 20] [--out FILE.csv]
 
 A real Dask scheduler and two `dask worker` processes do a reduced digits experiment with figures, again and again, each
-time in an empty folder. After a random share of the time that a whole run takes, a worker or the run's own process gets
-SIGKILL, in turn; a run that was killed is started again. `pieces_kept` were begun at that moment, of `pieces`; `same`
-says whether all tables have the bytes of a run in one process that nobody killed.
+time in an empty folder. Up to a second after a random number of pieces were begun, a worker or the run's own process
+gets SIGKILL, in turn; a run that was killed is started again. `pieces_begun` were begun at that moment, of `pieces`;
+`same` says whether all tables have the bytes of a run in one process that nobody killed.
 """
 
 import argparse
@@ -40,13 +40,20 @@ def _tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
 
 
+def _begun(folder: Path) -> int:
+    """How many pieces have kept something."""
+    return len([*(folder / ".work").glob("*.pt")])
+
+
 def _killed(
-    command: list[str], folder: Path, victim: str, after: float, workers: list[subprocess.Popen]
+    command: list[str], folder: Path, victim: str, begun: int, later: float, workers: list[subprocess.Popen]
 ) -> dict[str, object]:
-    """Kill a worker or the run so many seconds after its start; start it again until it ends by itself."""
+    """Kill a worker or the run some seconds after so many pieces were begun; start the run again if it was killed."""
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(after)
-    kept = len([*(folder / ".work").glob("*.pt")])
+    while _begun(folder) < begun and run.poll() is None:
+        time.sleep(0.01)
+    time.sleep(later)
+    found = _begun(folder)
     if victim == "run":
         run.kill()
     else:
@@ -55,7 +62,7 @@ def _killed(
     code = run.wait()
     if victim == "run":
         code = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
-    return {"killed": victim, "seconds": after, "pieces_kept": kept, "exit_code": code}
+    return {"killed": victim, "pieces_begun": found, "exit_code": code}
 
 
 def measured(kills: int, seed: int = 0) -> pd.DataFrame:
@@ -66,15 +73,16 @@ def measured(kills: int, seed: int = 0) -> pd.DataFrame:
         subprocess.run(_command(folder / "alone"), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wanted = _tables(folder / "alone")
         with cluster(folder) as (address, workers):
-            began = time.perf_counter()
-            subprocess.run(_command(folder / "whole", "--scheduler", address), check=True, stdout=subprocess.DEVNULL)
-            whole = time.perf_counter() - began
+            subprocess.run(
+                _command(folder / "whole", "--scheduler", address),
+                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
             assert _tables(folder / "whole") == wanted
-            pieces = len([*(folder / "whole" / ".work").glob("*.pt")])
+            pieces = _begun(folder / "whole")
             for turn in range(kills):
-                path, after = folder / f"run-{turn}", chance.uniform(0.2, 1) * whole
-                victim = "run" if turn % 2 else "worker"
-                row = _killed(_command(path, "--scheduler", address), path, victim, after, workers)
+                path, victim = folder / f"run-{turn}", "run" if turn % 2 else "worker"
+                command, begun = _command(path, "--scheduler", address), chance.randrange(pieces)
+                row = _killed(command, path, victim, begun, chance.random(), workers)
                 rows.append({**row, "pieces": pieces, "same": _tables(path) == wanted})
                 print(rows[-1], flush=True)
     return pd.DataFrame(rows)
