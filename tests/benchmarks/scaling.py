@@ -7,9 +7,9 @@ workers, and a surface of 51 x 51 points of a tiny network with one, whose diffe
 starts in an empty folder, and all tables must have the same bytes. `pieces` is from the start of the first piece to the
 end of the last, figures included; `start` is until the workers are there and have loaded the data; `total` adds the
 imports, the data of the first process and the end of the workers. All processes keep the memory that they free, as
-those of commands do. `limit` is what the computer allows, measured in the first turn: how much faster the pieces of as
-many whole runs are done when these run at once, a process each, than one after another. Medians; ratios are those of
-neighbours. Measure on quiet cores.
+those of commands do. `limit` is what the computer allows, measured once: how much faster the pieces of as many whole
+runs are done when these run at once, a process each, than one after another, by the median. Medians; ratios are those
+of neighbours. Measure on quiet cores.
 """
 
 import argparse
@@ -105,8 +105,7 @@ def measured(repeats: int, names: list[str]) -> pd.DataFrame:
                 assert tables == wanted, f"{name} with {count} workers has other tables"
             turns.append(found)
             print(name, found, flush=True)
-            if turn == 0:
-                allowed = limit(name, workers, found[0]["pieces"])
+        allowed = limit(name, workers, statistics.median(turn[0]["pieces"] for turn in turns))
         for count in (0, workers):
             row = {"experiment": name, "workers": count, "repeats": repeats, "pieces_of_work": turns[0][count]["count"]}
             row["start_seconds"] = statistics.median(turn[count]["start"] for turn in turns)
