@@ -137,7 +137,7 @@ def _time(place: Workplace, name: str) -> _Costs:
     settings, train = place.minima[name], place.data["train"]
     network, size = place.network(name), settings.batch_size
     few = train.subset(_STEPS * size, 0)
-    recipe: dict[str, Any] = {**settings.recipe, "epochs": 2}
+    recipe: dict[str, Any] = {**settings.arguments, "epochs": 2}
     compute: dict[str, Any] = {"device": place.config.device, "precision": place.config.precision}
     module = network.build(0)
     space = WeightSpace(module)

@@ -108,7 +108,9 @@ class Plan:
         if network.digest is not None:
             key, needs = key_of(network.digest, network.identity), ()
         else:
-            key = self._key("minimum", network.identity, settings.recipe, settings.init_seed, settings.checkpoint_every)
+            key = self._key(
+                "minimum", network.identity, settings.arguments, settings.init_seed, settings.checkpoint_every
+            )
             first = self._first.setdefault(key, name)
             self.training[name] = f"minimum {first}"
             if first == name:
@@ -198,7 +200,7 @@ class Plan:
             shape = settings.kind, settings.bends, settings.fixed_ends
             start = [] if settings.start == "line" else [settings.start, *self._measured_on()]
             own = filter(None, [code_of(settings.kind)])  # of a curve of the user's own
-            key = self._key("curve", keys, *shape, settings.recipe, *start, *own)
+            key = self._key("curve", keys, *shape, settings.arguments, *start, *own)
             done = self._add(f"curve {pair.name}-{title}", "train_curve", (pair.name, title), key, needs, lasting=True)
             paths[title] = _Path(key, (*needs, done), bent=settings.bends > 0)
         return paths

@@ -69,7 +69,7 @@ class Tabulation:
         elif settings.checkpoint is not None:
             row["checkpoint"] = settings.checkpoint
         else:
-            row |= {"checkpoint": "", **settings.recipe, "init_seed": settings.init_seed}
+            row |= {"checkpoint": "", **settings.arguments, "init_seed": settings.init_seed}
         return pd.DataFrame([{**row, **self._result(scores_of(name))["row"]}]).assign(name=name)
 
     def _add_minimum(self, pair: str, name: str, side: str) -> None:

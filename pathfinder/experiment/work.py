@@ -63,9 +63,9 @@ def train_minimum(place: Workplace, stage: StageFile, progress: Progress, name: 
         fit_minimum(
             module, place.data["train"], monitor=monitor, progress=progress, stage=stage,
             checkpoint=network.keep_trajectory(module, kept, settings.checkpoint_every, settings.epochs),
-            device=place.config.device, precision=place.config.precision, **settings.recipe,
+            device=place.config.device, precision=place.config.precision, **settings.arguments,
         )  # fmt: skip
-    network.save(place.path_of(name), module.state_dict(), recipe=settings.recipe, key=stage.key)
+    network.save(place.path_of(name), module.state_dict(), recipe=settings.arguments, key=stage.key)
     return None
 
 
@@ -76,7 +76,7 @@ def copy_minimum(place: Workplace, stage: StageFile, progress: Progress, name: s
     kept_file(place.folder, f"minimum {name}").unlink(missing_ok=True)  # its training wrote other checkpoints
     if walked.is_dir():
         shutil.copytree(walked, kept, dirs_exist_ok=True)
-    network, recipe = place.network(name), place.minima[name].recipe
+    network, recipe = place.network(name), place.minima[name].arguments
     network.save(place.path_of(name), place.minimum(first).state_dict(), recipe=recipe, key=stage.key)
     return {"first": first}
 
@@ -135,7 +135,7 @@ def align_minima(place: Workplace, stage: StageFile, progress: Progress, pair: s
 def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: str, title: str) -> State:
     """Train a curve between the ends of a pair, and write it."""
     settings, ends = place.curve_settings(pair, title), place.ends(pair, title.startswith(ALIGNED))
-    recipe = settings.recipe
+    arguments = settings.arguments
     curve = settings.geometry(*ends.thetas, bends=settings.bends, fixed_ends=settings.fixed_ends)
     further, about = further_tensors(ends.space, ends.statistics), ends.network.metadata()
     result: State = {"finished": True}
@@ -152,10 +152,10 @@ def train_curve(place: Workplace, stage: StageFile, progress: Progress, pair: st
         with last_good(good, lambda path: curve.save(path, further, **about)):
             fit_curve(
                 curve, ends.space, place.data["train"], monitor=monitor, progress=progress, stage=stage,
-                device=place.config.device, precision=place.config.precision, **recipe,
+                device=place.config.device, precision=place.config.precision, **arguments,
             )  # fmt: skip
         result = None
-    curve.save(place.curve_file(pair, title), further, **about, recipe=recipe, key=stage.key)
+    curve.save(place.curve_file(pair, title), further, **about, recipe=arguments, key=stage.key)
     return result
 
 

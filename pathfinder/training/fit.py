@@ -156,8 +156,9 @@ def fit_curve(
         precision: `fp32`, or `bf16` for autocast.
         progress: called as progress(done, total) with steps.
         stage: as for `fit_minimum`.
-        **recipe: the fields of `pathfinder.training.CurveRecipe`: those of `Recipe`, t (`uniform`, `beta` or
-            `stratified`), method (`mean` or `neb`), tangent and until.
+        **recipe: the fields of `pathfinder.training.CurveRecipe`: those of `Recipe`, recipe (`fast`
+            or `garipov`: what is not set), t (`uniform`, `beta` or `stratified`), method (`mean` or `neb`), tangent and
+            until.
 
     Returns:
         The history as from `fit_minimum`; train_loss is the mean over the drawn t without penalty, norm that of

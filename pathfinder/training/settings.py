@@ -29,7 +29,7 @@ class Minimum(Recipe):
     checkpoint_every: Count | None = None
 
     @property
-    def recipe(self) -> RecipeArguments:
+    def arguments(self) -> RecipeArguments:
         """The fields that `fit_minimum` takes."""
         return cast("RecipeArguments", self.model_dump(include=set(Recipe.model_fields)))
 
@@ -67,7 +67,7 @@ class CurveSettings(CurveRecipe):
             )
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """The fields that `fit_curve` takes."""
         return self.model_dump(include=set(CurveRecipe.model_fields))
 

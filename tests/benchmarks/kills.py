@@ -36,6 +36,10 @@ def _command(folder: Path, *more: str) -> list[str]:
     return [*words, *(f"--set={change}" for change in _CHANGES)]
 
 
+def _silently(command: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 def _tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
 
@@ -46,10 +50,10 @@ def _begun(folder: Path) -> int:
 
 
 def _killed(
-    command: list[str], folder: Path, victim: str, begun: int, later: float, workers: list[subprocess.Popen]
+    command: list[str], folder: Path, victim: str, begun: int, later: float, worker: subprocess.Popen
 ) -> dict[str, object]:
-    """Kill a worker or the run some seconds after so many pieces were begun; start the run again if it was killed."""
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Kill the worker or the run some seconds after so many pieces were begun; start the run again if it was killed."""
+    run = _silently(command)
     while _begun(folder) < begun and run.poll() is None:
         time.sleep(0.01)
     time.sleep(later)
@@ -57,11 +61,11 @@ def _killed(
     if victim == "run":
         run.kill()
     else:
-        for child in psutil.Process(workers[0].pid).children():
+        for child in psutil.Process(worker.pid).children():
             os.kill(child.pid, signal.SIGKILL)
     code = run.wait()
     if victim == "run":
-        code = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+        code = _silently(command).wait()
     return {"killed": victim, "pieces_begun": found, "exit_code": code}
 
 
@@ -70,19 +74,16 @@ def measured(kills: int, seed: int = 0) -> pd.DataFrame:
     chance, rows = random.Random(seed), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run(_command(folder / "alone"), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert _silently(_command(folder / "alone")).wait() == 0
         wanted = _tables(folder / "alone")
         with cluster(folder) as (address, workers):
-            subprocess.run(
-                _command(folder / "whole", "--scheduler", address),
-                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+            assert _silently(_command(folder / "whole", "--scheduler", address)).wait() == 0
             assert _tables(folder / "whole") == wanted
             pieces = _begun(folder / "whole")
             for turn in range(kills):
                 path, victim = folder / f"run-{turn}", "run" if turn % 2 else "worker"
                 command, begun = _command(path, "--scheduler", address), chance.randrange(pieces)
-                row = _killed(command, path, victim, begun, chance.random(), workers)
+                row = _killed(command, path, victim, begun, chance.random(), chance.choice(workers))
                 rows.append({**row, "pieces": pieces, "same": _tables(path) == wanted})
                 print(rows[-1], flush=True)
     return pd.DataFrame(rows)

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from timing import compared, in_turns, with_kept_pages
+from timing import compared, in_turns
 from torch import Tensor, nn
 
 from pathfinder import Bezier, Evaluator, Split, WeightSpace, build_model, fit_curve, load_data
+from pathfinder.memory import keep_freed_memory
 from pathfinder.tables.csv_files import write_table
 
 REPEATS = 15
@@ -119,5 +120,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with_kept_pages()
+    keep_freed_memory()  # as commands do
     main()

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from timing import in_turns, with_kept_pages
+from timing import in_turns
 
 from pathfinder import summarize
 from pathfinder.cli import main as command
 from pathfinder.cli.inputs import CurveInput, open_curve
 from pathfinder.cli.options import Origin
+from pathfinder.memory import keep_freed_memory
 from pathfinder.scoring.scores import Scores
 from pathfinder.tables.csv_files import read_table, write_table
 
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", help="CSV file for the table")
     given = parser.parse_args()
-    with_kept_pages()
+    keep_freed_memory()  # as commands do
     torch.set_num_threads(given.threads)
     opened = open_curve(given.file, Origin())
     train, test = (opened.data[split] for split in ("train", "test"))

@@ -1,18 +1,8 @@
 """Two functions timed in turns, so that what else the machine does weighs on both."""
 
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
-
-_KEEP_PAGES = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
-
-
-def with_kept_pages() -> None:
-    """Start the script again with an allocator that keeps its pages: freeing them can change a step by a tenth."""
-    if not _KEEP_PAGES.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_KEEP_PAGES})
 
 
 def in_turns(ours: Callable[[], object], other: Callable[[], object], repeats: int) -> list[tuple[float, float]]:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import torch
-from timing import compared, in_turns, with_kept_pages
+from timing import compared, in_turns
 
 from pathfinder import Split, build_model, fit_minimum
+from pathfinder.memory import keep_freed_memory
 from pathfinder.tables.csv_files import write_table
 
 REPEATS, STEPS, BATCH = 15, 4, 128
@@ -59,5 +60,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with_kept_pages()
+    keep_freed_memory()  # as commands do
     main()

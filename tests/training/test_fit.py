@@ -108,7 +108,7 @@ def test_a_curve_equals_a_hand_written_loop(optimizer, schedule):
     b = a.flip(0)
     curve = Bezier(a, b)
     recipe = {"epochs": EPOCHS, "batch_size": BATCH, "lr": LR, "weight_decay": DECAY, "schedule": schedule, "seed": 5}
-    fit_curve(curve, space, (X, Y), **recipe, **options)
+    fit_curve(curve, space, (X, Y), t="uniform", **recipe, **options)
 
     bend = ((a + b) / 2).requires_grad_()
     by_hand = make([bend], 0.0)
