@@ -11,7 +11,7 @@ from pathfinder.training.schedules import SCHEDULES, Schedule
 
 Tangent = Literal["improved", "autoneb"]
 RECIPES: dict[str, dict[str, Any]] = {  # what `recipe` gives the settings of a curve that are not set otherwise
-    "fast": {"lr": 0.12, "batch_size": 32, "schedule": "onecycle", "t": "stratified"},
+    "fast": {"lr": 0.2, "batch_size": 32, "schedule": "onecycle", "t": "stratified"},
     "garipov": {"lr": 0.05, "batch_size": 128, "schedule": "garipov", "t": "uniform"},
 }
 
@@ -112,7 +112,7 @@ class CurveRecipe(Recipe):
     """How the bends of a curve are trained.
 
     Attributes:
-        recipe: gives lr, batch_size, schedule and t where they are not set. `fast`: 0.12, 32, onecycle and stratified,
+        recipe: gives lr, batch_size, schedule and t where they are not set. `fast`: 0.2, 32, onecycle and stratified,
             the winner of the races in results/README.md; `garipov`: 0.05, 128, garipov and uniform, as Garipov et al.
             (2018) train curves.
         weight_decay: lambda of the penalty lambda / 2 |theta(t)|^2 on the point of the curve, not on the bends.
