@@ -228,6 +228,7 @@ widths = [4, 4]
 epochs = 2
 lr = 0.1
 [curve]
+recipe = "garipov"
 epochs = 2
 [[curves]]
 kind = "bezier"

@@ -19,7 +19,7 @@ from pathfinder.scoring.settings import ALL, FEW
 def choose(
     place: Place, progress: Progress, target: Target, wanted: Collection[str], tolerance: float
 ) -> dict[str, int]:
-    """How many examples of each split score a path, and how many re-estimate BatchNorm along it.
+    """How many examples of each split score a path, and how many re-estimate BatchNorm along it, if any do.
 
     Args:
         place: where it is scored.
@@ -58,10 +58,10 @@ def choose(
             step()
         return found
 
-    if "batch_norm_examples" in wanted:
+    if "batch_norm_examples" in wanted and evaluator.reestimates:
         most = evaluator.counts()["batch_norm_examples"]
-        chosen["batch_norm_examples"] = enough_to_reestimate(reestimated, most) if evaluator.reestimates else most
-        counts = replace(counts, batch_norm=chosen["batch_norm_examples"] or None)
+        chosen["batch_norm_examples"] = enough_to_reestimate(reestimated, most)
+        counts = replace(counts, batch_norm=chosen["batch_norm_examples"])
     if "examples" in wanted:
         sizes = {name: len(split) for name, split in evaluator.data.items()}
         chosen["examples"] = enough_to_score(scored, sizes, tolerance)

@@ -39,6 +39,7 @@ _SETTINGS = {
         "MALLOC_ARENA_MAX": "1",  # pieces run in a thread, whose own arena gives memory back at once in any case
         "OMP_NUM_THREADS": "1",  # each piece sets its own number
     },
+    "distributed.admin.tick.interval": "1s",  # every process would wake up fifty times a second, to say when it is late
     "distributed.scheduler.allowed-failures": 2,  # the third worker that a piece kills ends the run
     "distributed.scheduler.worker-saturation": 1.0,  # a piece that waits is not blamed for a worker's end
     "distributed.scheduler.http.routes": [],  # plain HTTP, which everyone on this computer can read
@@ -144,6 +145,11 @@ class Cluster:
             except (OSError, ValueError) as error:
                 raise PathfinderError(
                     f"no Dask scheduler answers at {self._scheduler} ({reason(error)}); start one, or name its address."
+                ) from error
+            except TypeError as error:  # Dask's own words on missing certificates
+                raise PathfinderError(
+                    f"{self._scheduler} needs certificates ({reason(error)}); name their files in Dask's settings "
+                    "distributed.comm.tls."
                 ) from error
             with client:
                 if not client.nthreads():
@@ -273,9 +279,13 @@ def _place(recipe: bytes) -> Any:
 
 def _choose_gpu(place: Any, worker: object) -> None:
     """Let the workers of a computer with several GPUs take turns; where each sees one alone, that is it."""
-    if find_device(place.device).type == "cuda" and ":" not in place.device:
-        with suppress(ValueError):
-            torch.cuda.set_device(int(str(worker)) % torch.cuda.device_count())
+    if find_device(place.device).type != "cuda" or ":" in place.device or torch.cuda.device_count() == 1:
+        return
+    try:
+        torch.cuda.set_device(int(str(worker)) % torch.cuda.device_count())
+    except ValueError:  # `dask worker` takes its address for its name
+        text = f"the worker {worker} sees several GPUs, and takes the first; start each with a number as its --name."
+        warnings.warn(text, PathfinderWarning, stacklevel=2)
 
 
 def _show(named: dict[str, Piece], shown: Callable[[Piece], Progress], message: tuple[str, int, int]) -> None:

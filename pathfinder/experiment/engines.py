@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 
 from pathfinder.compute import find_device
-from pathfinder.errors import FailedWorkError, PathfinderWarning
+from pathfinder.errors import FailedWorkError, PathfinderWarning, out_of_memory
 from pathfinder.experiment.kept import is_finished, stage_of
 from pathfinder.experiment.pieces import Piece
 from pathfinder.interrupts import defer_interrupts
@@ -177,6 +177,9 @@ def do(piece: Piece, place: Any, progress: Progress) -> Done:
         piece: which.
         place: what its function takes first.
         progress: shows how far it is.
+
+    Raises:
+        FailedWorkError: if it diverges, or needs more memory than there is.
     """
     from pathfinder.experiment import work  # needs all that an experiment does
 
@@ -194,11 +197,16 @@ def do(piece: Piece, place: Any, progress: Progress) -> Done:
             progress(0, max(piece.points, 1))
         began = time.monotonic()
         with defer_interrupts():
-            result = getattr(work, piece.work)(place, stage, show, *piece.arguments)
-            if result is not None and state is None:
+            try:
+                result = getattr(work, piece.work)(place, stage, show, *piece.arguments)
+            except (RuntimeError, MemoryError) as error:
+                if (message := out_of_memory(error)) is None:
+                    raise
+                raise FailedWorkError(f"{piece.name}: {message}") from error
+            if result is not None and (state is None or state.get("finished") is False):
                 stage.save(result)
-        if not called:  # work in one piece
-            progress(1, 1)
+        if not called:  # work in one piece, or points that nobody asked for
+            progress(max(piece.points, 1), max(piece.points, 1))
         kept = state is not None and is_finished(piece, state)
         return Done(piece, time.monotonic() - began, stage.maker, stage.reused, state is not None, kept)
 

@@ -22,6 +22,7 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import ALL, REESTIMATED, Examples
 from pathfinder.threads import threads
 from pathfinder.training.fit import fit_curve, fit_minimum
+from pathfinder.training.settings import CurveSettings
 from pathfinder.weights.space import WeightSpace
 
 _SOON = 60.0  # seconds; what takes less stays in one process
@@ -66,10 +67,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Costs:
-    """Seconds of a network: of a step of a minimum and of a curve, of scoring and of re-estimating an example."""
+    """Seconds of a network: of a step of a minimum and of a curve by its batch size, of scoring and of re-estimating an
+    example.
+    """
 
     step: float
-    curve_step: float
+    curve_step: Mapping[int, float]
     forward: float
     again: float
 
@@ -143,13 +146,10 @@ def _time(place: Workplace, name: str) -> _Costs:
     space = WeightSpace(module)
     theta = space.vector(module)
     step = _median(lambda stamp: fit_minimum(module, few, progress=stamp, **recipe, **compute))
-    curve_step = 0.0
     curves = [curve for pair in place.pairs_of(network) for curve in pair.curves if curve.bends]
-    if curves:
-        bend = curves[0].geometry(theta, theta + _APART, bends=curves[0].bends)
-        again = train.subset(_STEPS * curves[0].batch_size, 0)
-        recipe = {"epochs": 2, "lr": 1e-6, "batch_size": curves[0].batch_size, "schedule": "constant"}
-        curve_step = _median(lambda stamp: fit_curve(bend, space, again, progress=stamp, **recipe, **compute))
+    curve_step = {
+        size: _time_curve(place, space, theta, curve) for size, curve in {c.batch_size: c for c in curves}.items()
+    }
     counts = Examples(_EXAMPLES, _EXAMPLES)
     stored = place.evaluator(space, batch_norm="stored", examples=counts)
     forward, scored = _point(stored, theta), sum(min(len(split), _EXAMPLES) for split in place.data.values())
@@ -158,6 +158,15 @@ def _time(place: Workplace, name: str) -> _Costs:
         estimated = place.evaluator(space, batch_norm=place.config.at_points, examples=counts)
         again = max(_point(estimated, theta) - forward, 0.0) / min(len(train), _EXAMPLES)
     return _Costs(step, curve_step, forward / scored, again)
+
+
+def _time_curve(place: Workplace, space: WeightSpace, theta: torch.Tensor, curve: CurveSettings) -> float:
+    """Seconds of a step of a curve."""
+    bend = curve.geometry(theta, theta + _APART, bends=curve.bends)
+    few = place.data["train"].subset(_STEPS * curve.batch_size, 0)
+    compute: dict[str, Any] = {"device": place.config.device, "precision": place.config.precision}
+    recipe: dict[str, Any] = {"epochs": 2, "lr": 1e-6, "batch_size": curve.batch_size, "schedule": "constant"}
+    return _median(lambda stamp: fit_curve(bend, space, few, progress=stamp, **recipe, **compute))
 
 
 def _median(fit: Callable[[Callable[[int, int], None]], Any]) -> float:
@@ -203,7 +212,8 @@ class _Seconds:
         """The same."""
         curve, others = self._place.curve_settings(pair, title), self._place.held_out
         monitor = self._point(others, self._along, self._config.at_points) if others else 0.0
-        return curve.epochs * (self._train.steps(curve.batch_size) * self._costs.curve_step * curve.passes + monitor)
+        step = self._costs.curve_step.get(curve.batch_size, 0.0) * curve.passes
+        return curve.epochs * (self._train.steps(curve.batch_size) * step + monitor)
 
     def score_minimum(self, name: str, both: bool, first: str | None) -> float:
         """All examples, once or twice; nothing for one that equals another."""

@@ -45,7 +45,7 @@ class Tabulation:
         while self._left:
             self._add(self._left.pop(0))
         self._add_barriers()
-        if self._config.race is not None:
+        if self._config.race is not None and "summary" in self.results and "training" in self.results:
             self._add_race(self._config.race)
 
     def _add(self, owner: str) -> None:
@@ -145,14 +145,15 @@ class Tabulation:
                 self.results.add("barriers", pd.DataFrame([row]), group=group)
 
     def _add_race(self, race: Race) -> None:
-        """The tables of a race, if all of it was done."""
-        if not set(self._plan.pieces) <= self._done:
-            return
-        train = self._place.data["train"]
+        """The tables of a race, if its reference is there; paths whose training diverged are left out."""
+        summary, train = self.results.table("summary"), self._place.data["train"]
         steps = self.results.table("training").groupby(["pair", "fit"])["step"].max()
+        scored = {*zip(summary["pair"], summary["path"], strict=True)}
         entries = []
         for pair in self._place.pairs.values():
             for path in self._plan.paths[pair.name]:
+                if (pair.name, path) not in scored:
+                    continue
                 if is_straight(path):
                     entries.append(Entry(pair.name, path, path, 0, 0, 0.0))
                     continue
@@ -166,8 +167,9 @@ class Tabulation:
                     passes += (2 + curve.bends) / 3 * repaired / len(train)
                 method = (path.removeprefix(ALIGNED) if curve.aligned else path).removesuffix(f"-{curve.epochs}")
                 entries.append(Entry(pair.name, path, method, curve.epochs, done, passes))
-        tables = [self.results.table(name) for name in ("summary", "paths")]
-        rows = race_table(entries, *tables, race.reference, len(train))
+        if all(entry.method != race.reference for entry in entries):
+            return
+        rows = race_table(entries, summary, self.results.table("paths"), race.reference, len(train))
         self.results.add("race", rows)
         self.results.add("race_methods", method_table(rows, race.reference))
 

@@ -31,7 +31,7 @@ def _figure(race: pd.DataFrame, methods: pd.DataFrame, group: str) -> Figure:
     colours = dict(zip(others, _BEST, strict=False)) | dict.fromkeys(reference, _REFERENCE)
     figure = Figure(figsize=(11, max(4.0, 1.6 + _ROW * len(names))))
     left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
-    budgets = sorted(map(float, race.loc[race["method"].isin(reference), "passes"].unique()))
+    budgets = sorted(race[race["method"].isin(reference)].groupby("epochs")["passes"].median())
     _draw_losses(left, race, names[::-1], colours, budgets)
     _draw_passes(right, ranked, float(race["passes"].max()), colours, budgets)
     pairs = race["pair"].nunique()
@@ -44,10 +44,10 @@ def _draw_losses(ax: Axes, race: pd.DataFrame, names: list[str], colours: dict[s
     """The median largest loss of each method at each budget; those that are first lie on top."""
     target, least = race["target"].iloc[0], race["passes"][race["passes"] > 0].min() / 2
     for name in names:
-        own = race[race["method"] == name].groupby("passes")["max"].median()
+        own = race[race["method"] == name].groupby("epochs")[["passes", "max"]].median()
         style: dict[str, Any] = {"color": colours.get(name, _OTHER), "marker": "o", "markersize": 4}
         style["linewidth"] = 1.8 if name in colours else 1.0
-        ax.plot(own.index.to_numpy().clip(least), own, **style, label=name)
+        ax.plot(own["passes"].clip(least), own["max"], **style, label=name)
     ax.axhline(target, **GUIDE)
     ax.annotate(
         "target", (1, target), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right"

@@ -48,7 +48,8 @@ class Scoring(Checked):
         examples: how many of each split are scored; all if not given; `auto` takes more until the interval of each
             path's barrier is small enough. Only paths and their planes choose; for everything else `auto` means all,
             here and below.
-        examples_tolerance: with `auto`, half of the 95 % interval of a barrier, as a share of the largest loss.
+        examples_tolerance: with `auto`, half of the 95 % interval of the rise at the worst of seven points, as a share
+            of the largest loss.
         batch_norm_examples: how many re-estimate BatchNorm; all if not given; `auto` takes more until four times as
             many hardly change the scores of both ends and the middle of each path.
         rescore: whether to score the ends and the largest points of each path again, on all examples; with `auto`

@@ -8,7 +8,7 @@ _PASSES = "passes over the training data, forward and backward; a forward pass a
 
 RACE = Table(
     "race",
-    "A row for each pair, method and budget: what it took, and how flat the path is.",
+    "A row for each pair, method and budget: what it took, and how flat the path is; none if its training diverged.",
     (
         *(GROUP, PAIR, PATH, _METHOD),
         Column("epochs", "whole", "the budget; 0 for a line"),
@@ -22,7 +22,8 @@ RACE = Table(
         Column(
             "target",
             "number",
-            "median over the pairs of the group of the reference's `max`, after its largest budget",
+            "median over the pairs of the group of the reference's `max` after its largest budget; if their number is "
+            "even, the higher of both middle ones",
             "nats",
         ),
         Column("met", "truth", "whether `max` is at most the target"),

@@ -33,6 +33,10 @@ class Results:
         """Whether rows were added to any table."""
         return bool(self._frames)
 
+    def __contains__(self, table: str) -> bool:
+        """Whether a table has rows."""
+        return table in self._frames
+
     def add(self, table: str, rows: pd.DataFrame, **keys: str) -> None:
         """Add rows to a table.
 

@@ -17,7 +17,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # what `recipe` gives the settings of a 
 
 
 class Recipe(Checked):
-    """How a minimum is trained; the defaults are those of Garipov et al. (2018) for networks of CIFAR size.
+    """How a minimum is trained; the defaults are those of Garipov et al. (2018) for VGG-16, but for the schedule.
 
     Attributes:
         epochs: passes over the data.
@@ -112,9 +112,9 @@ class CurveRecipe(Recipe):
     """How the bends of a curve are trained.
 
     Attributes:
-        recipe: gives lr, batch_size, schedule and t where they are not set. `fast`: 0.2, 32, onecycle and stratified,
-            the winner of the races in results/README.md; `garipov`: 0.05, 128, garipov and uniform, as Garipov et al.
-            (2018) train curves.
+        recipe: gives lr, batch_size, schedule and t where they are not set beside it. `fast`: 0.2, 32, onecycle and
+            stratified, the winner of the races in results/README.md; `garipov`: 0.05, 128, garipov and uniform, as
+            Garipov et al. (2018) train curves. One named in `[[curves]]` wins over these keys of `[curve]`.
         weight_decay: lambda of the penalty lambda / 2 |theta(t)|^2 on the point of the curve, not on the bends.
         t: how the t of each mini-batch is drawn: `uniform`; `beta` for Beta(2, 2), which prefers the middle; or
             `stratified`, uniform but one from each of as many equal parts of [0, 1] as an epoch has steps.

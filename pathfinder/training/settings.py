@@ -100,7 +100,7 @@ class Race(Checked):
     """Trains every curve with several budgets, to see which is flat enough first.
 
     A curve is flat enough if its largest train loss is at most that of the reference after the largest budget, the
-    median over the pairs of a group. Schedules are stretched to each budget.
+    median over the pairs of a group. Schedules are stretched to each budget. One whose training diverges is not.
 
     Attributes:
         reference: the name of a curve.

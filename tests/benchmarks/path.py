@@ -42,13 +42,13 @@ def score(file: Path, out: Path, threads: int) -> None:
             raise
 
 
-def bare_passes(curve: CurveInput, images: torch.Tensor) -> None:
-    """A pass to update BatchNorm, as all training images make, and one to score, as all images do: 50 + 60 thousand."""
+def bare_passes(curve: CurveInput, images: torch.Tensor, share: float) -> None:
+    """A pass of all images to score, and one of the share that the training images are, to update BatchNorm."""
     module = curve.space.network
     with torch.no_grad():
-        for training, share in ((True, 1.0), (False, 1.2)):
+        for training, count in ((True, round(share * len(images))), (False, len(images))):
             module.train(training)
-            for batch in images[: int(len(images) * share / 1.2)].split(_BATCH):
+            for batch in images[:count].split(_BATCH):
                 module(batch)
     module.eval()
 
@@ -80,11 +80,14 @@ def main() -> None:
     opened = open_curve(given.file, Origin())
     train, test = (opened.data[split] for split in ("train", "test"))
     images = next(iter(train.subset(given.images, 0).batches(given.images)))[0]
-    times = _POINTS * (len(train) + len(train) + len(test)) / (len(images) / 1.2 + len(images))
+    share = len(train) / (len(train) + len(test))
+    times = _POINTS * (len(train) + len(test)) / len(images)
     with tempfile.TemporaryDirectory() as folder:
         outs = iter(Path(folder) / str(i) for i in range(given.repeats + 1))
         turns = in_turns(
-            lambda: score(given.file, next(outs), given.threads), lambda: bare_passes(opened, images), given.repeats
+            lambda: score(given.file, next(outs), given.threads),
+            lambda: bare_passes(opened, images, share),
+            given.repeats,
         )
         ours = Path(folder) / "0"
         row = {

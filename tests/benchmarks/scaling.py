@@ -7,9 +7,9 @@ workers, and a surface of 51 x 51 points of a tiny network with one, whose diffe
 starts in an empty folder, and all tables must have the same bytes. `pieces` is from the start of the first piece to the
 end of the last, figures included; `start` is until the workers are there and have loaded the data; `total` adds the
 imports, the data of the first process and the end of the workers. All processes keep the memory that they free, as
-those of commands do. `limit` is what the computer allows, measured once: how much faster the pieces of as many whole
-runs are done when these run at once, a process each, than one after another, by the median. Medians; ratios are those
-of neighbours. Measure on quiet cores.
+those of commands do. `limit` is what the computer allows: how much faster the pieces of as many whole runs are done
+when these run at once, a process each, than one after another. Medians; ratios are those of one turn. Measure on quiet
+cores.
 """
 
 import argparse
@@ -96,6 +96,7 @@ def measured(repeats: int, names: list[str]) -> pd.DataFrame:
     for name in names:
         workers = _CASES[name]
         turns: list[dict] = []
+        limits: list[float] = []
         wanted = None
         for turn in range(repeats):
             found = {}
@@ -104,15 +105,15 @@ def measured(repeats: int, names: list[str]) -> pd.DataFrame:
                 wanted = wanted or tables
                 assert tables == wanted, f"{name} with {count} workers has other tables"
             turns.append(found)
-            print(name, found, flush=True)
-        allowed = limit(name, workers, statistics.median(turn[0]["pieces"] for turn in turns))
+            limits.append(limit(name, workers, found[0]["pieces"]))
+            print(name, found, limits[-1], flush=True)
         for count in (0, workers):
             row = {"experiment": name, "workers": count, "repeats": repeats, "pieces_of_work": turns[0][count]["count"]}
             row["start_seconds"] = statistics.median(turn[count]["start"] for turn in turns)
             for what in ("pieces", "total"):
                 row[f"{what}_seconds"] = statistics.median(turn[count][what] for turn in turns)
                 row[f"{what}_speed"] = statistics.median(turn[0][what] / turn[count][what] for turn in turns)
-            row["limit"] = allowed if count else 1.0
+            row["limit"] = statistics.median(limits) if count else 1.0
             rows.append(row)
     return pd.DataFrame(rows)
 

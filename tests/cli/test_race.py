@@ -95,3 +95,15 @@ def test_an_aligned_curve_needs_an_alignment(tmp_path, capsys):
     (tmp_path / "race.toml").write_text(CONFIG.replace("[align]\n", ""))
     assert called("race", tmp_path / "race.toml") == 2
     assert "the curve `soon-1` is to end in an aligned b; add [align]" in capsys.readouterr().err
+
+
+def test_a_curve_whose_training_diverges_loses_the_race(tmp_path, capsys):
+    wild = CONFIG.replace(
+        'name = "soon"\nlr = 0.2\naligned = true\nstart = "repair"', 'name = "wild"\nlr = 1e30\naligned = false'
+    )
+    (tmp_path / "race.toml").write_text(wild)
+    assert called("race", tmp_path / "race.toml", "--out", tmp_path / "run") == 1
+    assert "training diverged" in capsys.readouterr().err
+    race = pd.read_csv(tmp_path / "run" / "race.csv")
+    assert {*race["method"]} == {"line", "bezier", "band", "straight", "aligned-line", "aligned-bezier"}
+    assert (tmp_path / "run" / "figures" / "race-mlp.png").is_file()

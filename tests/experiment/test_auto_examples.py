@@ -117,3 +117,10 @@ def test_commands_choose_examples_for_paths_alone(run, tmp_path, monkeypatch, ca
     assert called("score", "curve", curve, "-o", tmp_path / "x", "--examples", "many") == 2
     assert "--examples must be a number or auto, got many" in capsys.readouterr().err
     assert not (tmp_path / "surface").exists() and not (tmp_path / "x").exists()
+
+
+def test_a_network_without_batch_norm_chooses_no_examples_to_re_estimate_it_from(tmp_path):
+    (tmp_path / "auto.toml").write_text(AUTO.replace("convnet-bn", "mlp").replace("[planes]\npoints = 4\n", ""))
+    Experiment(load_config(tmp_path / "auto.toml", ["score.examples_tolerance=0.5"]), tmp_path / "run").run()
+    paths = pd.read_csv(tmp_path / "run" / "paths.csv")
+    assert (paths["batch_norm_examples"] == 0).all() and (paths["train_examples"] == 1000).all()

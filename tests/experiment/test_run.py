@@ -21,9 +21,10 @@ from pathfinder import (
     load_data,
     random_directions,
 )
-from pathfinder.errors import PathfinderWarning
+from pathfinder.errors import FailedWorkError, PathfinderWarning
 from pathfinder.experiment import checks, work
 from pathfinder.experiment.config_file import load_config
+from pathfinder.experiment.kept import stage_of
 from pathfinder.experiment.run import Experiment
 from pathfinder.storage import load_weights
 from pathfinder.storage.keys import digest_of
@@ -278,6 +279,13 @@ def test_every_two_minima_of_a_group_are_matched(tmp_path):
     plain, matched = (table.query(f"method == '{m}'")["train_loss_barrier"].to_numpy() for m in ("none", "weights"))
     assert (matched < plain).all() and (tmp_path / "run" / "figures" / "barriers-mlp.png").exists()
 
+    before, again = csv_bytes(tmp_path / "run"), Experiment(load_config(config), tmp_path / "run")
+    for piece in again.plan.pieces.values():
+        if piece.work == "measure_barrier":  # as if the run had been killed at their first point
+            stage_of(again.folder.path, piece).save({"points": [], "finished": False})
+    again.run()
+    assert csv_bytes(tmp_path / "run") == before
+
 
 def test_a_curve_starts_from_the_repaired_line_if_its_units_can_be_repaired(tmp_path):
     config = tmp_path / "start.toml"
@@ -475,6 +483,21 @@ def test_a_folder_of_another_experiment_is_refused(tiny, done, tmp_path):
     with pytest.raises(PathfinderError, match="holds other files, not `tiny`"):
         Experiment(load_config(tiny), tmp_path)
     assert sorted(path.name for path in done.iterdir()) == before
+
+
+def test_a_piece_that_lacks_memory_leaves_the_rest(tmp_path, monkeypatch):
+    plain = work.score_points
+
+    def scarce(place, stage, progress, target, *rest):
+        if target[-1] == "bezier":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return plain(place, stage, progress, target, *rest)
+
+    monkeypatch.setattr(work, "score_points", scarce)
+    (tmp_path / "tiny.toml").write_text(TINY.replace("convnet-bn", "mlp"))
+    with pytest.raises(FailedWorkError, match="bezier.*: out of memory, where 2.00 gib more were needed"):
+        Experiment(load_config(tmp_path / "tiny.toml"), tmp_path / "run").run()
+    assert set(read_table(tmp_path / "run" / "paths.csv")["path"]) == {"line"}
 
 
 def test_divergence_keeps_the_last_good_weights(tiny, tmp_path):
