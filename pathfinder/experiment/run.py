@@ -116,7 +116,8 @@ class Experiment:
             Piece(f"figures {kind}", "draw_figures", (kind,), key_of(kind, tables), threads=one)
             for kind in kinds_in(folder)
         ]
-        engine.run(pieces, SharedProgress(quiet, pieces).of, self.folder.note)
+        failed = engine.run(pieces, SharedProgress(quiet, pieces).of, self.folder.note)
+        raise_failed(failed, len(failed))
         names = [name for piece in pieces for name in kept_result(folder, piece.name)["drawn"]]
         remove_others(folder, [folder / "figures" / name for name in names])
 
