@@ -49,9 +49,7 @@ def _draw_losses(ax: Axes, race: pd.DataFrame, names: list[str], colours: dict[s
         style["linewidth"] = 1.8 if name in colours else 1.0
         ax.plot(own["passes"].clip(least), own["max"], **style, label=name)
     ax.axhline(target, **GUIDE)
-    ax.annotate(
-        "target", (1, target), (-2, 3), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right"
-    )
+    ax.annotate("target", (0, target), (2, 3), xycoords=("axes fraction", "data"), textcoords="offset points")
     ax.set_xscale("log")
     _mark_budgets(ax, {0.0: least, **dict(zip(budgets, budgets, strict=True))})
     set_loss_axis(ax, race["max"])
