@@ -148,7 +148,8 @@ def _time(place: Workplace, name: str) -> _Costs:
     step = _median(lambda stamp: fit_minimum(module, few, progress=stamp, **recipe, **compute))
     curves = [curve for pair in place.pairs_of(network) for curve in pair.curves if curve.bends]
     curve_step = {
-        size: _time_curve(place, space, theta, curve) for size, curve in {c.batch_size: c for c in curves}.items()
+        size: _time_curve(curve, space, theta, train, compute)
+        for size, curve in {c.batch_size: c for c in curves}.items()
     }
     counts = Examples(_EXAMPLES, _EXAMPLES)
     stored = place.evaluator(space, batch_norm="stored", examples=counts)
@@ -160,11 +161,12 @@ def _time(place: Workplace, name: str) -> _Costs:
     return _Costs(step, curve_step, forward / scored, again)
 
 
-def _time_curve(place: Workplace, space: WeightSpace, theta: torch.Tensor, curve: CurveSettings) -> float:
+def _time_curve(
+    curve: CurveSettings, space: WeightSpace, theta: torch.Tensor, train: Source, compute: dict[str, Any]
+) -> float:
     """Seconds of a step of a curve."""
     bend = curve.geometry(theta, theta + _APART, bends=curve.bends)
-    few = place.data["train"].subset(_STEPS * curve.batch_size, 0)
-    compute: dict[str, Any] = {"device": place.config.device, "precision": place.config.precision}
+    few = train.subset(_STEPS * curve.batch_size, 0)
     recipe: dict[str, Any] = {"epochs": 2, "lr": 1e-6, "batch_size": curve.batch_size, "schedule": "constant"}
     return _median(lambda stamp: fit_curve(bend, space, few, progress=stamp, **recipe, **compute))
 

@@ -112,8 +112,8 @@ class CurveRecipe(Recipe):
     """How the bends of a curve are trained.
 
     Attributes:
-        recipe: gives lr, batch_size, schedule and t where they are not set beside it. `fast`: 0.2, 32, onecycle and
-            stratified, the winner of the races in results/README.md; `garipov`: 0.05, 128, garipov and uniform, as
+        recipe: gives lr, batch_size, schedule and t where its own table does not set them. `fast`: 0.2, 32, onecycle
+            and stratified, the winner of the races in results/README.md; `garipov`: 0.05, 128, garipov and uniform, as
             Garipov et al. (2018) train curves. One named in `[[curves]]` wins over these keys of `[curve]`.
         weight_decay: lambda of the penalty lambda / 2 |theta(t)|^2 on the point of the curve, not on the bends.
         t: how the t of each mini-batch is drawn: `uniform`; `beta` for Beta(2, 2), which prefers the middle; or
