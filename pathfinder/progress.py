@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
 Report = Callable[[str], Progress]  # gives the progress function of a piece of work by its name
+WORKERS = "workers"  # the name under which processes report how many of them are at work, of how many
 
 
 def silent(done: int, total: int) -> None:

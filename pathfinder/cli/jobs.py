@@ -246,7 +246,7 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
     count = count_workers(job.processes, job.scheduler, job.device, threads, serving)
     with make_engine(place, count, job.scheduler, job.dashboard) as engine, run:
         with Reporter() as report:
-            failed = engine.run(pieces, SharedProgress(report, pieces).of, finish)
+            failed = engine.run(pieces, SharedProgress(report, pieces), finish)
         if failed:
             raise failed[0].error
         yield findings

@@ -5,13 +5,13 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
 from pathfinder.experiment.pieces import kind_of
-from pathfinder.progress import Progress
+from pathfinder.progress import WORKERS, Progress, silent
 
 _SHOWN = 2  # works that are named next to the bar of their kind
 
@@ -24,6 +24,22 @@ class _Count(ProgressColumn):
         return Text(f"{int(task.completed)}/{'?' if task.total is None else int(task.total)}")
 
 
+class _Bars(Bars):
+    """Bars, and a line on who works for them."""
+
+    _workers = ""
+
+    def show_workers(self, at_work: int, count: int) -> None:
+        """Say how many of all workers are at work."""
+        self._workers = f"{count} workers, {at_work} at work"
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars, and below them the workers where there are any."""
+        yield from super().get_renderables()
+        if self._workers:
+            yield Text(self._workers)
+
+
 class Reporter:
     """Shows the progress of named works: on a terminal a bar for each, or one for all works of a kind."""
 
@@ -32,7 +48,7 @@ class Reporter:
         self._expected = Counter[str]()
         self._kinds: dict[str, tuple[TaskID, dict[str, float]]] = {}  # the bar of each kind, and the shares done
         columns = [TextColumn("{task.description}"), BarColumn(), _Count()]
-        self._bars = Bars(
+        self._bars = _Bars(
             *columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=self._console
         )
 
@@ -48,7 +64,9 @@ class Reporter:
     def __call__(self, name: str) -> Progress:
         """The progress function of the work called `name`."""
         if not self._console.is_terminal:
-            return _lines(name)
+            return silent if name == WORKERS else _lines(name)
+        if name == WORKERS:
+            return self._bars.show_workers
         kind = kind_of(name)
         return self._share(kind, name) if self._expected[kind] > 1 else self._bar(name)
 

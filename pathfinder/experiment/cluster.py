@@ -5,32 +5,28 @@ folder of the run. Dask schedules, moves work off dead workers and watches over 
 import logging
 import os
 import pickle
-import platform
 import re
 import signal
-import time
 import uuid
 import warnings
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from functools import lru_cache
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
-from threading import Lock
 from typing import Any
 
 import dask
 import torch
-from distributed import Client, LocalCluster, as_completed, get_worker, wait
+from distributed import Client, LocalCluster, as_completed, wait
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
-from pathfinder.compute import find_device, reproducible
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning, reason
-from pathfinder.experiment.engines import Done, Failed, do
+from pathfinder.experiment.engines import Done, Failed
 from pathfinder.experiment.pieces import Piece
+from pathfinder.experiment.progress import SharedProgress
+from pathfinder.experiment.worker import TOPIC, do_piece, prepare
 from pathfinder.memory import THRESHOLDS
-from pathfinder.progress import Progress
 from pathfinder.storage.keys import versions
 
 _SETTINGS = {
@@ -52,9 +48,6 @@ _SETTINGS = {
     "distributed.worker.memory.terminate": False,
 }
 _DASHBOARD = {"distributed.scheduler.http.routes": ["distributed.http.scheduler.info", "distributed.http.statics"]}
-_TOPIC = "pathfinder"  # of the messages of workers about their progress
-_OFTEN = 0.5  # seconds between two messages
-_ALONE = Lock()  # pieces share the networks of a process, and a worker of the user's may have several threads
 
 
 class Cluster:
@@ -92,7 +85,7 @@ class Cluster:
             if self._scheduler is None:
                 # another worker may do it, or a worker that ends meanwhile would be waited for; pieces report errors
                 how = {"allow_other_workers": True, "pure": False}
-                wait([client.submit(_prepare, self._recipe, workers=[one], **how) for one in client.nthreads()])
+                wait([client.submit(prepare, self._recipe, workers=[one], **how) for one in client.nthreads()])
             self._held = held.pop_all()
         return self
 
@@ -100,10 +93,8 @@ class Cluster:
         """Leave the cluster; its workers end if they were started here, at once after an error."""
         self._held.__exit__(*error)
 
-    def run(
-        self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
-    ) -> list[Failed]:
-        """As for `Engine`.
+    def run(self, pieces: Iterable[Piece], progress: SharedProgress, finished: Callable[[Done], None]) -> list[Failed]:
+        """As for `Engine`; one line says that a worker has ended.
 
         Raises:
             FailedWorkError: if a piece ends three workers, or the scheduler ends.
@@ -113,26 +104,27 @@ class Cluster:
         failed: list[Failed] = []
         client = self._client
         assert client is not None, "enter the cluster first"
-        client.subscribe_topic(_TOPIC, lambda event: _show(named, shown, event[1]))
         futures: dict[str, Any] = {}
         for piece in named.values():
             needs = [futures[name] for name in piece.needs]
             key = f"{run} {piece.name}"
             futures[piece.name] = client.submit(
-                _do, self._recipe, piece, needs, self._deterministic, key=key, pure=False
+                do_piece, self._recipe, piece, needs, self._deterministic, key=key, pure=False
             )
         names = {future.key: name for name, future in futures.items()}
-        for future in as_completed(futures.values()):
-            piece = named[names[future.key]]
-            outcome, notes = _outcome(future, piece)
-            for note in notes:
-                warnings.warn(note, PathfinderWarning, stacklevel=2)
-            if isinstance(outcome, Done):
-                if piece.points:
-                    shown(piece)(piece.points, piece.points)
-                finished(outcome)
-            elif isinstance(outcome, Failed):
-                failed.append(outcome)
+        with _Watch(client, named, progress) as watch:
+            for future in as_completed(futures.values()):
+                piece = named[names[future.key]]
+                outcome, notes = _outcome(future, piece)
+                watch.left(piece.name)
+                for note in notes:
+                    warnings.warn(note, PathfinderWarning, stacklevel=2)
+                if isinstance(outcome, Done):
+                    if piece.points:
+                        progress.of(piece)(piece.points, piece.points)
+                    finished(outcome)
+                elif isinstance(outcome, Failed):
+                    failed.append(outcome)
         order = list(named)
         return sorted(failed, key=lambda one: order.index(one.piece.name))
 
@@ -226,70 +218,56 @@ def _outcome(future: Any, piece: Piece) -> tuple[Done | Failed | None, list[str]
         ) from error
 
 
-def _prepare(recipe: bytes) -> None:
-    """Load what every piece needs."""
-    from pathfinder.experiment import work  # noqa: F401
+class _Watch:
+    """Shows how far the pieces of workers are, how many of the workers are at work, and that one has ended.
 
-    _place(recipe)
-
-
-def _do(
-    recipe: bytes, piece: Piece, needs: list[tuple[Done | Failed | None, list[str]]], deterministic: bool
-) -> tuple[Done | Failed | None, list[str]]:
-    """Do a piece on a worker, unless one that it needs was not done; the notes it gave come with the outcome.
-
-    `deterministic` says that the run asks torch for deterministic algorithms.
+    Args:
+        client: of the cluster.
+        pieces: by name.
+        progress: shows it.
     """
-    if not all(isinstance(outcome, Done) for outcome, _ in needs):
-        return None, []
-    worker, sent = get_worker(), 0.0
 
-    def tell(done: int, total: int) -> None:
-        nonlocal sent
-        if time.monotonic() - sent >= _OFTEN or done == total:
-            sent = time.monotonic()
-            worker.log_event(_TOPIC, (piece.name, done, total))
+    def __init__(self, client: Client, pieces: Mapping[str, Piece], progress: SharedProgress) -> None:
+        self._pieces, self._progress = pieces, progress
+        self._workers = {*client.nthreads()}
+        self._begun, self._left = set[str](), set[str]()  # names of pieces
+        self._client = client
+        self._heard = {TOPIC: self._hear_of_piece, "all": self._hear_of_worker}  # `all` is Dask's own
 
-    with _ALONE, reproducible() if deterministic else nullcontext(), warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", PathfinderWarning)
-        try:
-            place = _place(recipe)
-            _choose_gpu(place, worker.name)
-            outcome: Done | Failed = do(piece, place, tell)
-        except FailedWorkError as error:
-            outcome = Failed(piece, FailedWorkError(str(error)))
-    return outcome, [str(one.message) for one in said if issubclass(one.category, PathfinderWarning)]
+    def __enter__(self) -> "_Watch":
+        for topic, hear in self._heard.items():
+            self._client.subscribe_topic(topic, hear)
+        return self
 
+    def __exit__(self, *error: object) -> None:
+        if self._client.status == "running":
+            for topic in self._heard:
+                self._client.unsubscribe_topic(topic)  # workers end now
 
-@lru_cache(1)
-def _place(recipe: bytes) -> Any:
-    """The place of this worker: the data are loaded once.
+    def left(self, name: str) -> None:
+        """A piece was done, or given up."""
+        self._left.add(name)
+        self._show()
 
-    Raises:
-        PathfinderError: if the worker has another pathfinder or torch than the run.
-    """
-    made_with, place = pickle.loads(recipe)
-    if made_with != versions():
-        raise PathfinderError(
-            f"a worker on {platform.node()} has another version of pathfinder or torch than the run; install the same, "
-            "restart the workers, and start the run again."
-        )
-    return pickle.loads(place)
+    def _hear_of_piece(self, event: tuple[float, Any]) -> None:
+        name, done, total = event[1]
+        if name in self._pieces:  # and of no other run
+            self._begun.add(name)
+            self._progress.of(self._pieces[name])(done, total)
+            self._show()
 
+    def _hear_of_worker(self, event: tuple[float, Any]) -> None:
+        action, worker = event[1].get("action"), event[1].get("worker")
+        if action not in ("add-worker", "remove-worker"):
+            return
+        if action == "add-worker":
+            self._workers.add(worker)
+        else:
+            self._workers.discard(worker)
+            self._begun -= {str(key).partition(" ")[2] for key in event[1]["processing-tasks"]}
+            text = f"the worker {worker} has ended; what it did is done by others, from where it was last saved."
+            warnings.warn(text, PathfinderWarning, stacklevel=2)
+        self._show()
 
-def _choose_gpu(place: Any, worker: object) -> None:
-    """Let the workers of a computer with several GPUs take turns; where each sees one alone, that is it."""
-    if find_device(place.device).type != "cuda" or ":" in place.device or torch.cuda.device_count() == 1:
-        return
-    try:
-        torch.cuda.set_device(int(str(worker)) % torch.cuda.device_count())
-    except ValueError:  # `dask worker` takes its address for its name
-        text = f"the worker {worker} sees several GPUs, and takes the first; start each with a number as its --name."
-        warnings.warn(text, PathfinderWarning, stacklevel=2)
-
-
-def _show(named: dict[str, Piece], shown: Callable[[Piece], Progress], message: tuple[str, int, int]) -> None:
-    """Show the progress that a worker told of."""
-    name, done, total = message
-    if name in named:
-        shown(named[name])(done, total)
+    def _show(self) -> None:
+        self._progress.workers(len(self._begun - self._left), len(self._workers))

@@ -13,6 +13,7 @@ from pathfinder.compute import find_device
 from pathfinder.errors import FailedWorkError, PathfinderWarning, out_of_memory
 from pathfinder.experiment.kept import is_finished, stage_of
 from pathfinder.experiment.pieces import Piece
+from pathfinder.experiment.progress import SharedProgress
 from pathfinder.interrupts import defer_interrupts
 from pathfinder.progress import Progress
 from pathfinder.threads import threads
@@ -55,14 +56,12 @@ class Engine(Protocol):
 
     def __exit__(self, *error: object) -> None: ...
 
-    def run(
-        self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
-    ) -> list[Failed]:
+    def run(self, pieces: Iterable[Piece], progress: SharedProgress, finished: Callable[[Done], None]) -> list[Failed]:
         """Do all pieces but those that need one that failed.
 
         Args:
             pieces: each after those it needs.
-            shown: gives what shows the progress of a piece.
+            progress: shows how far they are.
             finished: called after each.
 
         Raises:
@@ -88,9 +87,7 @@ class Serial:
     def __exit__(self, *error: object) -> None:
         """Nothing is to be stopped."""
 
-    def run(
-        self, pieces: Iterable[Piece], shown: Callable[[Piece], Progress], finished: Callable[[Done], None]
-    ) -> list[Failed]:
+    def run(self, pieces: Iterable[Piece], progress: SharedProgress, finished: Callable[[Done], None]) -> list[Failed]:
         """As for `Engine`."""
         failed: list[Failed] = []
         missing: set[str] = set()
@@ -99,7 +96,7 @@ class Serial:
                 missing.add(piece.name)
                 continue
             try:
-                done = do(piece, self._place, shown(piece))
+                done = do(piece, self._place, progress.of(piece))
             except FailedWorkError as error:
                 failed.append(Failed(piece, error))
                 missing.add(piece.name)

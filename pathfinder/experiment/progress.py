@@ -6,7 +6,7 @@ from functools import partial
 from threading import Lock
 
 from pathfinder.experiment.pieces import Piece
-from pathfinder.progress import Progress, Report
+from pathfinder.progress import WORKERS, Progress, Report
 
 
 class SharedProgress:
@@ -29,6 +29,13 @@ class SharedProgress:
     def of(self, piece: Piece) -> Progress:
         """What shows the progress of a piece."""
         return partial(self._show, piece)
+
+    def workers(self, at_work: int, count: int) -> None:
+        """Show how many of the workers are at work."""
+        with self._lock:
+            if WORKERS not in self._shown:
+                self._shown[WORKERS] = self._report(WORKERS)
+            self._shown[WORKERS](at_work, count)
 
     def _show(self, piece: Piece, done: int, total: int) -> None:
         with self._lock:

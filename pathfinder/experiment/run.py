@@ -99,7 +99,7 @@ class Experiment:
         self.folder.check_changes(pieces, self._force)
         self.folder.draw = lambda folder: self.draw(engine)
         with engine, self.folder:
-            failed = engine.run(pieces, SharedProgress(self._report, pieces).of, self._finish)
+            failed = engine.run(pieces, SharedProgress(self._report, pieces), self._finish)
             with threads(1):
                 self._tables.finish()
         if self._findings.wrong:
@@ -116,7 +116,7 @@ class Experiment:
             Piece(f"figures {kind}", "draw_figures", (kind,), key_of(kind, tables), threads=one)
             for kind in kinds_in(folder)
         ]
-        failed = engine.run(pieces, SharedProgress(quiet, pieces).of, self.folder.note)
+        failed = engine.run(pieces, SharedProgress(quiet, pieces), self.folder.note)
         raise_failed(failed, len(failed))
         names = [name for piece in pieces for name in kept_result(folder, piece.name)["drawn"]]
         remove_others(folder, [folder / "figures" / name for name in names])

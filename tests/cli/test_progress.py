@@ -3,6 +3,7 @@ import sys
 from rich.console import Console
 
 from pathfinder.cli.progress import Reporter
+from pathfinder.progress import WORKERS
 
 
 def test_without_a_terminal_a_line_at_the_end_of_each_piece(capsys):
@@ -33,17 +34,11 @@ def test_the_time_left_of_resumed_work_counts_what_was_done_since(capsys, monkey
     assert capsys.readouterr().err.splitlines()[0] == "work: 60/100, 40 s left"
 
 
-def use_terminal(monkeypatch):
-    def console(**_):
-        return Console(file=sys.stderr, force_terminal=True, width=140)
-
-    monkeypatch.setattr("pathfinder.cli.progress.Console", console)
-
-
 def test_without_a_terminal_the_end_is_said_once_though_each_part_says_it(capsys):
     progress = Reporter()("work")
     for _ in range(3):
         progress(9, 9)
+    Reporter()(WORKERS)(1, 2)
     assert capsys.readouterr().err.splitlines() == ["work: 9/9, 0 s left"]
 
 
@@ -69,5 +64,7 @@ def test_many_works_of_a_kind_share_a_bar(monkeypatch, capsys):
             report(f"curve p-{i}")(4, 4)
         report("curve p-2")(3, 4)
         report("plane p")(1, 7)
+        report(WORKERS)(3, 4)
     last = capsys.readouterr().err.rpartition("curve")[2]
+    assert "4 workers, 3 at work" in last
     assert "p-2 75%" in last and "2/21" in last and "1/7" in last and "p-1" not in last

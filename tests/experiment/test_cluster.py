@@ -22,6 +22,7 @@ from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.engines import count_workers, make_engine
 from pathfinder.experiment.run import Experiment
 from pathfinder.experiment.workplace import Workplace
+from pathfinder.progress import WORKERS
 from pathfinder.tables.csv_files import read_table
 
 # tiny runs train too briefly for the running averages of BatchNorm
@@ -58,9 +59,11 @@ def listening():
 
 
 def test_two_workers_give_the_same_bytes_and_nobody_else_gets_in(tiny, serial, tmp_path):
-    before, seen, refused = {*listening()}, set(), []
+    before, seen, refused, at_work = {*listening()}, set(), [], []
 
     def report(name):
+        if name == WORKERS:
+            return lambda *counts: at_work.append(counts)
         if not refused:
             seen.update({*listening()} - before)
             refused.extend(is_refused(address) for address in sorted(seen))
@@ -68,6 +71,7 @@ def test_two_workers_give_the_same_bytes_and_nobody_else_gets_in(tiny, serial, t
 
     Experiment(load_config(tiny), tmp_path / "run", report).run(workers=2)
     assert csv_bytes(tmp_path / "run") == serial
+    assert (2, 2) in at_work and at_work[-1] == (0, 2) and {count for _, count in at_work} == {2}
     assert len(seen) >= 3 and {address.ip for address in seen} == {"127.0.0.1"}
     assert refused and all(refused)
 
@@ -175,7 +179,10 @@ def test_a_piece_that_kills_three_workers_ends_the_run_with_its_name(tmp_path, m
     monkeypatch.syspath_prepend(str(tmp_path))
     config = tmp_path / "deadly.toml"
     config.write_text("[data]\nname = 'digits'\n[model]\nname = 'deadly_net:build'\n[minimum]\nepochs = 1\n")
-    with pytest.raises(FailedWorkError, match=r"`minimum deadly_net-build-\w` ended the process .* 3 times"):
+    with (
+        pytest.warns(PathfinderWarning, match="the worker tls://.* has ended; what it did is done by others"),
+        pytest.raises(FailedWorkError, match=r"`minimum deadly_net-build-\w` ended the process .* 3 times"),
+    ):
         Experiment(load_config(config), tmp_path / "run").run(workers=2)
 
 

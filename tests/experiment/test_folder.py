@@ -222,7 +222,7 @@ def test_progress_says_what_is_kept_and_adds_up_the_parts_of_a_work(tmp_path, mo
     pieces.append(Piece("one piece", "one", (), "key"))
     for _ in range(2):
         with Run(tmp_path / "run", "mine") as run:
-            assert not Serial(SimpleNamespace(folder=run.path)).run(pieces, SharedProgress(report, pieces).of, run.note)
+            assert not Serial(SimpleNamespace(folder=run.path)).run(pieces, SharedProgress(report, pieces), run.note)
     first = [("points", done, 4) for done in (0, 0, 1, 2, 2, 2, 3, 4)]
     again = [("points", 2, 4), ("points", 4, 4), ("one piece (kept)", 1, 1)]
     assert shown == [*first, ("one piece", 0, 1), ("one piece", 1, 1), *again]
