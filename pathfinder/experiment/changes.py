@@ -9,7 +9,8 @@ from typing import Any
 from pathfinder.errors import PathfinderError, brief
 from pathfinder.experiment.kept import WORK, kept_file
 from pathfinder.experiment.pieces import Piece, kind_of
-from pathfinder.storage.resume import read_key
+from pathfinder.storage.keys import maker
+from pathfinder.storage.resume import read_kept
 
 _KINDS = {  # the first word of the name of a piece, and what several are called; other pieces are not worth a word
     "minimum": ("minimum", "minima"),
@@ -40,35 +41,55 @@ def check_changes(
         force: whether work may be done once more, and tables lose rows.
 
     Returns:
-        A line that says what is redone; None if nothing is.
+        A line that says what is redone, because settings or what made it differ; None if nothing is.
 
     Raises:
         PathfinderError: if something would be, without `force`.
     """
     planned = list(pieces)
-    keys = {piece.name: read_key(kept_file(folder, piece.name)) for piece in planned}
+    keys, stale = dict[str, str | None](), set[str]()
+    for piece in planned:
+        found = read_kept(kept_file(folder, piece.name))
+        keys[piece.name] = None if found is None else found["key"]
+        if found is not None and _is_stale(piece, found):
+            stale.add(piece.title)
     titles = {kept_file(folder, piece.title).stem: piece.title for piece in planned}
     others = {file.stem for file in (folder / WORK).glob("*.pt")} - {kept_file(folder, name).stem for name in keys}
-    found = {stem.partition("@")[0] for stem in others}
-    split = {titles[stem] for stem in found & titles.keys()}  # into other parts
+    wholes = {stem.partition("@")[0] for stem in others}
+    split = {titles[stem] for stem in wholes & titles.keys()}  # into other parts
     used = {piece.title for piece in planned if keys[piece.name] == piece.key}
     changed = {piece.title for piece in planned if keys[piece.name] not in (None, piece.key)} | (split - used)
-    kept = used - changed
-    dropped, differences = _dropped(found - titles.keys()), _differences(before, after)
+    redone = changed | stale
+    dropped, differences = _dropped(wholes - titles.keys()), _differences(before, after)
     if not changed and not (dropped and differences):  # what an earlier run has dropped still lies there
-        return None
+        return _made_otherwise(folder, stale)
     says = f"{folder} holds this run with other settings"
     if differences:
         more = f" and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
         says += f" ({', '.join(differences[:_SHOWN])}{more})"
     else:
         says = f"{folder} holds this run, made with other data, weights or code of yours"
-    parts = [f"{_count(found)} {verb}" for found, verb in ((kept, "kept"), (changed, "redone")) if _count(found)]
+    counted = ((_count(used - redone), "kept"), (_count(redone), "redone"))
+    parts = [f"{count} {verb}" for count, verb in counted if count]
     parts += [f"{_count(dropped)} dropped"] if _count(dropped) else []
     says += f": {', '.join(parts) or 'its scores are redone'}"
     if not force:
         raise PathfinderError(f"{says}; add --force if that is what you want, or choose another folder with --out.")
     return f"{says}."
+
+
+def _is_stale(piece: Piece, kept: Mapping[str, Any]) -> bool:
+    """Whether what is kept of a piece is not used because something else made it."""
+    finished = piece.lasting and kept["state"].get("finished") is True
+    return kept["key"] == piece.key and not finished and kept["maker"] != maker(piece.threads)
+
+
+def _made_otherwise(folder: Path, stale: Iterable[str]) -> str | None:
+    """A line on works that are redone because something else made them; None if none is worth a word."""
+    if not (counted := _count(stale)):
+        return None
+    how = "made by another version of pathfinder or torch, or with another number of threads"
+    return f"{folder} holds {counted} {how}: they are redone."
 
 
 def _dropped(unplanned: set[str]) -> set[str]:

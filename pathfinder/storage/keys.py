@@ -60,9 +60,9 @@ def _bytes_of(tensor: Tensor) -> Iterator[memoryview]:
     yield memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
 
 
-def maker() -> dict[str, Any]:
-    """What work is made with now: the package's source, torch's version, the number of threads."""
-    return {**versions(), "threads": torch.get_num_threads()}
+def maker(threads: int | None = None) -> dict[str, Any]:
+    """What work is made with now: the package's source, torch's version, the number of threads, now if not given."""
+    return {**versions(), "threads": torch.get_num_threads() if threads is None else threads}
 
 
 def versions() -> dict[str, str]:

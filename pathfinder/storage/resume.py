@@ -150,19 +150,14 @@ class Unfinished:
         return self._stage.due()
 
 
-def read_key(path: Path) -> str | None:
-    """The key under which a stage saved its state last; None if its file is missing or damaged."""
-    kept = read_kept(path)
-    return None if kept is None else kept["key"]
-
-
 def read_kept(path: Path) -> dict[str, Any] | None:
-    """All that a stage saved last, its `key` and `state`; None if its file is missing or damaged."""
+    """All that a stage saved last, its `key`, `state` and `maker`; None if its file is missing or damaged."""
     try:
         kept = load_torch(path) if path.is_file() else None
     except Exception:  # torch's reader raises all kinds of errors on a damaged file
         return None
-    return kept if isinstance(kept, dict) and kept.keys() >= {"key", "state"} else None
+    whole = isinstance(kept, dict) and kept.keys() >= {"key", "state", "maker"} and isinstance(kept["state"], dict)
+    return kept if whole else None
 
 
 def read_state(path: Path) -> dict[str, Any]:

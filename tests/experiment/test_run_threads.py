@@ -89,7 +89,10 @@ def test_bytes_of_a_small_network_do_not_depend_on_the_machine(seen, tmp_path):
 def test_kept_scores_are_made_again_with_another_number_and_minima_are_not(tmp_path):
     run(tmp_path / "run", pairs=[SMALL], **FEW)
     kept = (tmp_path / "run" / ".work" / "score-small-line.pt").stat().st_mtime_ns
-    with pytest.warns(PathfinderWarning, match="`minimum small-a`.*another number of threads"):
+    with (
+        pytest.warns(PathfinderWarning, match="`minimum small-a`.*another number of threads"),
+        pytest.warns(PathfinderWarning, match="run holds 2 scored paths made by .* threads: they are redone"),
+    ):
         record = run(tmp_path / "run", pairs=[SMALL], **FEW, threads=2)
     assert record["threads"] == 2
     found = makers(record)
