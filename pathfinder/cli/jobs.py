@@ -27,7 +27,7 @@ from pathfinder.cli.targets import (
 )
 from pathfinder.errors import PathfinderError, PathfinderWarning
 from pathfinder.experiment.checks import Findings
-from pathfinder.experiment.engines import Done, count_workers, make_engine
+from pathfinder.experiment.engines import Done, count_workers, make_engine, raise_failed
 from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.gather import gather_ends, gather_measured, gather_rescored, gather_scores
@@ -236,9 +236,12 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
     precision = "fp32" if isinstance(job, CurvatureJob) else job.precision
     findings = Findings(run, precision, place.opened.data["train"])
 
-    def finish(done: Done) -> None:
-        run.note(done)
-        findings.look(done.piece)
+    done: set[str] = set()
+
+    def finish(one: Done) -> None:
+        run.note(one)
+        findings.look(one.piece)
+        done.add(one.piece.name)
 
     pieces = [replace(piece, threads=torch.get_num_threads()) for piece in pieces]  # set when the files were opened
     run.check_changes(pieces, job.force)
@@ -247,8 +250,7 @@ def _working(run: Run, place: FilePlace, pieces: Sequence[Piece], job: Options) 
     with make_engine(place, count, job.scheduler, job.dashboard) as engine, run:
         with Reporter() as report:
             failed = engine.run(pieces, SharedProgress(report, pieces), finish)
-        if failed:
-            raise failed[0].error
+        raise_failed(failed, len(pieces) - len(done))
         yield findings
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 
 from pathfinder.compute import find_device
-from pathfinder.errors import FailedWorkError, PathfinderWarning, out_of_memory
+from pathfinder.errors import FailedWorkError, PathfinderWarning, list_names, out_of_memory
 from pathfinder.experiment.kept import is_finished, stage_of
 from pathfinder.experiment.pieces import Piece
 from pathfinder.experiment.progress import SharedProgress
@@ -220,6 +220,10 @@ def raise_failed(failed: Sequence[Failed], missing: int) -> None:
     """
     if not failed:
         return
-    others = missing - 1
-    more = f" {others} other pieces of work were not done: they failed or need it." if others else ""
-    raise FailedWorkError(f"{failed[0].error}{more}") from failed[0].error
+    others, lost = [one.piece.title for one in failed[1:]], missing - len(failed)
+    text = str(failed[0].error)
+    if others:
+        text += f" {list_names(dict.fromkeys(others))} failed too."
+    if lost:
+        text += f" {lost} other pieces of work need what failed, and were not done."
+    raise FailedWorkError(text) from failed[0].error
