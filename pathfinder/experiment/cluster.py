@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -23,11 +24,13 @@ from distributed.security import Security
 
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning, reason
 from pathfinder.experiment.engines import Done, Failed
+from pathfinder.experiment.kept import kept_file
 from pathfinder.experiment.pieces import Piece
 from pathfinder.experiment.progress import SharedProgress
 from pathfinder.experiment.worker import TOPIC, do_piece, prepare
 from pathfinder.memory import THRESHOLDS
 from pathfinder.storage.keys import versions
+from pathfinder.storage.resume import read_kept
 
 _SETTINGS = {
     "distributed.nanny.pre-spawn-environ": {  # Dask's own would give freed memory back at once, see `memory`
@@ -68,7 +71,7 @@ class Cluster:
             raise PathfinderError(f"{scheduler} has a dashboard of its own; drop --dashboard.")
         if dashboard and find_spec("bokeh") is None:
             raise PathfinderError("--dashboard needs bokeh; install pathfinder[dashboard], or drop it.")
-        self._recipe = pickle.dumps((versions(), pickle.dumps(place)))
+        self._recipe, self._folder = pickle.dumps((versions(), pickle.dumps(place))), place.folder
         self._deterministic = torch.get_deterministic_debug_mode() > 0
         self._workers, self._scheduler, self._dashboard = workers, scheduler, dashboard
         self._client: Client | None = None
@@ -97,11 +100,12 @@ class Cluster:
         """As for `Engine`; one line says that a worker has ended.
 
         Raises:
-            FailedWorkError: if a piece ends three workers, or the scheduler ends.
+            FailedWorkError: if a piece ends three workers, or the scheduler ends; or if a worker that was left at work
+                by an interrupted run has overwritten a result.
         """
         named = {piece.name: piece for piece in pieces}
         run = uuid.uuid4().hex[:8]  # keys of an earlier run mean other pieces
-        failed: list[Failed] = []
+        failed, done = list[Failed](), list[Piece]()
         client = self._client
         assert client is not None, "enter the cluster first"
         futures: dict[str, Any] = {}
@@ -122,9 +126,12 @@ class Cluster:
                 if isinstance(outcome, Done):
                     if piece.points:
                         progress.of(piece)(piece.points, piece.points)
+                    done.append(piece)
                     finished(outcome)
                 elif isinstance(outcome, Failed):
                     failed.append(outcome)
+        if self._scheduler is not None:
+            _check_kept(self._folder, done)
         order = list(named)
         return sorted(failed, key=lambda one: order.index(one.piece.name))
 
@@ -216,6 +223,21 @@ def _outcome(future: Any, piece: Piece) -> tuple[Done | Failed | None, list[str]
             "the Dask scheduler ended before the work was done; what is done is kept. Start it, and run the same "
             "command again."
         ) from error
+
+
+def _check_kept(folder: Path, done: Iterable[Piece]) -> None:
+    """Check that the folder of a run keeps what its own pieces wrote.
+
+    Raises:
+        FailedWorkError: if it does not.
+    """
+    for piece in done:
+        kept = read_kept(kept_file(folder, piece.name))
+        if kept is not None and kept["key"] != piece.key:
+            raise FailedWorkError(
+                f"`{piece.name}` was overwritten by a worker that an interrupted run with other settings left at work; "
+                "wait until the workers are idle, or restart them, and run the same command again with --force."
+            )
 
 
 class _Watch:

@@ -6,8 +6,8 @@ Ours: `pathfinder score curve` with points, examples and the examples that re-es
 the worst points and the ends on all examples, from reading the file to the last table and figure. The reference
 (dnn-mode-connectivity) passes all training images at 61 points to update BatchNorm, then all training and test images
 to score. Here that is the bare module on some of the images in batches of 128, without gradients, and its seconds are
-multiplied up. Both take turns. `--truth` is a folder whose paths.csv has the curve at 61 points: the table is compared
-with it.
+multiplied up. Both take turns. `--truth` is a folder whose paths.csv has the curve at equal points on all examples: the
+table is compared with it.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
     """Measure, print and write as CSV."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, help="a curve written by pathfinder")
-    parser.add_argument("--truth", type=Path, help="a folder with paths.csv of the same curve at 61 points")
+    parser.add_argument("--truth", type=Path, help="a folder with paths.csv of the same curve")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images", type=int, default=6000, help="that are passed in place of all")
     parser.add_argument("--threads", type=int, default=1)
@@ -83,11 +83,12 @@ def main() -> None:
     share = len(train) / (len(train) + len(test))
     times = _POINTS * (len(train) + len(test)) / len(images)
     with tempfile.TemporaryDirectory() as folder:
-        outs = iter(Path(folder) / str(i) for i in range(given.repeats + 1))
+        outs = iter(Path(folder) / str(i) for i in range(given.repeats))
         turns = in_turns(
             lambda: score(given.file, next(outs), given.threads),
             lambda: bare_passes(opened, images, share),
             given.repeats,
+            warm_up=False,
         )
         ours = Path(folder) / "0"
         row = {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from clusters import cluster
 from helpers import TINY
 from processes import Command
@@ -20,6 +21,7 @@ from processes import Command
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.engines import count_workers, make_engine
+from pathfinder.experiment.kept import kept_file
 from pathfinder.experiment.run import Experiment
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.progress import WORKERS
@@ -144,6 +146,22 @@ def test_workers_and_the_run_itself_may_be_killed_at_any_moment(tiny, serial, tm
         code, lines = Command(*command).finish()
     assert code == 0, lines
     assert csv_bytes(tmp_path / "run") == serial
+
+
+@pytest.mark.filterwarnings("ignore:.*has no worker yet:pathfinder.errors.PathfinderWarning")
+def test_a_run_whose_results_another_one_overwrote_says_so(tiny, tmp_path, monkeypatch):
+    finish = Experiment._finish
+
+    def overwritten(self, done):
+        finish(self, done)
+        if done.piece.title == "score convnet-bn-bezier":
+            path = kept_file(self.folder.path, "curve convnet-bn-bezier")
+            torch.save({**torch.load(path), "key": "of other settings"}, path)
+
+    monkeypatch.setattr(Experiment, "_finish", overwritten)
+    says = "`curve convnet-bn-bezier` was overwritten by a worker that an interrupted run with other settings left"
+    with cluster(tmp_path) as (address, _), pytest.raises(FailedWorkError, match=says):
+        Experiment(load_config(tiny), tmp_path / "run").run(scheduler=address)
 
 
 def wait_for_work(folder, pieces):
