@@ -54,7 +54,7 @@ def bare_passes(curve: CurveInput, images: torch.Tensor, share: float) -> None:
 
 
 def conclusions(ours: Path, truth: Path, name: str) -> dict[str, float]:
-    """How far largest loss, barrier and integral of the train loss are from those of a table of 61 points."""
+    """How far largest loss, barrier and integral of the train loss are from those of a table of equal points."""
     found = read_table(ours / "summary.csv").query("split == 'train' and metric == 'loss'").iloc[0]
     whole = read_table(truth / "paths.csv").query(f"path == '{name}'").reset_index(drop=True)
     values = {("loss", "train"): whole["train_loss"].to_numpy()[:, None]}
@@ -62,7 +62,13 @@ def conclusions(ours: Path, truth: Path, name: str) -> dict[str, float]:
     wanted = summarize({name: Scores(whole, values, length, length, name)}).iloc[0]
     inside = found["barrier_low"] <= wanted["barrier"] <= found["barrier_high"]
     off = {f"{key}_off": found[key] / wanted[key] - 1 for key in ("max", "integral")}
-    return {**off, "barrier": found["barrier"], "barrier_truth": wanted["barrier"], "barrier_within": inside}
+    return {
+        "truth_points": len(whole),
+        **off,
+        "barrier": found["barrier"],
+        "barrier_truth": wanted["barrier"],
+        "barrier_within": inside,
+    }
 
 
 def main() -> None:
@@ -96,6 +102,9 @@ def main() -> None:
             "repeats": given.repeats,
             "points": len(read_table(ours / "paths.csv")),
             **read_table(ours / "paths.csv").filter(like="_examples").iloc[0].to_dict(),
+            "rescored_points": len(read_table(ours / "rescored.csv")),
+            "all_train_examples": len(train),
+            "all_test_examples": len(test),
             "seconds": statistics.median(own for own, _ in turns),
             "seconds_reference": times * statistics.median(other for _, other in turns),
             "ratio": statistics.median(other * times / own for own, other in turns),
