@@ -14,10 +14,13 @@ from pathfinder.experiment.place import Place
 from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.scoring.adaptive_plane import judge
 from pathfinder.scoring.checks import Difference
+from pathfinder.scoring.sample_size import TOLERANCE
 from pathfinder.scoring.scores import Closeness, Scores
 from pathfinder.scoring.settings import ALL
-from pathfinder.tables.score_names import score_column
+from pathfinder.tables.score_names import score_column, score_columns
 from pathfinder.tables.summary import peaks
+
+_SMALL = 0.01  # nats; smaller differences of a loss are not worth a word
 
 
 def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance: float | None = None) -> Scores:
@@ -68,6 +71,8 @@ def _chosen(place: Place, parts: Sequence[str]) -> Tensor:
 def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: str) -> Scores | None:
     """The scores on all examples of a path where it is worst, or of its ends if no parts are given.
 
+    One line says so if the losses there are others than with the examples that score the path.
+
     Args:
         place, target, parts: as for `gather_scores`.
         piece: the one that scored them; None is returned if it did not have to.
@@ -77,7 +82,10 @@ def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: s
         return None
     t = torch.tensor(rescored_at(place, target, parts), dtype=torch.float64)
     full = place.scored(target, ALL)
-    return full.evaluator.gather(full.geometry, t, points)
+    scores = full.evaluator.gather(full.geometry, t, points)
+    if parts:
+        _warn_if_unlike(target, gather_scores(place, target, parts).table, scores.table)
+    return scores
 
 
 def rescored_at(place: Place, target: Target, parts: Sequence[str]) -> list[float]:
@@ -95,6 +103,24 @@ def gather_ends(place: Place, piece: str) -> pd.DataFrame:
             row[score_column(one.split, one.metric, "reestimated")] = one.found
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _warn_if_unlike(target: Target, few: pd.DataFrame, everything: pd.DataFrame) -> None:
+    """Say so if losses of a path with some of the examples are not those with all, where they differ most."""
+    columns = score_columns(everything, "loss")
+    found, wanted = (table.set_index("t").loc[everything["t"], columns].stack() for table in (few, everything))
+    gaps = (found - wanted).abs()
+    gaps = gaps[(gaps > TOLERANCE * wanted) & (gaps > _SMALL)]
+    if gaps.empty:
+        return
+    (t, column), name = gaps.idxmax(), " ".join(filter(None, [target[0], "-".join(target[1:])]))
+    warnings.warn(
+        f"{name}: {column.replace('_', ' ')} at t = {t:.3g} is {found[t, column]:.3g} with the examples that score the "
+        f"path, and {wanted[t, column]:.3g} with all; rescored.csv has its worst points with all, and more examples "
+        "bring the others closer.",
+        PathfinderWarning,
+        stacklevel=2,
+    )
 
 
 def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> None:

@@ -1,12 +1,15 @@
 """Paths that choose how many examples they need, in an experiment and by the command line."""
 
+import re
 import shutil
+import warnings
 
 import pandas as pd
 import pytest
 from helpers import TINY
 
 from pathfinder.cli import main
+from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.kept import chosen_examples, kept_file
 from pathfinder.experiment.run import Experiment
@@ -58,6 +61,21 @@ def test_the_worst_points_and_both_ends_are_scored_on_all_examples(run):
     assert rescored.query("path == 'ends'")["train_loss"].tolist() == pytest.approx(
         full.evaluator.score(full.geometry, 2).table["train_loss"].tolist(), rel=1e-12
     )
+
+
+def test_examples_whose_losses_are_not_those_of_all_are_said(tmp_path):
+    (tmp_path / "few.toml").write_text(TINY.replace("[planes]\npoints = 4\n", ""))
+    config = load_config(tmp_path / "few.toml", ["score.examples=20", "score.rescore=true", "curves=[]"])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", PathfinderWarning)
+        Experiment(config, tmp_path / "run").run()
+    form = r"path convnet-bn-line: (\w+) loss at t = (\S+) is (\S+) with the examples .*, and (\S+) with all;"
+    (found,) = (match.groups() for one in said if (match := re.match(form, str(one.message))))
+    split, at, few, everything = found[0], *map(float, found[1:])
+    for name, wanted in (("paths", few), ("rescored", everything)):
+        table = pd.read_csv(tmp_path / "run" / f"{name}.csv").query("path == 'line'")
+        assert table.loc[(table["t"] - at).abs().idxmin(), f"{split}_loss"] == pytest.approx(wanted, rel=0.01)
+    assert abs(few - everything) > 0.05 * everything
 
 
 def test_a_choice_that_was_lost_is_made_again_with_the_same_bytes(run):
