@@ -65,7 +65,7 @@ def test_the_worst_points_and_both_ends_are_scored_on_all_examples(run):
 
 def test_examples_whose_losses_are_not_those_of_all_are_said(tmp_path):
     (tmp_path / "few.toml").write_text(TINY.replace("[planes]\npoints = 4\n", ""))
-    config = load_config(tmp_path / "few.toml", ["score.examples=20", "score.rescore=true", "curves=[]"])
+    config = load_config(tmp_path / "few.toml", ["score.examples=6", "score.rescore=true", "curves=[]"])
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", PathfinderWarning)
         Experiment(config, tmp_path / "run").run()
