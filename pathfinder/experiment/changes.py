@@ -10,7 +10,7 @@ from pathfinder.errors import PathfinderError, brief
 from pathfinder.experiment.kept import WORK, kept_file
 from pathfinder.experiment.pieces import Piece, kind_of
 from pathfinder.storage.keys import maker
-from pathfinder.storage.resume import read_kept
+from pathfinder.storage.resume import is_stale, read_kept
 
 _KINDS = {  # the first word of the name of a piece, and what several are called; other pieces are not worth a word
     "minimum": ("minimum", "minima"),
@@ -51,7 +51,7 @@ def check_changes(
     for piece in planned:
         found = read_kept(kept_file(folder, piece.name))
         keys[piece.name] = None if found is None else found["key"]
-        if found is not None and _is_stale(piece, found):
+        if found is not None and found["key"] == piece.key and is_stale(found, maker(piece.threads), piece.lasting):
             stale.add(piece.title)
     titles = {kept_file(folder, piece.title).stem: piece.title for piece in planned}
     others = {file.stem for file in (folder / WORK).glob("*.pt")} - {kept_file(folder, name).stem for name in keys}
@@ -76,12 +76,6 @@ def check_changes(
     if not force:
         raise PathfinderError(f"{says}; add --force if that is what you want, or choose another folder with --out.")
     return f"{says}."
-
-
-def _is_stale(piece: Piece, kept: Mapping[str, Any]) -> bool:
-    """Whether what is kept of a piece is not used because something else made it."""
-    finished = piece.lasting and kept["state"].get("finished") is True
-    return kept["key"] == piece.key and not finished and kept["maker"] != maker(piece.threads)
 
 
 def _made_otherwise(folder: Path, stale: Iterable[str]) -> str | None:

@@ -80,17 +80,16 @@ def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: s
     points = kept_result(place.folder, piece)["points"]
     if not points:
         return None
-    t = torch.tensor(rescored_at(place, target, parts), dtype=torch.float64)
-    full = place.scored(target, ALL)
-    scores = full.evaluator.gather(full.geometry, t, points)
-    if parts:
-        _warn_if_unlike(target, gather_scores(place, target, parts).table, scores.table)
+    few, full = gather_scores(place, target, parts) if parts else None, place.scored(target, ALL)
+    scores = full.evaluator.gather(full.geometry, torch.tensor(rescored_at(few), dtype=torch.float64), points)
+    if few is not None:
+        _warn_if_unlike(target, few.table, scores.table)
     return scores
 
 
-def rescored_at(place: Place, target: Target, parts: Sequence[str]) -> list[float]:
-    """Where a path is scored once more, on all examples."""
-    return peaks(gather_scores(place, target, parts).table) if parts else [0.0, 1.0]
+def rescored_at(scores: Scores | None) -> list[float]:
+    """Where a path is scored once more, on all examples: where these scores are worst, or at its ends without any."""
+    return [0.0, 1.0] if scores is None else peaks(scores.table)
 
 
 def gather_ends(place: Place, piece: str) -> pd.DataFrame:
@@ -105,6 +104,11 @@ def gather_ends(place: Place, piece: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _name_of(target: Target) -> str:
+    """What messages call a target."""
+    return f"{target[0]} {'-'.join(target[1:])}".strip()
+
+
 def _warn_if_unlike(target: Target, few: pd.DataFrame, everything: pd.DataFrame) -> None:
     """Say so if losses of a path with some of the examples are not those with all, where they differ most."""
     columns = score_columns(everything, "loss")
@@ -113,7 +117,7 @@ def _warn_if_unlike(target: Target, few: pd.DataFrame, everything: pd.DataFrame)
     gaps = gaps[(gaps > TOLERANCE * wanted) & (gaps > _SMALL)]
     if gaps.empty:
         return
-    (t, column), name = gaps.idxmax(), " ".join(filter(None, [target[0], "-".join(target[1:])]))
+    (t, column), name = gaps.idxmax(), _name_of(target)
     warnings.warn(
         f"{name}: {column.replace('_', ' ')} at t = {t:.3g} is {found[t, column]:.3g} with the examples that score the "
         f"path, and {wanted[t, column]:.3g} with all; rescored.csv has its worst points with all, and more examples "
@@ -133,7 +137,7 @@ def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> 
         known: how well the values are known.
     """
     if not known.reached:
-        name = f"{target[0]} {'-'.join(target[1:])}".strip()
+        name = _name_of(target)
         warnings.warn(
             f"{name} is too rough for {points} points: {what} were off by {known.error:.2g} where they were "
             "interpolated before the last points; give it a number of points, or a larger tolerance.",

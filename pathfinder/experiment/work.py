@@ -227,7 +227,8 @@ def explore_path(place: Place, stage: StageFile, progress: Progress, target: Tar
 
 def rescore_points(place: Place, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str]) -> State:
     """Score a path where it is worst, or its ends if no parts are given, once more, on all examples."""
-    t, full = rescored_at(place, target, parts), place.scored(target, ALL)
+    t = rescored_at(gather_scores(place, target, parts) if parts else None)
+    full = place.scored(target, ALL)
     if not t or full.evaluator.counts() == place.scored(target).evaluator.counts():
         return {"points": []}
     full.evaluator.score_points(full.geometry, torch.tensor(t, dtype=torch.float64), progress=progress, stage=stage)

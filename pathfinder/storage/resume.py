@@ -77,9 +77,7 @@ class StageFile:
     def load(self) -> dict[str, Any] | None:
         """The state saved last under this key, or None."""
         content = self._read()
-        if content is None:
-            return None
-        if content["maker"] != self._own and not (self.lasting and content["state"].get("finished") is True):
+        if content is None or is_stale(content, self._own, self.lasting):
             return None
         self.maker = content["maker"]
         return content["state"]
@@ -148,6 +146,17 @@ class Unfinished:
     def due(self) -> bool:
         """Whether it is time to save."""
         return self._stage.due()
+
+
+def is_stale(kept: Mapping[str, Any], own: Mapping[str, Any], lasting: bool) -> bool:
+    """Whether what a stage saved is not used because something else made it.
+
+    Args:
+        kept: all that it saved.
+        own: what would make it now.
+        lasting: as for `StageFile`.
+    """
+    return kept["maker"] != own and not (lasting and kept["state"].get("finished") is True)
 
 
 def read_kept(path: Path) -> dict[str, Any] | None:
