@@ -30,9 +30,10 @@ from pathfinder.experiment.checks import Findings
 from pathfinder.experiment.engines import Done, count_workers, make_engine, raise_failed
 from pathfinder.experiment.estimate import seconds_of_points, serving_of
 from pathfinder.experiment.folder import Run
-from pathfinder.experiment.gather import gather_ends, gather_measured, gather_rescored, gather_scores
+from pathfinder.experiment.gather import gather_ends, gather_measured, gather_scores
 from pathfinder.experiment.pieces import Piece, path_pieces, split_points, split_rounds
 from pathfinder.experiment.progress import SharedProgress
+from pathfinder.experiment.rescoring import gather_rescored
 from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.settings import Curvature, Surface, chosen_to
 from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
@@ -40,6 +41,7 @@ from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import REESTIMATED, Scoring
 from pathfinder.storage.keys import key_of
 
+_ENDS = "rescore ends"
 _HOW = [field.name for field in fields(RunOptions)]  # options on which no number depends
 
 
@@ -79,16 +81,16 @@ def score(
         whole, chosen = f"score {word}", bool(settings.chosen_examples)
         found = path_pieces(
             word, (word,), settings, len(target.t), _load(evaluator), partial(key_of, key),
-            compared=name if _checked(job) else None, rescored=chosen,
+            compared=name if _checked(job) else None, rescored=chosen, ends=_ENDS if chosen else None,
         )  # fmt: skip
         pieces += found[:chosen]  # the choice of examples
         needs = tuple(piece.name for piece in found[:chosen])
         if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
             compared, arguments = f"check batch_norm {name}", (name, (word,), opened.statistics)
             pieces.append(Piece(compared, "check_statistics", arguments, key, needs))
-        pieces += found[chosen:]
         if chosen:
-            pieces.append(Piece("rescore ends", "rescore_points", ((word,), ()), key, needs))
+            pieces.append(Piece(_ENDS, "rescore_points", ((word,), (), None), key_of(key, "ends, all"), needs))
+        pieces += found[chosen:]
     elif tolerance is not None:
         pieces += split_rounds(word, "score_points", (word,), _load(evaluator), key, tolerance)
     else:
@@ -96,13 +98,12 @@ def score(
     parts = tuple(piece.name for piece in pieces if piece.title == whole)
     with _working(run, place, pieces, job) as findings:
         scores = gather_scores(place, (word,), parts, tolerance)
-        target.tabulate(run.results, name, scores)
+        again = {target.geometry.kind(): (parts, f"rescore {word}"), "ends": ((), _ENDS)}
+        found = {path: gather_rescored(place, (word,), *how) for path, how in again.items() if settings.chosen_examples}
+        target.tabulate(run.results, name, scores, {path: one for path, one in found.items() if one})
         if compared:
             ends = gather_ends(place, compared).assign(checkpoint=[str(opened.files[0]), str(opened.files[-1])])
             run.results.add("minima", ends, pair=name, model=opened.network.name)
-        for path, title, where in ((target.geometry.kind(), f"rescore {word}", parts), ("ends", "rescore ends", ())):
-            if settings.chosen_examples and (rescored := gather_rescored(place, (word,), where, title)):
-                run.results.add_rescored(name, path, rescored)
     if is_path:
         show_summary(run.results.table("summary"))
     typer.echo(f"tables in {out}, figures in {out / 'figures'}")

@@ -1,6 +1,6 @@
 """What the commands score: a geometry at coordinates, and the tables that its scores fill."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -41,8 +41,8 @@ class Target(Protocol):
     @property
     def settings(self) -> Any: ...
 
-    def tabulate(self, results: Results, pair: str, scores: Scores) -> None:
-        """Add the scores to the tables."""
+    def tabulate(self, results: Results, pair: str, scores: Scores, rescored: Mapping[str, Scores]) -> None:
+        """Add the scores to the tables, and of a path those on all examples."""
         ...
 
 
@@ -58,9 +58,9 @@ class PathTarget:
         """The kind of the path."""
         return self.geometry.kind()
 
-    def tabulate(self, results: Results, pair: str, scores: Scores) -> None:
-        """Fill paths.csv and summary.csv."""
-        results.add_paths(pair, pair, {self.geometry.kind(): scores})
+    def tabulate(self, results: Results, pair: str, scores: Scores, rescored: Mapping[str, Scores]) -> None:
+        """Fill paths.csv, rescored.csv and summary.csv."""
+        results.add_paths(pair, pair, {self.geometry.kind(): scores}, rescored, follow=True)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class PlaneTarget:
         """The kind of the curve."""
         return self.curve.kind()
 
-    def tabulate(self, results: Results, pair: str, scores: Scores) -> None:
+    def tabulate(self, results: Results, pair: str, scores: Scores, rescored: Mapping[str, Scores]) -> None:
         """Fill planes.csv, plane_markers.csv and plane_paths.csv."""
         kind, line = self.curve.kind(), Line(self.curve.start, self.curve.end)
         curves = {kind: self.curve, "line": line}
@@ -120,7 +120,7 @@ class LandscapeTarget:
         """The surface, and the checkpoints that its directions come from."""
         return [self.surface.model_dump(), self.epochs, self.digests]
 
-    def tabulate(self, results: Results, pair: str, scores: Scores) -> None:
+    def tabulate(self, results: Results, pair: str, scores: Scores, rescored: Mapping[str, Scores]) -> None:
         """Fill surfaces.csv and trajectory.csv."""
         results.add_surface(pair, MINIMUM, self.surface.title, scores, self.landscape.trajectory)
 
@@ -138,7 +138,7 @@ class PointTarget:
         """The point theta."""
         return cls(Ray(theta, theta), torch.zeros(1, dtype=torch.float64))
 
-    def tabulate(self, results: Results, pair: str, scores: Scores) -> None:
+    def tabulate(self, results: Results, pair: str, scores: Scores, rescored: Mapping[str, Scores]) -> None:
         """A point fills no table of scores."""
 
 

@@ -255,7 +255,7 @@ class _Seconds:
         products = min(_PRODUCTS, asked.most) + asked.samples
         return _needed(start, stop, choice) * self._costs.forward * count * _PRODUCT * products
 
-    def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
+    def rescore_points(self, target: Target, parts: Sequence[str], ends: str | None) -> float:
         """A few points on all examples."""
         return _PEAKS * self._point(self._data, ALL, self._config.score.batch_norm)
 

@@ -14,13 +14,8 @@ from pathfinder.experiment.place import Place
 from pathfinder.landscape.curvature import gather_curvature
 from pathfinder.scoring.adaptive_plane import judge
 from pathfinder.scoring.checks import Difference
-from pathfinder.scoring.sample_size import TOLERANCE
 from pathfinder.scoring.scores import Closeness, Scores
-from pathfinder.scoring.settings import ALL
-from pathfinder.tables.score_names import score_column, score_columns
-from pathfinder.tables.summary import peaks
-
-_SMALL = 0.01  # nats; smaller differences of a loss are not worth a word
+from pathfinder.tables.score_names import score_column
 
 
 def gather_scores(place: Place, target: Target, parts: Sequence[str], tolerance: float | None = None) -> Scores:
@@ -68,30 +63,6 @@ def _chosen(place: Place, parts: Sequence[str]) -> Tensor:
     return torch.cat([kept_result(place.folder, name)["t"] for name in dict.fromkeys(map(round_of, parts))])
 
 
-def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: str) -> Scores | None:
-    """The scores on all examples of a path where it is worst, or of its ends if no parts are given.
-
-    One line says so if the losses there are others than with the examples that score the path.
-
-    Args:
-        place, target, parts: as for `gather_scores`.
-        piece: the one that scored them; None is returned if it did not have to.
-    """
-    points = kept_result(place.folder, piece)["points"]
-    if not points:
-        return None
-    few, full = gather_scores(place, target, parts) if parts else None, place.scored(target, ALL)
-    scores = full.evaluator.gather(full.geometry, torch.tensor(rescored_at(few), dtype=torch.float64), points)
-    if few is not None:
-        _warn_if_unlike(target, few.table, scores.table)
-    return scores
-
-
-def rescored_at(scores: Scores | None) -> list[float]:
-    """Where a path is scored once more, on all examples: where these scores are worst, or at its ends without any."""
-    return [0.0, 1.0] if scores is None else peaks(scores.table)
-
-
 def gather_ends(place: Place, piece: str) -> pd.DataFrame:
     """The rows of minima.csv of both ends of a path, from the piece that compared their statistics of BatchNorm."""
     rows, result = [], kept_result(place.folder, piece)
@@ -104,27 +75,9 @@ def gather_ends(place: Place, piece: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _name_of(target: Target) -> str:
+def name_of(target: Target) -> str:
     """What messages call a target."""
     return f"{target[0]} {'-'.join(target[1:])}".strip()
-
-
-def _warn_if_unlike(target: Target, few: pd.DataFrame, everything: pd.DataFrame) -> None:
-    """Say so if losses of a path with some of the examples are not those with all, where they differ most."""
-    columns = score_columns(everything, "loss")
-    found, wanted = (table.set_index("t").loc[everything["t"], columns].stack() for table in (few, everything))
-    gaps = (found - wanted).abs()
-    gaps = gaps[(gaps > TOLERANCE * wanted) & (gaps > _SMALL)]
-    if gaps.empty:
-        return
-    (t, column), name = gaps.idxmax(), _name_of(target)
-    warnings.warn(
-        f"{name}: {column.replace('_', ' ')} at t = {t:.3g} is {found[t, column]:.3g} with the examples that score the "
-        f"path, and {wanted[t, column]:.3g} with all; rescored.csv has its worst points with all, and more examples "
-        "bring the others closer.",
-        PathfinderWarning,
-        stacklevel=2,
-    )
 
 
 def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> None:
@@ -137,7 +90,7 @@ def _warn_if_rough(target: Target, what: str, points: int, known: Closeness) -> 
         known: how well the values are known.
     """
     if not known.reached:
-        name = _name_of(target)
+        name = name_of(target)
         warnings.warn(
             f"{name} is too rough for {points} points: {what} were off by {known.error:.2g} where they were "
             "interpolated before the last points; give it a number of points, or a larger tolerance.",

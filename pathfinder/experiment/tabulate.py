@@ -1,18 +1,20 @@
 """The tables of an experiment, from the results of its pieces; in the order of the config, whatever was done first."""
 
-from collections.abc import Collection, Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pandas as pd
 
-from pathfinder.experiment.gather import gather_measured, gather_rescored, gather_scores
+from pathfinder.experiment.gather import gather_measured, gather_scores
 from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pairs import ALIGNED, Pair, is_straight
 from pathfinder.experiment.pieces import Target, scores_of
 from pathfinder.experiment.plan import Plan
+from pathfinder.experiment.rescoring import gather_rescored
 from pathfinder.experiment.workplace import Workplace
 from pathfinder.geometry.planes import Plane
 from pathfinder.landscape.settings import chosen_to
+from pathfinder.scoring.scores import Scores
 from pathfinder.tables.race import Entry, method_table, race_table
 from pathfinder.tables.results import PROJECTED, Results
 from pathfinder.training.settings import Race
@@ -110,9 +112,16 @@ class Tabulation:
         scored = {name: gather_scores(self._place, targets[name], found) for name, found in parts.items()}
         epochs = {curve.title: curve.epochs for curve in pair.curves}
         trained = {name: epochs.get(name.removeprefix(ALIGNED), 0) for name in parts}
-        self.results.add_paths(pair.group, pair.name, scored, trained if self._config.align else None)
-        for name in ("ends", *parts):
-            self._add_rescored(pair.name, name, targets.get(name, targets[next(iter(parts))]), parts.get(name, ()))
+        rescored = {
+            name: found
+            for name in ("ends", *parts)
+            if (found := self._rescored(pair.name, targets.get(name, next(iter(targets.values()))), name, parts))
+        }
+        self.results.add_paths(
+            pair.group, pair.name, scored, rescored,
+            follow="ends" in rescored and bool(self._config.score.chosen_examples),
+            epochs=trained if self._config.align else None,
+        )  # fmt: skip
         curves = {name: self._place.path(pair.name, name) for name in parts}
         planes = self._config.planes
         named = planes.curves if planes is not None and planes.curves else list(curves)
@@ -126,10 +135,10 @@ class Tabulation:
             if asked.along in targets:
                 self._add_curvature(pair.name, "", pair.name, targets[asked.along])
 
-    def _add_rescored(self, pair: str, name: str, target: Target, parts: Collection[str]) -> None:
+    def _rescored(self, pair: str, target: Target, name: str, parts: Mapping[str, tuple[str, ...]]) -> Scores | None:
+        """The points of a path, or its ends, that were scored on all examples, if that was done."""
         piece = f"rescore {pair}-{name}"
-        if piece in self._done and (scores := gather_rescored(self._place, target, tuple(parts), piece)):
-            self.results.add_rescored(pair, name, scores)
+        return gather_rescored(self._place, target, parts.get(name, ()), piece) if piece in self._done else None
 
     def _add_curvature(self, pair: str, name: str, owner: str, target: Target) -> None:
         along = target[-1]

@@ -16,11 +16,12 @@ from torch import Tensor
 from pathfinder.experiment.checks import compare_precisions, compare_statistics
 from pathfinder.experiment.choice import choose
 from pathfinder.experiment.curve_files import further_tensors
-from pathfinder.experiment.gather import gather_scores, rescored_at
+from pathfinder.experiment.gather import gather_scores
 from pathfinder.experiment.kept import kept_file, kept_result
 from pathfinder.experiment.pairs import ALIGNED
 from pathfinder.experiment.pieces import Target, scores_of
 from pathfinder.experiment.place import Measured, Place, Scored
+from pathfinder.experiment.rescoring import rescore
 from pathfinder.experiment.rounds import chosen_points, next_round
 from pathfinder.experiment.starts import start_repaired
 from pathfinder.experiment.workplace import Workplace
@@ -29,7 +30,6 @@ from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import explore, open_ended
 from pathfinder.scoring.checks import compare
 from pathfinder.scoring.scores import means
-from pathfinder.scoring.settings import ALL
 from pathfinder.storage import StageFile
 from pathfinder.storage.resume import Unfinished
 from pathfinder.symmetry.matching import align
@@ -225,14 +225,14 @@ def explore_path(place: Place, stage: StageFile, progress: Progress, target: Tar
     return None
 
 
-def rescore_points(place: Place, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str]) -> State:
+def rescore_points(
+    place: Place, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str], ends: str | None
+) -> State:
     """Score a path where it is worst, or its ends if no parts are given, once more, on all examples."""
-    t = rescored_at(gather_scores(place, target, parts) if parts else None)
-    full = place.scored(target, ALL)
-    if not t or full.evaluator.counts() == place.scored(target).evaluator.counts():
-        return {"points": []}
-    full.evaluator.score_points(full.geometry, torch.tensor(t, dtype=torch.float64), progress=progress, stage=stage)
-    return None
+    kept = stage.load()
+    if kept is not None and kept.get("finished") is not False:
+        return kept
+    return rescore(place, stage, progress, target, parts, ends)
 
 
 def check_precision(

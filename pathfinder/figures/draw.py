@@ -31,6 +31,7 @@ from pathfinder.tables.schema import (
     PLANE_PATHS,
     POINT,
     RACE_METHODS,
+    RESCORED,
     SUMMARY,
     SURFACES,
     TABLES,
@@ -134,7 +135,7 @@ def _figures_of(folder: Path, kind: str, scale: Scale) -> dict[str, Figure]:
     summary = _read(folder, SUMMARY).drop_duplicates("pair")
     groups = dict(zip(summary["pair"], summary["group"], strict=True))
     if kind == "paths":
-        return path_figures(rows, groups)
+        return path_figures(rows, _read(folder, RESCORED), groups)
     if kind == "planes":
         return plane_figures(rows, _read(folder, PLANE_MARKERS), _read(folder, PLANE_PATHS), scale.points)
     if kind == "training":

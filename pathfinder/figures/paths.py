@@ -15,25 +15,30 @@ from pathfinder.scoring.means import STANDARD_ERRORS
 from pathfinder.tables.score_names import METRICS, parse_score_column, score_column, score_columns
 
 _DRAWN = 201  # points at which a path is drawn that chose its own
+_DOTS: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 5, "markeredgecolor": "white", "zorder": 3}
+_ENDS = "black"
 
 
-def path_figures(paths: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
-    """Loss and error along t for each split, a figure for each group of pairs."""
-    return {f"paths-{group}": _path_figure(rows, group) for group, rows in by_group(paths, groups)}
+def path_figures(paths: pd.DataFrame, rescored: pd.DataFrame, groups: dict[str, str]) -> dict[str, Figure]:
+    """Loss and error along t for each split, a figure for each group of pairs; of one pair with what was rescored."""
+    return {f"paths-{group}": _path_figure(rows, rescored, group) for group, rows in by_group(paths, groups)}
 
 
-def _path_figure(paths: pd.DataFrame, group: str) -> Figure:
+def _path_figure(paths: pd.DataFrame, rescored: pd.DataFrame, group: str) -> Figure:
     scored = {score.split for name in score_columns(paths, "loss") if (score := parse_score_column(name))}
     splits = [split for split in SPLITS if split in scored] or sorted(scored)
     metrics = [metric for metric in METRICS if score_column(splits[0], metric) in paths]
     figure = Figure(figsize=(4.6 * len(metrics), 3.2 * len(splits) + 0.6))
     axes = figure.subplots(len(splits), len(metrics), sharex=True, squeeze=False)
-    colour = colours(paths["path"].unique())
+    colour, pairs = colours(paths["path"].unique()), paths["pair"].nunique()
+    whole = rescored[rescored["pair"].isin(paths["pair"])] if pairs == 1 else rescored[:0]
     for row, split in zip(axes, splits, strict=True):
         for ax, metric in zip(row, metrics, strict=True):
             column = score_column(split, metric)
             for name, path in by_name(paths, "path"):
                 _draw_path(ax, path, column, {"color": colour[name], "linestyle": SPLITS.get(split, "-")})
+            for name, points in by_name(whole, "path"):
+                ax.plot(points["t"], points[column], color=colour.get(name, _ENDS), **_DOTS)
             ax.set_title(f"{split} {metric}", loc="left")
             ax.set_ylabel(UNITS[metric])
             (set_loss_axis if metric == "loss" else set_error_axis)(ax, paths[column])
@@ -44,8 +49,9 @@ def _path_figure(paths: pd.DataFrame, group: str) -> Figure:
                 ax.text(t, 1.0, end, transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
     for ax in axes[-1]:
         ax.set_xlabel("t (0 at minimum a, 1 at minimum b)")
-    pairs = paths["pair"].nunique()
     shown = "shaded: 95 % interval over examples" if pairs == 1 else f"mean and range over {pairs} pairs"
+    if len(whole):
+        shown += "; dots: on all examples"
     legend_below(figure, *axes[0, 0].get_legend_handles_labels())
     set_title(figure, f"Paths between the minima{of_pair(group)}", [*batch_norm_notes(paths), shown])
     return figure

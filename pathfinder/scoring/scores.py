@@ -1,7 +1,7 @@
 """Scores: the table of what `Evaluator.score` computes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,31 @@ class Scores:
     def losses(self) -> dict[str, np.ndarray]:
         """The losses of every example, (points, examples) by split."""
         return {split: values for (metric, split), values in self.per_example.items() if metric == "loss"}
+
+    def weights_of(self, metric: str, split: str) -> np.ndarray | None:
+        """The weights of the examples in the mean of a metric; None if all count alike.
+
+        They are (examples,), or (points, examples) if the metric is NaN for some, which are left out of its mean.
+        """
+        weights, values = self.weights.get((metric, split)), self.per_example[metric, split]
+        if metric == "loss" or not np.isnan(values).any():
+            return weights
+        return np.where(np.isnan(values), 0.0, 1.0 if weights is None else weights)
+
+    def between(self) -> "Scores":
+        """The points of a path from t = 0 to t = 1."""
+        inside = ((self.table["t"] >= 0) & (self.table["t"] <= 1)).to_numpy()
+        if inside.all():
+            return self
+        values = {key: rows[inside] for key, rows in self.per_example.items()}
+        return replace(self, table=self.table[inside].reset_index(drop=True), per_example=values)
+
+    def merge(self, other: "Scores") -> "Scores":
+        """The points of two scores of a path, by rising t; all else as here."""
+        table = pd.concat([self.table, other.table], ignore_index=True)
+        order = table["t"].argsort().to_numpy()
+        values = {key: np.concatenate([rows, other.per_example[key]])[order] for key, rows in self.per_example.items()}
+        return replace(self, table=table.iloc[order].reset_index(drop=True), per_example=values)
 
     def __repr__(self) -> str:
         metrics = [column for column in self.table.columns if f"{column}_se" in self.table.columns]

@@ -41,7 +41,7 @@ def barrier_interval(
     """
     means = None
     if weights is not None:
-        found = _linearise(values, weights)
+        found = linearise(values, weights)
         if found is None:
             return np.nan, np.nan
         values, means = found
@@ -71,8 +71,17 @@ def barrier_interval(
     return float(low[may].max(initial=0.0)), float(high[may].max(initial=0.0))
 
 
-def _linearise(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The residuals w (v - m) / mean(w) of the weighted examples, added to m, and m, (points,)."""
+def linearise(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Values whose plain mean is the weighted one, as far as it is linear in them.
+
+    Args:
+        values: (points, examples).
+        weights: of the examples, (examples,), or at each point, (points, examples).
+
+    Returns:
+        The residuals w (v - m) / mean(w) of the examples with a weight, added to m; and m, (points,). None if a point
+        has no weight.
+    """
     weights = np.broadcast_to(weights, values.shape)
     counted = (weights > 0).any(0)
     weights, values = weights[:, counted], np.where(weights > 0, values, 0.0)[:, counted].astype(np.float64)

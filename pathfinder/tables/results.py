@@ -52,26 +52,34 @@ class Results:
         self.add("training", history, pair=pair, fit=fit)
 
     def add_paths(
-        self, group: str, pair: str, scores: Mapping[str, Scores], epochs: Mapping[str, int] | None = None
+        self,
+        group: str,
+        pair: str,
+        scores: Mapping[str, Scores],
+        rescored: Mapping[str, Scores],
+        *,
+        follow: bool,
+        epochs: Mapping[str, int] | None = None,
     ) -> None:
-        """Add the scored paths of a pair to `paths` and `summary`.
+        """Add the scored paths of a pair to `paths`, `rescored` and `summary`.
 
         Args:
             group: that the pair belongs to.
             pair: its name.
             scores: of each path by its name.
+            rescored: points of some of them that were scored again on all examples, by the path, and the `ends`.
+            follow: whether the summary is then one of all examples.
             epochs: that each path was trained for, if the summary is to show them.
         """
         for path, scored in scores.items():
             self.add("paths", scored.table, pair=pair, path=path)
-        summary = summarize(scores, pair)
+        for path, scored in sorted(rescored.items(), key=lambda one: one[0] != "ends"):
+            self.add("rescored", scored.table, pair=pair, path=path)
+        whole = {path: scored.merge(rescored["ends"]) for path, scored in rescored.items() if path in scores}
+        summary = summarize(scores, pair, rescored=whole if follow else None)
         if epochs is not None:
             summary = summary.assign(epochs=summary["path"].map(epochs))
         self.add("summary", summary, group=group)
-
-    def add_rescored(self, pair: str, path: str, scores: Scores) -> None:
-        """Add points that were scored again on all examples."""
-        self.add("rescored", scores.table, pair=pair, path=path)
 
     def add_plane(
         self, pair: str, name: str, plane: Plane, scored: Scores, curves: Mapping[str, Curve], t: Tensor

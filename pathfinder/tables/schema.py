@@ -112,6 +112,8 @@ RESCORED = Table(
     "A row for each point that was scored again on all examples: the ends, and where each path is worst.",
     (PAIR, Column("path", "name", "as in paths.csv, or `ends`"), T, ARC_LENGTH, *SCORES),
     key=("pair", "path", "t"),
+    needed=("pair", "path", "t"),
+    figures=("paths",),
 )
 
 QUANTITIES = (
@@ -153,6 +155,11 @@ SUMMARY = Table(
         EXAMPLES,
         BATCH_NORM,
         STATISTICS_FROM,
+        _chosen(
+            "examples_rescored",
+            "whole",
+            "examples of the points of rescored.csv, if the values are those of all examples",
+        ),
         *KNOWN,
         Column("epochs", "whole", "epochs the path was trained for; 0 for a line", optional=True),
     ),

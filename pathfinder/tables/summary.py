@@ -11,6 +11,7 @@ from pathfinder.scoring.adaptive import integral_of
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import check_kind, whole
 from pathfinder.tables.intervals import barrier_interval
+from pathfinder.tables.regression import on_all_examples
 from pathfinder.tables.schema import KNOWN, QUANTITIES, SUMMARY
 from pathfinder.tables.score_names import score_column, score_columns
 
@@ -29,7 +30,9 @@ def barriers(scores: Scores) -> dict[str, float]:
     }
 
 
-def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd.DataFrame:
+def summarize(
+    scores: Mapping[str, Scores], pair: str = "", seed: int = 0, rescored: Mapping[str, Scores] | None = None
+) -> pd.DataFrame:
     """Summarise scored paths, one row for each path, split and metric, as in `summary.csv`.
 
     With L(t) the mean of the metric over the examples, by their weights if they have any, and only the points from
@@ -51,6 +54,11 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     - argmax_low, argmax_high: the scored points on both sides of the largest L(t).
     - interpolation_gap, converged: see `Closeness`.
 
+    and where some points were scored again on all examples:
+
+    - examples_rescored: how many that are. Start, end, max, argmax, the barriers and the interval are those of these
+      points; min, mean, midpoint and integral are of all points, as `regression` estimates them.
+
     The largest of noisy means is too high on average, more so the flatter the path and the fewer the examples. That
     holds for max and barrier; the interval allows for it.
 
@@ -58,6 +66,8 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
         scores: results of `Evaluator.score` by the names of their paths.
         pair: what to call the two minima.
         seed: draws the bootstrap samples.
+        rescored: by the names of some of the paths, those of their points that all examples were scored at, both ends
+            among them.
 
     Returns:
         The columns pair, path, split, metric, and the above.
@@ -85,25 +95,26 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
     rows = []
     for path, scored in scores.items():
         check_kind(scored, Scores, f"the scores of `{path}`", "pass the result of Evaluator.score")
-        table = scored.table
-        if "t" not in table:
+        if "t" not in scored.table:
             raise PathfinderError(
-                f"only paths can be summarised, but `{path}` has coordinates {list_names(table.columns[:2])}; leave it "
-                "out."
+                f"only paths can be summarised, but `{path}` has coordinates {list_names(scored.table.columns[:2])}; "
+                "leave it out."
             )
-        inside = ((table["t"] >= 0) & (table["t"] <= 1)).to_numpy()
-        t = table["t"].to_numpy()[inside]
-        if len(t) == 0 or t[0] != 0 or t[-1] != 1 or (np.diff(t) <= 0).any():
-            raise PathfinderError(
-                f"a summary of `{path}` needs rising t with 0 and 1 among them, got {len(t)} in [0, 1]; score it again."
-            )
-        walked = table["arc_length"].to_numpy()[inside]
+        scored = scored.between()
+        judged = (rescored or {}).get(path, scored)
+        for found in (scored, judged):
+            _check_ends(path, found.table["t"].to_numpy())
+        table, t = scored.table, scored.table["t"].to_numpy()
+        largest = np.isin(t, judged.table["t"])
         for (metric, split), values in scored.per_example.items():
-            low, high = barrier_interval(t, values[inside], seed, _weights(scored, metric, split, inside))
-            curve = table[score_column(split, metric)].to_numpy()[inside]
+            curve = table[score_column(split, metric)].to_numpy()
+            if judged is not scored:
+                curve = on_all_examples(scored, judged, metric, split)
+            measured, weights = judged.per_example[metric, split], judged.weights_of(metric, split)
+            low, high = barrier_interval(judged.table["t"].to_numpy(), measured, seed, weights)
             rows.append(
                 {"pair": pair, "path": path, "split": split, "metric": metric}
-                | read_off(t, walked, curve, scored.closeness is None)
+                | read_off(t, table["arc_length"].to_numpy(), curve, scored.closeness is None, largest)
                 | {"barrier_low": low, "barrier_high": high, "length": scored.length}
                 | {
                     "length_ratio": scored.length / scored.chord
@@ -112,9 +123,10 @@ def summarize(scores: Mapping[str, Scores], pair: str = "", seed: int = 0) -> pd
                 }
                 | {"examples": values.shape[1], "batch_norm_examples": int(table["batch_norm_examples"].iloc[0])}
                 | ({"batch_norm": table["batch_norm"].iloc[0]} if "batch_norm" in table else {})
-                | _known(t, curve, scored)
+                | ({} if judged is scored else {"examples_rescored": measured.shape[1]})
+                | _known(t, np.where(largest, curve, -np.inf), scored)
             )
-    more = [name for name in ("batch_norm", *_KNOWN) if any(name in row for row in rows)]
+    more = [name for name in ("batch_norm", "examples_rescored", *_KNOWN) if any(name in row for row in rows)]
     return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples", *more])
 
 
@@ -127,15 +139,17 @@ def _known(t: np.ndarray, values: np.ndarray, scored: Scores) -> dict[str, Any]:
     return dict(zip(_KNOWN, (*around, scored.closeness.error, scored.closeness.reached), strict=True))
 
 
-def _weights(scored: Scores, metric: str, split: str, inside: np.ndarray) -> np.ndarray | None:
-    """The weights of the examples, at each point where a metric is NaN for some, which are left out of its mean."""
-    weights, values = scored.weights.get((metric, split)), scored.per_example[metric, split][inside]
-    if metric == "loss" or not np.isnan(values).any():
-        return weights
-    return np.where(np.isnan(values), 0.0, 1.0 if weights is None else weights)
+def _check_ends(path: str, t: np.ndarray) -> None:
+    """Raise a PathfinderError unless t rises from 0 to 1."""
+    if len(t) == 0 or t[0] != 0 or t[-1] != 1 or (np.diff(t) <= 0).any():
+        raise PathfinderError(
+            f"a summary of `{path}` needs rising t with 0 and 1 among them, got {len(t)} in [0, 1]; score it again."
+        )
 
 
-def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray, given: bool = True) -> dict[str, float]:
+def read_off(
+    t: np.ndarray, walked: np.ndarray, values: np.ndarray, given: bool = True, largest: np.ndarray | None = None
+) -> dict[str, float]:
     """The quantities of `summarize` that follow from the means of one metric.
 
     Args:
@@ -143,8 +157,9 @@ def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray, given: bool 
         walked: (points,), the arc length up to each point.
         values: (points,), the metric.
         given: whether the points were given; else they were chosen by the losses, and lie where these are large.
+        largest: (points,), of which points the largest value is taken, the ends among them; of all if not given.
     """
-    middle = values[t == 0.5]
+    middle, tops = values[t == 0.5], values if largest is None else np.where(largest, values, -np.inf)
     ends = (values[0] + values[-1]) / 2
     mean = values.mean() if given else integral_of(t, values)
     if walked[-1] <= 0:
@@ -155,12 +170,12 @@ def read_off(t: np.ndarray, walked: np.ndarray, values: np.ndarray, given: bool 
         "start": values[0],
         "end": values[-1],
         "min": values.min(),
-        "max": values.max(),
+        "max": tops.max(),
         "mean": mean,
         "integral": float(integral),
-        "argmax": t[values.argmax()],
-        "barrier": _barrier(t, values[None])[0],
-        "barrier_mean": values.max() - ends,
+        "argmax": t[tops.argmax()],
+        "barrier": _barrier(t, tops[None])[0],
+        "barrier_mean": tops.max() - ends,
         "midpoint": middle[0] - ends if len(middle) else np.nan,
     }
 

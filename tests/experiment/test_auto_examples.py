@@ -6,16 +6,22 @@ import warnings
 
 import pandas as pd
 import pytest
+import torch
 from helpers import TINY
 
+from pathfinder import summarize
 from pathfinder.cli import main
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.kept import chosen_examples, kept_file
+from pathfinder.experiment.rescoring import rescore
 from pathfinder.experiment.run import Experiment
 from pathfinder.experiment.workplace import Workplace
+from pathfinder.progress import silent
 from pathfinder.scoring.sample_size import enough_to_score
 from pathfinder.scoring.settings import ALL, Examples
+from pathfinder.storage.resume import StageMemory
+from pathfinder.tables.csv_files import read_table
 
 pytestmark = pytest.mark.filterwarnings("ignore::pathfinder.errors.PathfinderWarning")  # of so short a training
 AUTO = TINY.replace("examples = 200\nbatch_norm_examples = 300", 'examples = "auto"\nbatch_norm_examples = "auto"')
@@ -63,13 +69,46 @@ def test_the_worst_points_and_both_ends_are_scored_on_all_examples(run):
     )
 
 
+def test_a_summary_is_one_of_all_examples_and_paths_of_those_that_were_chosen(run):
+    summary, paths, rescored = (
+        read_table(run.folder.path / f"{name}.csv") for name in ("summary", "paths", "rescored")
+    )
+    for _, row in summary.query("metric == 'loss'").iterrows():
+        column = f"{row['split']}_loss"
+        whole = rescored[rescored["path"].isin([row["path"], "ends"])].set_index("t")[column].sort_index()
+        rise = whole - (1 - whole.index) * whole[0.0] - whole.index * whole[1.0]
+        assert row["max"] == whole.max() and row["argmax"] == whole.idxmax() and row["start"] == whole[0.0]
+        assert (
+            row["barrier"] == pytest.approx(rise.max()) and row["barrier_low"] <= row["barrier"] <= row["barrier_high"]
+        )
+        assert row["examples_rescored"] == {"train": 1437, "test": 360}[row["split"]] >= row["examples"]
+        full = run.place.scored(("path", "convnet-bn", row["path"]), ALL)
+        t = torch.from_numpy(paths.query("path == @row.path")["t"].to_numpy(copy=True))
+        wanted = summarize({"path": full.evaluator.score(full.geometry, t)}).query("split == @row.split").iloc[0]
+        assert row["integral"] == pytest.approx(wanted["integral"], rel=0.02)
+
+
+def test_points_follow_until_none_is_expected_to_be_larger(run, tmp_path, monkeypatch):
+    target, folder = ("path", "convnet-bn", "bezier"), tmp_path / "again"
+    shutil.copytree(run.folder.path, folder)
+    place = Workplace(run.config, folder)
+    monkeypatch.setattr("pathfinder.experiment.rescoring.peaks", lambda table: [0.25])  # not where it is worst
+    parts = [name for name in run.plan.pieces if name.startswith("score convnet-bn-bezier")]
+    found = rescore(place, StageMemory(), silent, target, parts, "rescore convnet-bn-ends")
+    assert found["t"][0] == 0.25 and len(found["t"]) > 1
+    full = place.scored(target, ALL)
+    losses = full.evaluator.score(full.geometry, full.t).table[["train_loss", "test_loss"]].max()
+    largest = [max(row[f"{split}_loss"] for row, _ in found["points"]) for split in ("train", "test")]
+    assert largest == pytest.approx(losses.tolist(), rel=0.01)
+
+
 def test_examples_whose_losses_are_not_those_of_all_are_said(tmp_path):
     (tmp_path / "few.toml").write_text(TINY.replace("[planes]\npoints = 4\n", ""))
     config = load_config(tmp_path / "few.toml", ["score.examples=6", "score.rescore=true", "curves=[]"])
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", PathfinderWarning)
         Experiment(config, tmp_path / "run").run()
-    form = r"path convnet-bn-line: (\w+) loss at t = (\S+) is (\S+) with the examples .*, and (\S+) with all;"
+    form = r"path convnet-bn-line: (\w+) loss at t = (\S+) is (\S+) with the examples .*, and (\S+) with all, as in rescored.csv;"
     (found,) = (match.groups() for one in said if (match := re.match(form, str(one.message))))
     split, at, few, everything = found[0], *map(float, found[1:])
     for name, wanted in (("paths", few), ("rescored", everything)):

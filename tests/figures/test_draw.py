@@ -286,6 +286,25 @@ def test_a_path_is_drawn_over_all_its_points_with_a_gap_where_a_loss_is_not_fini
     assert unknown.any() and np.array_equal(unknown, (t > 0.15) & (t <= 0.6))
 
 
+def test_points_on_all_examples_are_dots_in_the_figure_of_one_pair(folder, monkeypatch):
+    t, ends = [0.25, 0.5], {"pair": "solo", "path": "ends", "t": [0.0, 1.0]}
+    scored = {f"{split}_{metric}": 0.7 for split in ("train", "test") for metric in ("loss", "error")}
+    own = {"pair": "solo", "path": "own", "t": t}
+    rows = [pd.DataFrame(keys).assign(**scored) for keys in (ends, own, {**own, "pair": "many-1"})]
+    write_table(folder / "rescored.csv", pd.concat(rows))
+    drawn = {}
+    monkeypatch.setattr(
+        importlib.import_module("pathfinder.figures.draw"), "_save", lambda figures, *how: drawn.update(figures) or []
+    )
+    draw(folder)
+    dots = {
+        name: [(line.get_color(), *line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "o"]
+        for name, figure in drawn.items()
+    }
+    assert dots["paths-solo"] == [("black", 0.0, 1.0), (colours(["line", "own"])["own"], *t)] and not dots["paths-many"]
+    assert "dots: on all examples" in drawn["paths-solo"].artists[0].get_text()
+
+
 def test_curves_of_ones_own_have_colours_of_their_own():
     chosen = colours(["line", "polychain", "bezier", *(f"c{i}" for i in range(8))])
     assert len(set(chosen.values())) == 11 and not set(chosen.values()) & set(MINIMA.values())
