@@ -16,17 +16,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from timing import in_turns
 
-from pathfinder import summarize
 from pathfinder.cli import main as command
 from pathfinder.cli.inputs import CurveInput, open_curve
 from pathfinder.cli.options import Origin
 from pathfinder.memory import keep_freed_memory
-from pathfinder.scoring.scores import Scores
 from pathfinder.tables.csv_files import read_table, write_table
+from pathfinder.tables.summary import read_off
 
 _POINTS, _BATCH = 61, 128  # of the reference implementation
 _AUTO = ["--points", "auto", "--examples", "auto", "--batch-norm-examples", "auto", "--workers", "1"]
@@ -54,21 +54,36 @@ def bare_passes(curve: CurveInput, images: torch.Tensor, share: float) -> None:
 
 
 def conclusions(ours: Path, truth: Path, name: str) -> dict[str, float]:
-    """How far largest loss, barrier and integral of the train loss are from those of a table of equal points."""
+    """How far largest loss, barrier and integral of the train loss are from those of a table of equal points.
+
+    Those of the chosen examples alone are compared too, as `sample_max_off` and `sample_integral_off`.
+    """
     found = read_table(ours / "summary.csv").query("split == 'train' and metric == 'loss'").iloc[0]
-    whole = read_table(truth / "paths.csv").query(f"path == '{name}'").reset_index(drop=True)
-    values = {("loss", "train"): whole["train_loss"].to_numpy()[:, None]}
-    length = float(whole["arc_length"].iloc[-1])
-    wanted = summarize({name: Scores(whole, values, length, length, name)}).iloc[0]
+    wanted, sample = (_alone(folder, name) for folder in (truth, ours))
     inside = found["barrier_low"] <= wanted["barrier"] <= found["barrier_high"]
     off = {f"{key}_off": found[key] / wanted[key] - 1 for key in ("max", "integral")}
+    off |= {f"sample_{key}_off": sample[key] / wanted[key] - 1 for key in ("max", "integral")}
     return {
-        "truth_points": len(whole),
+        "truth_points": len(_path(truth, name)),
         **off,
         "barrier": found["barrier"],
+        "barrier_low": found["barrier_low"],
+        "barrier_high": found["barrier_high"],
         "barrier_truth": wanted["barrier"],
         "barrier_within": inside,
     }
+
+
+def _path(folder: Path, name: str) -> pd.DataFrame:
+    """The points of a path that were scored."""
+    return read_table(folder / "paths.csv").query(f"path == '{name}'").reset_index(drop=True)
+
+
+def _alone(folder: Path, name: str) -> pd.Series:
+    """The summary of the train loss that follows from these points alone."""
+    table = _path(folder, name)
+    t, walked, values = (table[column].to_numpy() for column in ("t", "arc_length", "train_loss"))
+    return pd.Series(read_off(t, walked, values, given=np.allclose(np.diff(t), t[1])))
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ def test_examples_whose_losses_are_not_those_of_all_are_said(tmp_path):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", PathfinderWarning)
         Experiment(config, tmp_path / "run").run()
-    form = r"path convnet-bn-line: (\w+) loss at t = (\S+) is (\S+) with the examples .*, and (\S+) with all, as in rescored.csv;"
+    form = r"path convnet-bn-line: (\w+) loss at t = (\S+) is (\S+) with the examples .*, and (\S+) with all, as"
     (found,) = (match.groups() for one in said if (match := re.match(form, str(one.message))))
     split, at, few, everything = found[0], *map(float, found[1:])
     for name, wanted in (("paths", few), ("rescored", everything)):

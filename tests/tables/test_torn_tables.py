@@ -57,6 +57,7 @@ def run_of(folder: Path, path: str = "bezier", group: str = "g", pair: str = "p"
     tables = {
         "summary": pd.DataFrame([key | numbers for key in keys]),
         "paths": pd.concat([pd.DataFrame({"pair": pair, "path": one, "t": T} | scored) for one in both]),
+        "rescored": pd.DataFrame({"pair": pair, "path": path, "t": T} | scored),
         "planes": pd.DataFrame({"pair": pair, "plane": path} | over),
         "plane_markers": pd.DataFrame(
             {"pair": pair, "plane": path, "name": ["a", "bend", "b"], "x": [-1.0, 0, 1], "y": [0, 1.0, 0]}
