@@ -106,7 +106,7 @@ def worse(a: pd.Series, b: pd.Series) -> pd.Series:
 def rescored_barrier(run: Run, path: str) -> np.floating:
     """The barrier of the train loss at the points that were scored again on all examples."""
     t, loss = run.rescored("t", path=path), run.rescored("train_loss", path=path)
-    start, end = (run.rescored("train_loss", path="ends", t=t).iloc[0] for t in (0, 1))
+    start, end = (run.rescored("train_loss", path=["ends", path], t=t).iloc[0] for t in (0, 1))
     return (loss - (1 - t) * start - t * end).max()
 
 

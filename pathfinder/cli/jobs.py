@@ -38,10 +38,10 @@ from pathfinder.geometry.curves import Curve
 from pathfinder.landscape.settings import Curvature, Surface, chosen_to
 from pathfinder.scoring.batch_norm import BatchNormName, Policy, Reestimate, Stored, check_between
 from pathfinder.scoring.evaluator import Evaluator
+from pathfinder.scoring.scores import Scores
 from pathfinder.scoring.settings import REESTIMATED, Scoring
 from pathfinder.storage.keys import key_of
 
-_ENDS = "rescore ends"
 _HOW = [field.name for field in fields(RunOptions)]  # options on which no number depends
 
 
@@ -81,15 +81,13 @@ def score(
         whole, chosen = f"score {word}", bool(settings.chosen_examples)
         found = path_pieces(
             word, (word,), settings, len(target.t), _load(evaluator), partial(key_of, key),
-            compared=name if _checked(job) else None, rescored=chosen, ends=_ENDS if chosen else None,
+            compared=name if _checked(job) else None, rescored=chosen,
         )  # fmt: skip
         pieces += found[:chosen]  # the choice of examples
         needs = tuple(piece.name for piece in found[:chosen])
         if isinstance(target.geometry, Curve) and evaluator.reestimates and opened.statistics is not None:
             compared, arguments = f"check batch_norm {name}", (name, (word,), opened.statistics)
             pieces.append(Piece(compared, "check_statistics", arguments, key, needs))
-        if chosen:
-            pieces.append(Piece(_ENDS, "rescore_points", ((word,), (), None), key_of(key, "ends, all"), needs))
         pieces += found[chosen:]
     elif tolerance is not None:
         pieces += split_rounds(word, "score_points", (word,), _load(evaluator), key, tolerance)
@@ -98,9 +96,12 @@ def score(
     parts = tuple(piece.name for piece in pieces if piece.title == whole)
     with _working(run, place, pieces, job) as findings:
         scores = gather_scores(place, (word,), parts, tolerance)
-        again = {target.geometry.kind(): (parts, f"rescore {word}"), "ends": ((), _ENDS)}
-        found = {path: gather_rescored(place, (word,), *how) for path, how in again.items() if settings.chosen_examples}
-        target.tabulate(run.results, name, scores, {path: one for path, one in found.items() if one})
+        whole: dict[str, Scores] = {}
+        if settings.chosen_examples and (found := gather_rescored(place, (word,), parts, f"rescore {word}")):
+            kind = target.geometry.kind()
+            run.results.add_rescored(name, kind, found)
+            whole |= {kind: found} if settings.examples == "auto" else {}
+        target.tabulate(run.results, name, scores, whole)
         if compared:
             ends = gather_ends(place, compared).assign(checkpoint=[str(opened.files[0]), str(opened.files[-1])])
             run.results.add("minima", ends, pair=name, model=opened.network.name)

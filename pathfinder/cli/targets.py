@@ -42,7 +42,7 @@ class Target(Protocol):
     def settings(self) -> Any: ...
 
     def tabulate(self, results: Results, pair: str, scores: Scores, rescored: Mapping[str, Scores]) -> None:
-        """Add the scores to the tables, and of a path those on all examples."""
+        """Add the scores to the tables; the summary of a path follows those on all examples, if there are any."""
         ...
 
 
@@ -59,8 +59,8 @@ class PathTarget:
         return self.geometry.kind()
 
     def tabulate(self, results: Results, pair: str, scores: Scores, rescored: Mapping[str, Scores]) -> None:
-        """Fill paths.csv, rescored.csv and summary.csv."""
-        results.add_paths(pair, pair, {self.geometry.kind(): scores}, rescored, follow=True)
+        """Fill paths.csv and summary.csv."""
+        results.add_paths(pair, pair, {self.geometry.kind(): scores}, rescored)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _EXAMPLES = 256  # of each split that a timed point is scored on
 _PRODUCTS = 60  # Hessian-vector products until both eigenvalues converge, typically
 _PRODUCT = 5.0  # passes forward that a product takes
 _CHOICE = 6  # points on all examples that choosing how many are needed costs, at most
-_PEAKS = 3  # points of a path that are scored once more, typically
+_PEAKS = 5  # points of a path that are scored once more, typically
 _APART = 1e-3  # of the ends of a timed curve, in each weight
 _ALIGNMENT = 2.0  # seconds; not timed
 
@@ -255,7 +255,7 @@ class _Seconds:
         products = min(_PRODUCTS, asked.most) + asked.samples
         return _needed(start, stop, choice) * self._costs.forward * count * _PRODUCT * products
 
-    def rescore_points(self, target: Target, parts: Sequence[str], ends: str | None) -> float:
+    def rescore_points(self, target: Target, parts: Sequence[str]) -> float:
         """A few points on all examples."""
         return _PEAKS * self._point(self._data, ALL, self._config.score.batch_norm)
 

@@ -143,7 +143,6 @@ def path_pieces(
     *,
     compared: str | None,
     rescored: bool,
-    ends: str | None,
 ) -> list[Piece]:
     """Pieces that score a path: how many examples it needs, its points, and its worst points once more.
 
@@ -156,8 +155,7 @@ def path_pieces(
         key: gives the key of what depends on the path and on these further parts.
         needs: the pieces that each needs.
         compared: what messages call the path, where bfloat16 is compared with float32 at its worst point.
-        rescored: whether its worst points are scored on all examples.
-        ends: the piece that scores its ends on all examples, if one does.
+        rescored: whether its ends and its worst points are scored on all examples.
 
     Returns:
         Those that score points have the title `score NAME`; the choice of examples, where asked for, is the first.
@@ -180,8 +178,7 @@ def path_pieces(
             Piece(f"check worst {name}", "check_precision", (compared, target, parts), key_of(own, "worst"), parts)
         )
     if rescored:
-        own, needs = key_of(own, "worst, all"), parts if ends is None else (*parts, ends)
-        found.append(Piece(f"rescore {name}", "rescore_points", (target, parts, ends), own, needs))
+        found.append(Piece(f"rescore {name}", "rescore_points", (target, parts), key_of(own, "rescored"), parts))
     return pieces + found
 
 

@@ -218,7 +218,6 @@ class Plan:
             path, key = paths[first], self._scoring_key("ends", paths[first].key)
             target = ("path", pair.name, first)
             checked[first.startswith(ALIGNED)] = self._add_check(f"{pair.name}-{first}", target, key, path.needs)
-        ends = f"rescore {pair.name}-ends" if self._rescores() else None
         for name, path in paths.items():
             span = score.range if is_straight(name) else (0.0, 1.0)
             pieces = path_pieces(
@@ -226,15 +225,11 @@ class Plan:
                 len(line_points(score.equal_points, *span)), load,
                 partial(self._scoring_key, path.key, span), (*path.needs, *checked[name.startswith(ALIGNED)]),
                 compared=f"{pair.name}-{name}" if self._checks_precision else None,
-                rescored=self._rescores(repaired=name == REPAIRED), ends=ends,
+                rescored=self._rescores(repaired=name == REPAIRED),
             )  # fmt: skip
-            if score.chosen_examples:
-                paths[name] = path = replace(path, key=pieces[0].key, needs=(*path.needs, pieces[0].name))
-                self._add_split(pieces[:1])
-            if ends is not None and ends not in self.pieces:
-                key = self._scoring_key("rescore", path.key, "ends, all")
-                self._add(ends, "rescore_points", (("path", pair.name, name), (), None), key, path.needs)
             self._add_split(pieces)
+            if score.chosen_examples:
+                paths[name] = replace(path, key=pieces[0].key, needs=(*path.needs, pieces[0].name))
         if self._config.planes is not None:
             for name in self._config.planes.curves or [name for name, path in paths.items() if path.bent]:
                 self._add_plane(pair, name, paths[name])

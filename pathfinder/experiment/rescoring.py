@@ -12,50 +12,43 @@ from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.gather import gather_scores, name_of
 from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.pieces import Target
-from pathfinder.experiment.place import Place
+from pathfinder.experiment.place import Place, Scored
 from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import TOLERANCE as LARGEST
 from pathfinder.scoring.sample_size import TOLERANCE
 from pathfinder.scoring.scores import Scores
-from pathfinder.scoring.settings import ALL
+from pathfinder.scoring.settings import Examples
 from pathfinder.storage.resume import Stage, Unfinished
 from pathfinder.tables.regression import on_all_examples
-from pathfinder.tables.score_names import score_column, score_columns
-from pathfinder.tables.summary import peaks
+from pathfinder.tables.score_names import score_columns
+from pathfinder.tables.summary import peaks, rise
 
 _SMALL = 0.01  # nats; smaller differences of a loss are not worth a word
 
 
-def rescore(
-    place: Place, stage: Stage, progress: Progress, target: Target, parts: Sequence[str], ends: str | None
-) -> dict[str, Any]:
-    """Score a path on all examples where it is worst on some of them, or its ends if no parts are given.
+def rescore(place: Place, stage: Stage, progress: Progress, target: Target, parts: Sequence[str]) -> dict[str, Any]:
+    """Score the ends of a path, and where it is worst on some of the examples, on all of them.
 
-    With the ends scored too, points follow where a loss is then expected to be larger still.
+    Points follow where a loss, or its rise, is then expected to be larger still.
 
     Args:
         place: where it is scored.
         stage, progress: of the points.
         target: the path.
         parts: the pieces that scored it on some of the examples.
-        ends: the piece that scores its ends on all, if there is one.
 
     Returns:
         t and the points, for the stage to keep.
     """
-    full = place.scored(target, ALL)
-    some = gather_scores(place, target, parts) if parts else None
+    some, full = gather_scores(place, target, parts), _on_all(place, target)
     t, points = list[float](), list[Any]()
-    more = [0.0, 1.0] if some is None else peaks(some.table)
+    more = [0.0, 1.0, *peaks(some.table)]
     if full.evaluator.counts() == place.scored(target).evaluator.counts():
         more = []
     while more:
         t += more
         points = full.work(torch.tensor(t, dtype=torch.float64), progress, Unfinished(stage))
-        more = []
-        if some is not None and ends is not None:
-            whole, kept = _gather(place, target, t, points), kept_result(place.folder, ends)
-            more = _larger(some, whole.merge(_gather(place, target, kept["t"], kept["points"])))
+        more = _larger(some, _gather(full, t, points))
     return {"t": t, "points": points}
 
 
@@ -71,27 +64,37 @@ def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: s
     kept = kept_result(place.folder, piece)
     if not kept["points"]:
         return None
-    scores = _gather(place, target, kept["t"], kept["points"])
-    if parts:
-        _warn_if_unlike(target, gather_scores(place, target, parts).table, scores.table)
+    scores = _gather(_on_all(place, target), kept["t"], kept["points"])
+    _warn_if_unlike(target, gather_scores(place, target, parts).table, scores.table)
     return scores
 
 
-def _gather(place: Place, target: Target, t: Sequence[float], points: Sequence[Any]) -> Scores:
-    """The scores of some points of a path on all examples, by rising t."""
-    full, order = place.scored(target, ALL), np.argsort(t)
+def _on_all(place: Place, target: Target) -> Scored:
+    """What scores a path on all examples; if it chose some, BatchNorm is re-estimated as with these, else from all."""
+    given, used = place.given(target), place.examples(target)
+    chosen = given.scored is None and used.scored is not None
+    return place.scored(target, Examples(batch_norm=used.batch_norm if chosen else None))
+
+
+def _gather(full: Scored, t: Sequence[float], points: Sequence[Any]) -> Scores:
+    """The scores of some points of a path, by rising t."""
+    order = np.argsort(t)
     at = torch.tensor([t[i] for i in order], dtype=torch.float64)
     return full.evaluator.gather(full.geometry, at, [points[i] for i in order])
 
 
-def _larger(some: Scores, whole: Scores) -> list[float]:
-    """Where a loss on all examples is expected to be larger, by more than the tolerance, than at the points so far."""
+def _larger(some: Scores, rescored: Scores) -> list[float]:
+    """Where a loss, or its rise, is expected to be larger, by more than the tolerance, than at the points so far."""
     inside, found = some.between(), set[float]()
+    t = inside.table["t"].to_numpy()
+    known = np.isin(t, rescored.table["t"])
     for metric, split in inside.per_example:
         if metric == "loss":
-            values = on_all_examples(inside, whole, metric, split)
-            if values.max() > (1 + LARGEST) * whole.table[score_column(split, metric)].max():
-                found.add(float(inside.table["t"][values.argmax()]))
+            losses = on_all_examples(inside, rescored, metric, split)
+            enough = LARGEST * losses[known].max()
+            for values in (losses, rise(t, losses)):
+                if values.max() > values[known].max() + enough:
+                    found.add(float(t[values.argmax()]))
     return sorted(found)
 
 

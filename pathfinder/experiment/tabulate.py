@@ -1,6 +1,6 @@
 """The tables of an experiment, from the results of its pieces; in the order of the config, whatever was done first."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from typing import Any
 
 import pandas as pd
@@ -112,16 +112,12 @@ class Tabulation:
         scored = {name: gather_scores(self._place, targets[name], found) for name, found in parts.items()}
         epochs = {curve.title: curve.epochs for curve in pair.curves}
         trained = {name: epochs.get(name.removeprefix(ALIGNED), 0) for name in parts}
-        rescored = {
-            name: found
-            for name in ("ends", *parts)
-            if (found := self._rescored(pair.name, targets.get(name, next(iter(targets.values()))), name, parts))
-        }
-        self.results.add_paths(
-            pair.group, pair.name, scored, rescored,
-            follow="ends" in rescored and bool(self._config.score.chosen_examples),
-            epochs=trained if self._config.align else None,
-        )  # fmt: skip
+        rescored = {name: self._rescored(pair.name, target, parts[name]) for name, target in targets.items()}
+        whole = {name: found for name, found in rescored.items() if found is not None}
+        for name, found in whole.items():
+            self.results.add_rescored(pair.name, name, found)
+        follow = whole if self._config.score.examples == "auto" else {}
+        self.results.add_paths(pair.group, pair.name, scored, follow, trained if self._config.align else None)
         curves = {name: self._place.path(pair.name, name) for name in parts}
         planes = self._config.planes
         named = planes.curves if planes is not None and planes.curves else list(curves)
@@ -135,10 +131,10 @@ class Tabulation:
             if asked.along in targets:
                 self._add_curvature(pair.name, "", pair.name, targets[asked.along])
 
-    def _rescored(self, pair: str, target: Target, name: str, parts: Mapping[str, tuple[str, ...]]) -> Scores | None:
-        """The points of a path, or its ends, that were scored on all examples, if that was done."""
-        piece = f"rescore {pair}-{name}"
-        return gather_rescored(self._place, target, parts.get(name, ()), piece) if piece in self._done else None
+    def _rescored(self, pair: str, target: Target, parts: tuple[str, ...]) -> Scores | None:
+        """The points of a path that were scored on all examples, if that was done."""
+        piece = f"rescore {pair}-{target[-1]}"
+        return gather_rescored(self._place, target, parts, piece) if piece in self._done else None
 
     def _add_curvature(self, pair: str, name: str, owner: str, target: Target) -> None:
         along = target[-1]
@@ -178,7 +174,10 @@ class Tabulation:
                 entries.append(Entry(pair.name, path, method, curve.epochs, done, passes))
         if all(entry.method != race.reference for entry in entries):
             return
-        rows = race_table(entries, summary, self.results.table("paths"), race.reference, len(train))
+        points = self.results.table("paths")
+        if self._config.score.examples == "auto" and "rescored" in self.results:
+            points = pd.concat([self.results.table("rescored"), points]).drop_duplicates(["pair", "path", "t"])
+        rows = race_table(entries, summary, points, race.reference, len(train))
         self.results.add("race", rows)
         self.results.add("race_methods", method_table(rows, race.reference))
 

@@ -225,14 +225,12 @@ def explore_path(place: Place, stage: StageFile, progress: Progress, target: Tar
     return None
 
 
-def rescore_points(
-    place: Place, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str], ends: str | None
-) -> State:
-    """Score a path where it is worst, or its ends if no parts are given, once more, on all examples."""
+def rescore_points(place: Place, stage: StageFile, progress: Progress, target: Target, parts: Sequence[str]) -> State:
+    """Score the ends of a path, and where it is worst, once more, on all examples."""
     kept = stage.load()
     if kept is not None and kept.get("finished") is not False:
         return kept
-    return rescore(place, stage, progress, target, parts, ends)
+    return rescore(place, stage, progress, target, parts)
 
 
 def check_precision(

@@ -41,7 +41,9 @@ def _path_figure(paths: pd.DataFrame, rescored: pd.DataFrame, group: str) -> Fig
                 ax.plot(points["t"], points[column], color=colour.get(name, _ENDS), **_DOTS)
             ax.set_title(f"{split} {metric}", loc="left")
             ax.set_ylabel(UNITS[metric])
-            (set_loss_axis if metric == "loss" else set_error_axis)(ax, paths[column])
+            (set_loss_axis if metric == "loss" else set_error_axis)(
+                ax, pd.concat([paths, whole])[column] if len(whole) else paths[column]
+            )
     if paths["t"].min() < 0 or paths["t"].max() > 1:
         for ax in axes.flat:
             for t, end in ((0, "a"), (1, "b")):

@@ -38,7 +38,7 @@ def race_table(
     Args:
         entries: all paths; their order is that of the rows.
         summary: the table `summary`.
-        paths: the table `paths`.
+        paths: the table `paths`, or another that has the largest values of `summary`.
         reference: the method whose largest loss, after its largest budget, is the target.
         examples: of the training data.
     """

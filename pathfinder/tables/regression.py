@@ -36,10 +36,13 @@ def on_all_examples(some: Scores, rescored: Scores, metric: str, split: str) -> 
     values, weights = some.per_example[metric, split].astype(np.float64), some.weights_of(metric, split)
     found = means.copy()
     linear = (values, means) if weights is None else linearise(values, weights)
-    if linear is not None and np.isfinite(linear[0]).all() and np.isfinite(wanted).all():
-        around = linear[0] - linear[0].mean(1, keepdims=True)
-        coefficients = np.linalg.lstsq(around[known].T, around.T)[0]
-        found += (wanted - means[known]) @ coefficients
-        found = found.clip(np.nanmin(values), np.nanmax(values))
+    if linear is not None:
+        finite = np.all(np.isfinite(linear[0]), axis=1)
+        around = linear[0][finite] - linear[0][finite].mean(1, keepdims=True)
+        use = finite[known] & np.isfinite(wanted)
+        at = np.searchsorted(t[finite], t[known[use]])
+        coefficients = np.linalg.lstsq(around[at].T, around.T)[0]
+        moved = found[finite] + (wanted[use] - means[known[use]]) @ coefficients
+        found[finite] = moved.clip(np.nanmin(values[finite]), np.nanmax(values[finite]))
     found[known] = wanted
     return found

@@ -57,29 +57,27 @@ class Results:
         pair: str,
         scores: Mapping[str, Scores],
         rescored: Mapping[str, Scores],
-        *,
-        follow: bool,
         epochs: Mapping[str, int] | None = None,
     ) -> None:
-        """Add the scored paths of a pair to `paths`, `rescored` and `summary`.
+        """Add the scored paths of a pair to `paths` and `summary`.
 
         Args:
             group: that the pair belongs to.
             pair: its name.
             scores: of each path by its name.
-            rescored: points of some of them that were scored again on all examples, by the path, and the `ends`.
-            follow: whether the summary is then one of all examples.
+            rescored: of some of them, points on all examples that the summary is to follow.
             epochs: that each path was trained for, if the summary is to show them.
         """
         for path, scored in scores.items():
             self.add("paths", scored.table, pair=pair, path=path)
-        for path, scored in sorted(rescored.items(), key=lambda one: one[0] != "ends"):
-            self.add("rescored", scored.table, pair=pair, path=path)
-        whole = {path: scored.merge(rescored["ends"]) for path, scored in rescored.items() if path in scores}
-        summary = summarize(scores, pair, rescored=whole if follow else None)
+        summary = summarize(scores, pair, rescored=rescored)
         if epochs is not None:
             summary = summary.assign(epochs=summary["path"].map(epochs))
         self.add("summary", summary, group=group)
+
+    def add_rescored(self, pair: str, path: str, scores: Scores) -> None:
+        """Add points of a path that were scored again on all examples."""
+        self.add("rescored", scores.table, pair=pair, path=path)
 
     def add_plane(
         self, pair: str, name: str, plane: Plane, scored: Scores, curves: Mapping[str, Curve], t: Tensor

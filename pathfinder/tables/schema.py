@@ -109,8 +109,8 @@ PATHS = Table(
 
 RESCORED = Table(
     "rescored",
-    "A row for each point that was scored again on all examples: the ends, and where each path is worst.",
-    (PAIR, Column("path", "name", "as in paths.csv, or `ends`"), T, ARC_LENGTH, *SCORES),
+    "A row for each point that was scored again on all examples: the ends of each path, and where it is worst.",
+    (PAIR, Column("path", "name", "as in paths.csv; `ends` in tables of earlier versions"), T, ARC_LENGTH, *SCORES),
     key=("pair", "path", "t"),
     needed=("pair", "path", "t"),
     figures=("paths",),

@@ -92,16 +92,19 @@ def summarize(
             f'scores must be a mapping from path names to scores, got {type(scores).__name__}; pass {{"line": scores}}.'
         )
     whole(seed, "seed", 0)
-    rows = []
+    rows, rescored = [], rescored or {}
+    if unknown := sorted(rescored.keys() - scores.keys()):
+        raise PathfinderError(f"rescored has paths that were not scored: {list_names(unknown)}; leave them out.")
     for path, scored in scores.items():
-        check_kind(scored, Scores, f"the scores of `{path}`", "pass the result of Evaluator.score")
+        for found in (scored, rescored.get(path, scored)):
+            check_kind(found, Scores, f"the scores of `{path}`", "pass the result of Evaluator.score")
         if "t" not in scored.table:
             raise PathfinderError(
                 f"only paths can be summarised, but `{path}` has coordinates {list_names(scored.table.columns[:2])}; "
                 "leave it out."
             )
         scored = scored.between()
-        judged = (rescored or {}).get(path, scored)
+        judged = rescored.get(path, scored)
         for found in (scored, judged):
             _check_ends(path, found.table["t"].to_numpy())
         table, t = scored.table, scored.table["t"].to_numpy()
@@ -112,9 +115,10 @@ def summarize(
                 curve = on_all_examples(scored, judged, metric, split)
             measured, weights = judged.per_example[metric, split], judged.weights_of(metric, split)
             low, high = barrier_interval(judged.table["t"].to_numpy(), measured, seed, weights)
+            row = read_off(t, table["arc_length"].to_numpy(), curve, scored.closeness is None, largest)
             rows.append(
                 {"pair": pair, "path": path, "split": split, "metric": metric}
-                | read_off(t, table["arc_length"].to_numpy(), curve, scored.closeness is None, largest)
+                | row
                 | {"barrier_low": low, "barrier_high": high, "length": scored.length}
                 | {
                     "length_ratio": scored.length / scored.chord
@@ -124,17 +128,17 @@ def summarize(
                 | {"examples": values.shape[1], "batch_norm_examples": int(table["batch_norm_examples"].iloc[0])}
                 | ({"batch_norm": table["batch_norm"].iloc[0]} if "batch_norm" in table else {})
                 | ({} if judged is scored else {"examples_rescored": measured.shape[1]})
-                | _known(t, np.where(largest, curve, -np.inf), scored)
+                | _known(t, float(row["argmax"]), scored)
             )
     more = [name for name in ("batch_norm", "examples_rescored", *_KNOWN) if any(name in row for row in rows)]
     return pd.DataFrame(rows, columns=[*_KEYS, *_QUANTITIES, "examples", "batch_norm_examples", *more])
 
 
-def _known(t: np.ndarray, values: np.ndarray, scored: Scores) -> dict[str, Any]:
+def _known(t: np.ndarray, argmax: float, scored: Scores) -> dict[str, Any]:
     """How well a path is known whose points were chosen by its losses: the columns `_KNOWN`."""
     if scored.closeness is None:
         return {}
-    k = int(values.argmax())
+    k = int(np.searchsorted(t, argmax))
     around = t[max(k - 1, 0)], t[min(k + 1, len(t) - 1)]
     return dict(zip(_KNOWN, (*around, scored.closeness.error, scored.closeness.reached), strict=True))
 
@@ -159,7 +163,9 @@ def read_off(
         given: whether the points were given; else they were chosen by the losses, and lie where these are large.
         largest: (points,), of which points the largest value is taken, the ends among them; of all if not given.
     """
-    middle, tops = values[t == 0.5], values if largest is None else np.where(largest, values, -np.inf)
+    middle, tops = values[t == 0.5], values
+    if largest is not None:
+        tops = np.where(largest | ~np.isfinite(values), values, -np.inf)
     ends = (values[0] + values[-1]) / 2
     mean = values.mean() if given else integral_of(t, values)
     if walked[-1] <= 0:
@@ -174,17 +180,31 @@ def read_off(
         "mean": mean,
         "integral": float(integral),
         "argmax": t[tops.argmax()],
-        "barrier": _barrier(t, tops[None])[0],
+        "barrier": rise(t, tops).max(),
         "barrier_mean": tops.max() - ends,
         "midpoint": middle[0] - ends if len(middle) else np.nan,
     }
 
 
 def peaks(table: pd.DataFrame) -> list[float]:
-    """Where a scored path is worst: the t strictly between 0 and 1 at which a loss or error is largest, in order."""
-    inside = table[(table["t"] > 0) & (table["t"] < 1)]
-    scored = [column for column in score_columns(inside) if inside[column].notna().any()]
-    return sorted({float(inside["t"].iloc[inside[column].argmax()]) for column in scored}) if len(inside) else []
+    """Where a scored path is worst: the t strictly between 0 and 1 at which a loss or error, or its rise, is largest.
+
+    What is not finite is larger than all else; a column without numbers is left out.
+    """
+    table = table[(table["t"] >= 0) & (table["t"] <= 1)]
+    t, found = table["t"].to_numpy(), set[float]()
+    for column in score_columns(table) if len(t) > 2 else ():
+        if table[column].notna().any():
+            values = np.nan_to_num(table[column].to_numpy(dtype=float), nan=np.inf)
+            with np.errstate(invalid="ignore"):
+                rises = np.nan_to_num(rise(t, values), nan=np.inf)
+            found |= {float(t[1:-1][one[1:-1].argmax()]) for one in (values, rises)}
+    return sorted(found)
+
+
+def rise(t: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values at t from 0 to 1, above the straight line between the first and the last; (points,), or rows of them."""
+    return values - (1 - t) * values[..., :1] - t * values[..., -1:]
 
 
 def replicates(summary: pd.DataFrame) -> pd.DataFrame:
@@ -202,8 +222,3 @@ def replicates(summary: pd.DataFrame) -> pd.DataFrame:
     first = {key: i for i, key in enumerate(dict.fromkeys(map(tuple, summary[keys].to_numpy())))}
     rank = [(first[tuple(row)], order[q]) for row, q in zip(table[keys].to_numpy(), table["quantity"], strict=True)]
     return table.iloc[sorted(range(len(table)), key=rank.__getitem__)].reset_index(drop=True)
-
-
-def _barrier(t: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """max over t of each row of values, (rows, points), above the straight line between its ends."""
-    return (values - (1 - t) * values[:, :1] - t * values[:, -1:]).max(1)

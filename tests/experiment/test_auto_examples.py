@@ -61,12 +61,20 @@ def test_each_path_is_scored_on_the_examples_that_its_barrier_asks_for(run):
 
 def test_the_worst_points_and_both_ends_are_scored_on_all_examples(run):
     rescored = pd.read_csv(run.folder.path / "rescored.csv")
-    assert (rescored[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 1437]).all(axis=None)
-    assert rescored.query("path == 'ends'")["t"].tolist() == [0, 1]
-    full = run.place.scored(("path", "convnet-bn", "line"), ALL)
-    assert rescored.query("path == 'ends'")["train_loss"].tolist() == pytest.approx(
-        full.evaluator.score(full.geometry, 2).table["train_loss"].tolist(), rel=1e-12
-    )
+    assert (rescored[["train_examples", "test_examples"]] == [1437, 360]).all(axis=None)
+    assert set(rescored["path"]) == set(run.plan.paths["convnet-bn"])
+    for path, rows in rescored.groupby("path"):
+        full = run.place.scored(("path", "convnet-bn", path), everything_of(run, path))
+        assert (rows["batch_norm_examples"] == full.evaluator.counts()["batch_norm_examples"]).all()
+        t = torch.from_numpy(rows["t"].to_numpy(copy=True))
+        assert t[0] == 0 and t[-1] == 1 and len(t) > 2
+        wanted = full.evaluator.score(full.geometry, t).table["train_loss"]
+        assert rows["train_loss"].tolist() == pytest.approx(wanted.tolist(), rel=1e-12)
+
+
+def everything_of(run, path):
+    """All examples, and as many as a path chose to re-estimate BatchNorm."""
+    return Examples(batch_norm=chosen_examples(run.folder.path, f"convnet-bn-{path}", BOTH).batch_norm)
 
 
 def test_a_summary_is_one_of_all_examples_and_paths_of_those_that_were_chosen(run):
@@ -75,14 +83,14 @@ def test_a_summary_is_one_of_all_examples_and_paths_of_those_that_were_chosen(ru
     )
     for _, row in summary.query("metric == 'loss'").iterrows():
         column = f"{row['split']}_loss"
-        whole = rescored[rescored["path"].isin([row["path"], "ends"])].set_index("t")[column].sort_index()
+        whole = rescored.query("path == @row.path").set_index("t")[column]
         rise = whole - (1 - whole.index) * whole[0.0] - whole.index * whole[1.0]
         assert row["max"] == whole.max() and row["argmax"] == whole.idxmax() and row["start"] == whole[0.0]
         assert (
             row["barrier"] == pytest.approx(rise.max()) and row["barrier_low"] <= row["barrier"] <= row["barrier_high"]
         )
         assert row["examples_rescored"] == {"train": 1437, "test": 360}[row["split"]] >= row["examples"]
-        full = run.place.scored(("path", "convnet-bn", row["path"]), ALL)
+        full = run.place.scored(("path", "convnet-bn", row["path"]), everything_of(run, row["path"]))
         t = torch.from_numpy(paths.query("path == @row.path")["t"].to_numpy(copy=True))
         wanted = summarize({"path": full.evaluator.score(full.geometry, t)}).query("split == @row.split").iloc[0]
         assert row["integral"] == pytest.approx(wanted["integral"], rel=0.02)
@@ -94,12 +102,46 @@ def test_points_follow_until_none_is_expected_to_be_larger(run, tmp_path, monkey
     place = Workplace(run.config, folder)
     monkeypatch.setattr("pathfinder.experiment.rescoring.peaks", lambda table: [0.25])  # not where it is worst
     parts = [name for name in run.plan.pieces if name.startswith("score convnet-bn-bezier")]
-    found = rescore(place, StageMemory(), silent, target, parts, "rescore convnet-bn-ends")
-    assert found["t"][0] == 0.25 and len(found["t"]) > 1
-    full = place.scored(target, ALL)
+    found = rescore(place, StageMemory(), silent, target, parts)
+    assert found["t"][:3] == [0, 1, 0.25] and len(found["t"]) > 3
+    full = place.scored(target, everything_of(run, "bezier"))
     losses = full.evaluator.score(full.geometry, full.t).table[["train_loss", "test_loss"]].max()
     largest = [max(row[f"{split}_loss"] for row, _ in found["points"]) for split in ("train", "test")]
     assert largest == pytest.approx(losses.tolist(), rel=0.01)
+
+
+def test_a_given_number_of_examples_is_what_a_summary_is_of(run, tmp_path):
+    changes = {"examples": 500, "examples_tolerance": 0.05}
+    config = run.config.model_copy(update={"score": run.config.score.model_copy(update=changes)})
+    shutil.copytree(run.folder.path, tmp_path / "run")
+    Experiment(config, tmp_path / "run", force=True).run()
+    summary, paths, rescored = (
+        read_table(tmp_path / "run" / f"{name}.csv") for name in ("summary", "paths", "rescored")
+    )
+    assert "examples_rescored" not in summary and (rescored["train_examples"] == 1437).all()
+    found = summary.query("metric == 'loss' and split == 'train'").set_index("path")["max"]
+    assert found.equals(paths.groupby("path", sort=False)["train_loss"].max().rename("max"))
+
+
+def test_a_summary_follows_the_ends_of_its_own_path(tmp_path):
+    (tmp_path / "few.toml").write_text(AUTO.replace("[planes]\npoints = 4\n", ""))
+    changes = ["curve.fixed_ends=false", "score.points=2", "score.examples_tolerance=0.5"]
+    Experiment(load_config(tmp_path / "few.toml", changes), tmp_path / "run").run()
+    summary, rescored = (read_table(tmp_path / "run" / f"{name}.csv") for name in ("summary", "rescored"))
+    rows = summary.query("split == 'train' and metric == 'loss'").set_index("path")
+    for path, points in rescored.groupby("path"):
+        assert points["t"].tolist() == [0, 1]
+        assert rows.loc[path, ["start", "end"]].tolist() == points["train_loss"].tolist()
+    assert abs(rows.loc["line", "start"] / rows.loc["bezier", "start"] - 1) > 0.01
+    assert (summary["examples_rescored"] > summary["examples"]).any()
+
+
+def test_a_repaired_line_may_be_all_that_is_rescored(tmp_path):
+    text = TINY.replace("convnet-bn", "mlp").replace("[planes]\npoints = 4\n", "").replace("examples = 200\n", "")
+    (tmp_path / "few.toml").write_text(text)
+    changes = ["align.method='weights'", "align.repair=true", "score.rescore=true"]
+    Experiment(load_config(tmp_path / "few.toml", changes), tmp_path / "run").run()
+    assert set(read_table(tmp_path / "run" / "rescored.csv")["path"]) == {"aligned-line-repair"}
 
 
 def test_examples_whose_losses_are_not_those_of_all_are_said(tmp_path):
@@ -166,7 +208,7 @@ def test_commands_choose_examples_for_paths_alone(run, tmp_path, monkeypatch, ca
     assert (paths["train_examples"] == chosen.scored).all() and (paths["batch_norm_examples"] == 1437).all() == (
         chosen.batch_norm == 1437
     )
-    assert set(rescored["path"]) == {"bezier", "ends"} or chosen == Examples(1437, 1437)
+    assert set(rescored["path"]) == {"bezier"}
     capsys.readouterr()
     weights = minimum / "convnet-bn-a.safetensors"
     assert called("score", "surface", weights, "-o", tmp_path / "surface", "--examples", "auto") == 2

@@ -82,11 +82,15 @@ def test_an_estimate_lies_within_the_values_of_the_examples():
 
 
 def test_points_that_are_not_finite_are_left_as_they_are():
-    values = np.random.default_rng(7).random((9, 30))
-    values[4, 3] = np.inf
-    some = scores_of(values)
-    found = on_all_examples(some, scores_of(np.ones((3, 60)), T[KNOWN]), "loss", "train")
-    assert found[1] == some.table["train_loss"][1] and found[4] == np.inf and (found[KNOWN] == 1).all()
+    everything = losses(np.random.default_rng(7), 5000)
+    for broken in (4, 3):
+        values = everything.copy()
+        values[broken, 3] = np.inf
+        found, wanted = on_all(scores_of(values[:, :50]), values), everything.mean(1)
+        wanted[broken] = np.inf
+        kept = [0, 3, 8] if broken == 3 else [i for i in range(9) if i != 4]
+        assert found[kept] == pytest.approx(wanted[kept], rel=1e-9) and found[broken] == np.inf
+        assert np.isfinite(np.delete(found, broken)).all()
 
 
 def test_a_point_that_was_not_scored_on_some_is_refused():
@@ -117,3 +121,12 @@ def test_a_summary_follows_the_points_that_all_examples_were_scored_at():
     assert two.loc[1, "max"] == plain["max"]
     with pytest.raises(PathfinderError, match="0 and 1 among them"):
         summarize({"line": some}, rescored={"line": scores_of(everything[3:8:4], T[3:8:4])})
+    with pytest.raises(PathfinderError, match="paths that were not scored: `other`"):
+        summarize({"line": some}, rescored={"other": known})
+
+
+def test_a_loss_that_is_not_finite_stays_in_the_summary():
+    values = losses(np.random.default_rng(10), 50)
+    values[5, 0] = np.nan  # not among the points on all examples
+    row = summarize({"line": scores_of(values)}, rescored={"line": scores_of(values[KNOWN], T[KNOWN])}).iloc[0]
+    assert np.isnan(row["max"]) and np.isnan(row["barrier"]) and row["argmax"] == T[5]

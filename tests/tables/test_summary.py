@@ -39,6 +39,10 @@ def test_peaks_are_the_worst_points_between_the_ends():
     assert peaks(table.assign(train_loss_se=1.0, test_examples=5)) == [0.25, 0.5]
     assert peaks(table[table["t"].isin([0, 1])]) == []
     assert peaks(table.assign(train_loss=float("nan"))) == peaks(table.drop(columns="train_loss"))
+    uneven = pd.DataFrame({"t": [0, 0.3, 0.6, 0.9, 1], "train_loss": [0, 1.4, 1.3, 1.8, 2.0]})
+    assert peaks(uneven) == [0.3, 0.9]  # the largest rise above the line between the ends, and the largest loss
+    uneven.loc[2, "train_loss"] = np.nan
+    assert peaks(uneven) == [0.6]
 
 
 def test_every_number_of_a_line_over_a_bowl():
