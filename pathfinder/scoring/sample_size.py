@@ -16,8 +16,9 @@ from pathfinder.scoring.checks import Limits, compare, largest
 from pathfinder.scoring.means import STANDARD_ERRORS, Values, estimate
 
 TOLERANCE = 0.05  # half of the interval of a barrier, as a share of the largest loss
-# Statistics from some of the examples against those from more. Two metrics on two splits at three points differ by chance
-# alone: in four cases of ten one of the twelve does by more than two standard errors, in one of thirty by more than three.
+# Statistics from some of the examples against those from more. Twelve differences are looked at, of two metrics on two
+# splits at three points: by chance alone one is beyond two standard errors in four cases of ten, beyond three in one of
+# thirty.
 DRIFT = Limits(error=0.25, loss=0.01, sigmas=3.0)
 LEAST = 1000  # examples
 _MORE = 4  # times as many

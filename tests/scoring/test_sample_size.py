@@ -86,3 +86,16 @@ def test_the_examples_that_reestimate_are_the_fewest_whose_scores_do_not_drift()
     noise = np.repeat([1.0, -1.0], [516, 484])  # its mean is one standard error
     noisy = lambda count: [Values({("loss", "test"): 2 + noise * count / 4000})]  # noqa: E731
     assert enough_to_reestimate(noisy, 50_000) == 1000
+
+
+def test_chance_alone_asks_for_no_more_examples_for_batch_norm():
+    rng, keys = np.random.default_rng(0), [(m, s) for m in ("loss", "error") for s in ("train", "test")]
+
+    def values(count):  # another draw of statistics moves each example a little, and the mean by chance only
+        return [
+            Values({key: 0.4 + (100 if key[0] == "error" else 1) * 0.1 * rng.standard_normal(1000) for key in keys})
+            for _ in range(3)
+        ]
+
+    chosen = [enough_to_reestimate(values, 50_000) for _ in range(100)]
+    assert chosen.count(1000) > 90
