@@ -50,9 +50,10 @@ def vtk(
     folder: Annotated[Path, typer.Argument(help="Folder of a run that has surfaces.")],
     clip: Clip = 10.0,
     linear: Linear = False,
+    points: Annotated[bool, typer.Option("--points", help="Write the scored points too, as .vtp files.")] = False,
 ) -> None:
     """Write the surfaces of a run as .vts files for ParaView (needs pyvista)."""
     from pathfinder.figures.vtk import export_surfaces
 
-    for path in export_surfaces(folder, clip, not linear):
+    for path in export_surfaces(folder, clip, not linear, points):
         typer.echo(str(path))

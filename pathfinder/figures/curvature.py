@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pathfinder.figures.contours import UNKNOWN
+from pathfinder.figures.contours import UNKNOWN, mark_points
 from pathfinder.figures.panels import make_panels
 from pathfinder.figures.style import GUIDE, by_name, colours, legend_below, set_title
 from pathfinder.figures.titles import panel_titles
@@ -18,12 +18,13 @@ _DARK = 0.3  # below this ratio, white letters are easier to read
 _LABELS = {"lambda_max": "largest eigenvalue", "lambda_min": "smallest eigenvalue", "trace": "trace"}
 
 
-def curvature_figures(table: pd.DataFrame, minima: pd.DataFrame) -> dict[str, Figure]:
+def curvature_figures(table: pd.DataFrame, minima: pd.DataFrame, points: bool = False) -> dict[str, Figure]:
     """A figure for the paths of each pair, and for each profile and surface; a single point has none.
 
     Args:
         table: of curvature.
         minima: the table of minima, indexed by name.
+        points: whether the measured points are marked on maps.
     """
     table = table.reindex(columns=list(dict.fromkeys([*table.columns, "t", "x", "y"])))  # those it lacks stay empty
     figures = {}
@@ -35,7 +36,7 @@ def curvature_figures(table: pd.DataFrame, minima: pd.DataFrame) -> dict[str, Fi
             named = rows["name"].map(dict(zip(rows["name"].unique(), titles, strict=True)))
             figures[f"curvature-{along}"] = _lines(rows.assign(along=named), surroundings(titles, along), "x")
     for along, rows in by_name(table[table["y"].notna()], "along"):
-        figures[f"ratio-{along}"] = _ratios(rows, minima)
+        figures[f"ratio-{along}"] = _ratios(rows, minima, points)
     return figures
 
 
@@ -60,7 +61,7 @@ def _lines(rows: pd.DataFrame, place: str, axis: str) -> Figure:
     return figure
 
 
-def _ratios(rows: pd.DataFrame, minima: pd.DataFrame) -> Figure:
+def _ratios(rows: pd.DataFrame, minima: pd.DataFrame, points: bool) -> Figure:
     """|lambda_min / lambda_max| over x and y (Li et al. 2018, figure 7); points that did not converge stay grey."""
     panels = make_panels(rows, minima, by="along", sharex=True, sharey=True)
     image = None
@@ -74,6 +75,7 @@ def _ratios(rows: pd.DataFrame, minima: pd.DataFrame) -> Figure:
                 text = f"{value:.2f}" if np.isfinite(value) else ""
                 at = table.columns[column], table.index[row]
                 ax.text(*at, text, ha="center", va="center", fontsize=7, color="white" if value < _DARK else "black")
+        mark_points(ax, panel.rows, points)
         ax.set_facecolor(UNKNOWN)
         ax.grid(False)
         ax.locator_params(nbins=5)

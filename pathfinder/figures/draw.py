@@ -164,7 +164,7 @@ def _figures_of_landscapes(folders: Sequence[Path], scale: Scale, chosen: Sequen
         surfaces, curvature = surfaces[surfaces["surface"].isin(chosen)], curvature[curvature["along"].isin(chosen)]
     minima = minima.drop_duplicates("name").set_index("name")
     figures = surface_figures(surfaces, trajectory, minima, scale, bool(chosen)) if len(surfaces) else {}
-    return {**figures, **(curvature_figures(curvature, minima) if len(curvature) else {})}
+    return {**figures, **(curvature_figures(curvature, minima, scale.points) if len(curvature) else {})}
 
 
 def _titles(folders: Sequence[Path]) -> dict[Path, str]:

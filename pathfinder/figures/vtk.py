@@ -17,7 +17,7 @@ from pathfinder.tables.schema import SURFACES
 from pathfinder.tables.score_names import parse_score_column
 
 
-def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) -> list[Path]:
+def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True, points: bool = False) -> list[Path]:
     """Write every surface of a run as FOLDER/vtk/SURFACE-MINIMUM.vts.
 
     Points are (x, y, height); the height is the train loss, or its logarithm to base 10. Every scored column is an
@@ -27,6 +27,7 @@ def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) ->
         folder: of the run.
         clip: higher losses have this height, in nats.
         log: whether heights are logarithms.
+        points: whether the scored points are written too, as FOLDER/vtk/SURFACE-MINIMUM-points.vtp.
 
     Returns:
         The files written.
@@ -38,11 +39,15 @@ def export_surfaces(folder: str | Path, clip: float = CLIP, log: bool = True) ->
     table, keys = read_table(source, SURFACES), ["surface", "name"]
     check_file_names(table, source, keys)
     scale = Scale(clip, log)
-    surfaces = table[table["y"].notna()].groupby(keys, sort=False)
-    contents = {"-".join(map(str, key)): _bytes(_grid(rows, scale, source)) for key, rows in surfaces}
+    contents = {}
+    for key, rows in table[table["y"].notna()].groupby(keys, sort=False):
+        name = "-".join(map(str, key))
+        contents[f"{name}.vts"] = _bytes(_grid(rows, scale, source), ".vts")
+        if points:
+            contents[f"{name}-points.vtp"] = _bytes(_cloud(rows, scale), ".vtp")
     if not contents:
         raise PathfinderError(f"{folder} holds profiles only; score a surface over two axes first.")
-    written = {Path(folder) / "vtk" / f"{name}.vts": content for name, content in contents.items()}
+    written = {Path(folder) / "vtk" / name: content for name, content in contents.items()}
     for path, content in written.items():  # none is written before all are made
         write(path, lambda scratch, content=content: scratch.write_bytes(content))
     return list(written)
@@ -62,14 +67,31 @@ def _grid(rows: pd.DataFrame, scale: Scale, source: Path) -> Any:
         flat = {column: grid.to_numpy().ravel() for column, grid in grids.items()}
         rows = pd.DataFrame({"x": x.ravel(), "y": y.ravel(), **flat})
     rows = rows.sort_values(["y", "x"])  # VTK counts x fastest
-    heights = scale.height(rows["train_loss"].clip(np.finfo(float).tiny if scale.log else None, scale.clip))
     grid = pyvista.StructuredGrid()
-    grid.points = np.column_stack([rows["x"], rows["y"], heights])
+    grid.points = _positions(rows, scale)
     grid.dimensions = [rows["x"].nunique(), rows["y"].nunique(), 1]
+    return _filled(grid, rows)
+
+
+def _cloud(rows: pd.DataFrame, scale: Scale) -> Any:
+    """The points that were scored, at their heights."""
+    import pyvista
+
+    return _filled(pyvista.PolyData(_positions(rows, scale)), rows)
+
+
+def _positions(rows: pd.DataFrame, scale: Scale) -> np.ndarray:
+    """(points, 3): x, y and the height."""
+    heights = scale.height(rows["train_loss"].clip(np.finfo(float).tiny if scale.log else None, scale.clip))
+    return np.column_stack([rows["x"], rows["y"], heights])
+
+
+def _filled(mesh: Any, rows: pd.DataFrame) -> Any:
+    """The mesh with every number of the table as an array over its points."""
     for column in list(rows.columns)[list(rows.columns).index("y") + 1 :]:
         if pd.api.types.is_numeric_dtype(rows[column]):
-            grid.point_data[column] = rows[column].to_numpy()
-    return grid
+            mesh.point_data[column] = rows[column].to_numpy()
+    return mesh
 
 
 def _is_score(column: str) -> bool:
@@ -77,8 +99,8 @@ def _is_score(column: str) -> bool:
     return score is not None and score.statistic == "mean"
 
 
-def _bytes(grid: Any) -> bytes:
+def _bytes(mesh: Any, suffix: str) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "surface.vts"  # the suffix decides the format
-        grid.save(file)
+        file = Path(scratch) / f"surface{suffix}"  # which decides the format
+        mesh.save(file)
         return file.read_bytes()

@@ -96,6 +96,7 @@ def test_a_worker_that_ran_before_imports_the_curve_class_for_the_next_run(given
         pickle.loads(sent)
 
 
+@pytest.mark.filterwarnings("ignore:.* with the examples that score the path:pathfinder.errors.PathfinderWarning")
 def test_ends_are_compared_with_their_stored_statistics_by_pieces_alone(given, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluator, "warn_of_statistics", lambda *_: pytest.fail("the same passes once more"))
     changes = ["score.points='auto'", "score.examples='auto'", "score.batch_norm_examples='auto'"]

