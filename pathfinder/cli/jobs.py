@@ -96,12 +96,12 @@ def score(
     parts = tuple(piece.name for piece in pieces if piece.title == whole)
     with _working(run, place, pieces, job) as findings:
         scores = gather_scores(place, (word,), parts, tolerance)
-        whole: dict[str, Scores] = {}
-        if settings.chosen_examples and (found := gather_rescored(place, (word,), parts, f"rescore {word}")):
+        follow: dict[str, Scores] = {}
+        if settings.chosen_examples and (rescored := gather_rescored(place, (word,), scores, f"rescore {word}")):
             kind = target.geometry.kind()
-            run.results.add_rescored(name, kind, found)
-            whole |= {kind: found} if settings.examples == "auto" else {}
-        target.tabulate(run.results, name, scores, whole)
+            run.results.add_rescored(name, kind, rescored)
+            follow |= {kind: rescored} if settings.examples == "auto" else {}
+        target.tabulate(run.results, name, scores, follow)
         if compared:
             ends = gather_ends(place, compared).assign(checkpoint=[str(opened.files[0]), str(opened.files[-1])])
             run.results.add("minima", ends, pair=name, model=opened.network.name)

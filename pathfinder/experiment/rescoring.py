@@ -15,13 +15,14 @@ from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Place, Scored
 from pathfinder.progress import Progress
 from pathfinder.scoring.adaptive import TOLERANCE as LARGEST
+from pathfinder.scoring.adaptive import rise
 from pathfinder.scoring.sample_size import TOLERANCE
 from pathfinder.scoring.scores import Scores
 from pathfinder.scoring.settings import Examples
 from pathfinder.storage.resume import Stage, Unfinished
 from pathfinder.tables.regression import on_all_examples
 from pathfinder.tables.score_names import score_columns
-from pathfinder.tables.summary import peaks, rise
+from pathfinder.tables.summary import peaks
 
 _SMALL = 0.01  # nats; smaller differences of a loss are not worth a word
 
@@ -52,20 +53,21 @@ def rescore(place: Place, stage: Stage, progress: Progress, target: Target, part
     return {"t": t, "points": points}
 
 
-def gather_rescored(place: Place, target: Target, parts: Sequence[str], piece: str) -> Scores | None:
+def gather_rescored(place: Place, target: Target, some: Scores, piece: str) -> Scores | None:
     """The scores that a piece found on all examples; None if it did not have to.
 
     One line says so if losses there are others than on the examples that score the path.
 
     Args:
-        place, target, parts: as for `rescore`.
+        place, target: as for `rescore`.
+        some: the scores on some of the examples.
         piece: which.
     """
     kept = kept_result(place.folder, piece)
     if not kept["points"]:
         return None
     scores = _gather(_on_all(place, target), kept["t"], kept["points"])
-    _warn_if_unlike(target, gather_scores(place, target, parts).table, scores.table)
+    _warn_if_unlike(target, some.table, scores.table)
     return scores
 
 

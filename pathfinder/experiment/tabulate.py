@@ -112,7 +112,7 @@ class Tabulation:
         scored = {name: gather_scores(self._place, targets[name], found) for name, found in parts.items()}
         epochs = {curve.title: curve.epochs for curve in pair.curves}
         trained = {name: epochs.get(name.removeprefix(ALIGNED), 0) for name in parts}
-        rescored = {name: self._rescored(pair.name, target, parts[name]) for name, target in targets.items()}
+        rescored = {name: self._rescored(pair.name, target, scored[name]) for name, target in targets.items()}
         whole = {name: found for name, found in rescored.items() if found is not None}
         for name, found in whole.items():
             self.results.add_rescored(pair.name, name, found)
@@ -131,10 +131,10 @@ class Tabulation:
             if asked.along in targets:
                 self._add_curvature(pair.name, "", pair.name, targets[asked.along])
 
-    def _rescored(self, pair: str, target: Target, parts: tuple[str, ...]) -> Scores | None:
+    def _rescored(self, pair: str, target: Target, some: Scores) -> Scores | None:
         """The points of a path that were scored on all examples, if that was done."""
         piece = f"rescore {pair}-{target[-1]}"
-        return gather_rescored(self._place, target, parts, piece) if piece in self._done else None
+        return gather_rescored(self._place, target, some, piece) if piece in self._done else None
 
     def _add_curvature(self, pair: str, name: str, owner: str, target: Target) -> None:
         along = target[-1]

@@ -94,13 +94,17 @@ def _unknown(t: np.ndarray, losses: Losses, tolerance: float, closest: float) ->
     """The left ends of the intervals, wider than `closest`, within which a loss is not known."""
     found: set[int] = set()
     for values in losses:
-        rise = values - (1 - t) * values[0] - t * values[-1]
         found |= (
             _around_peak(t, values, values, tolerance, closest)
-            or _around_peak(t, rise, values, tolerance, closest)
+            or _around_peak(t, rise(t, values), values, tolerance, closest)
             or _around_bend(t, values, tolerance, closest)
         )
     return found
+
+
+def rise(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    """Values at t, from 0 to 1, above the straight line between the first and the last."""
+    return values - (1 - t) * values[0] - t * values[-1]
 
 
 def integral_of(t: Float[np.ndarray, " points"], values: Float[np.ndarray, " points"]) -> float:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pathfinder.scoring.adaptive import FIRST, FLOOR
+from pathfinder.scoring.adaptive import FIRST, FLOOR, rise
 from pathfinder.scoring.checks import Limits, compare, largest
 from pathfinder.scoring.means import STANDARD_ERRORS, Values, estimate
 
@@ -81,8 +81,8 @@ def _worst(t: Float[Tensor, " points"], found: Sequence[Values]) -> tuple[Float[
         weights = found[0].weights.get((metric, split))
         losses = np.stack([values[metric, split] for values in found]).astype(np.float64)
         means = np.array([estimate(row, weights).mean for row in losses])
-        k = 1 + int((means - (1 - at) * means[0] - at * means[-1])[1:-1].argmax())
-        rise = losses[k] - (1 - at[k]) * losses[0] - at[k] * losses[-1]
+        k = 1 + int(rise(at, means)[1:-1].argmax())
+        above = losses[k] - (1 - at[k]) * losses[0] - at[k] * losses[-1]
         points.add(float(at[k]))
-        shares[split] = STANDARD_ERRORS * estimate(rise, weights).error / (np.abs(means).max() + FLOOR)
+        shares[split] = STANDARD_ERRORS * estimate(above, weights).error / (np.abs(means).max() + FLOOR)
     return torch.tensor(sorted(points), dtype=torch.float64), shares

@@ -82,13 +82,6 @@ class Scores:
         values = {key: rows[inside] for key, rows in self.per_example.items()}
         return replace(self, table=self.table[inside].reset_index(drop=True), per_example=values)
 
-    def merge(self, other: "Scores") -> "Scores":
-        """The points of two scores of a path, by rising t; all else as here."""
-        table = pd.concat([self.table, other.table], ignore_index=True)
-        order = table["t"].argsort().to_numpy()
-        values = {key: np.concatenate([rows, other.per_example[key]])[order] for key, rows in self.per_example.items()}
-        return replace(self, table=table.iloc[order].reset_index(drop=True), per_example=values)
-
     def __repr__(self) -> str:
         metrics = [column for column in self.table.columns if f"{column}_se" in self.table.columns]
         points = f"{len(self.table)} point{'' if len(self.table) == 1 else 's'}"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pathfinder.errors import PathfinderError, list_names
-from pathfinder.scoring.adaptive import integral_of
+from pathfinder.scoring.adaptive import integral_of, rise
 from pathfinder.scoring.scores import Scores
 from pathfinder.settings import check_kind, whole
 from pathfinder.tables.intervals import barrier_interval
@@ -200,11 +200,6 @@ def peaks(table: pd.DataFrame) -> list[float]:
                 rises = np.nan_to_num(rise(t, values), nan=np.inf)
             found |= {float(t[1:-1][one[1:-1].argmax()]) for one in (values, rises)}
     return sorted(found)
-
-
-def rise(t: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values at t from 0 to 1, above the straight line between the first and the last; (points,), or rows of them."""
-    return values - (1 - t) * values[..., :1] - t * values[..., -1:]
 
 
 def replicates(summary: pd.DataFrame) -> pd.DataFrame:
