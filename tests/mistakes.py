@@ -419,6 +419,35 @@ MISTAKES |= {
         "drop it",
     ),
     "align: no orders": (["align", "a.safetensors", "b.safetensors", *_FILE, "--orders", "0"], "got 0", "equal to 1"),
+    "align: three files": (
+        ["align", "a.safetensors", "b.safetensors", "other.safetensors", *_FILE], "got 3", "--every-pair takes more",
+    ),
+    "align: workers for two files": (
+        ["align", "a.safetensors", "b.safetensors", *_FILE, "--workers", "2"], "--workers", "drop it",
+    ),
+    "align every pair: one file": (["align", "--every-pair", "a.safetensors", *_NEW], "got 1", "two minima or more"),
+    "align every pair: one file twice": (
+        ["align", "--every-pair", *["a.safetensors"] * 2, *_NEW], "a.safetensors is given twice", "each minimum once",
+    ),
+    "align every pair: another width": (
+        ["align", "--every-pair", "a.safetensors", "b.safetensors", "other.safetensors", *_NEW],
+        "that of `other`, {'name': 'mlp'", "leave it out",
+    ),
+    "run: one minimum for every pair": (
+        ["run", "tiny.toml", "--set", "align.every_pair=true", "--set", "pairs=[]", "--set", "minima=[{}]",
+         "--set", "planes=false"],
+        "nothing is to be scored", "a second minimum",
+    ),
+    "run: the same minima for every pair": (
+        ["run", "tiny.toml", "--set", "align.every_pair=true", "--set", "pairs=[]", "--set", "planes=false",
+         "--set", "minima=[{name='one'}, {name='two'}]"],
+        "`one` and `two` would be the same", "its own seed or file",
+    ),
+    "run: minima without pairs to align": (
+        ["run", "tiny.toml", "--set", "align=true", "--set", "pairs=[]", "--set", "planes=false",
+         "--set", "minima=[{}]", "--set", "surfaces=[{}]"],
+        "[[minima]]", "every_pair = true",
+    ),
     "align: over its input": (
         ["align", "a.safetensors", "b.safetensors", "-o", "b.safetensors"],
         "b.safetensors",

@@ -52,11 +52,9 @@ def connect(
     options: RunOptions,
 ) -> None:
     """Train curves between two minima, score them and the straight line, and compare."""
-    from pathfinder.cli.inputs import name_files
+    from pathfinder.cli.inputs import config_of, name_files, read_minimum
     from pathfinder.cli.run import run_experiment
     from pathfinder.experiment.config import Config
-    from pathfinder.experiment.network import check_normalization, data_of
-    from pathfinder.storage import read_checkpoint
     from pathfinder.storage.keys import key_of
 
     if grid_points is not None and not planes:
@@ -68,21 +66,15 @@ def connect(
     settings = scoring.settings(
         points=read_count(points, "--points"), tolerance=tolerance, examples=read_count(examples, "--examples")
     )
-    checkpoints = {str(file): read_checkpoint(file) for file in (a, b)}
-    data = data_of(origin.data, origin.data_settings, checkpoints[str(a)]).model_dump(exclude_defaults=True)
-    if "mean" not in origin.data_settings:
-        check_normalization(data, checkpoints[str(b)])
+    checkpoints = {str(file): read_minimum(file) for file in (a, b)}
     ends = key_of(*(checkpoints[str(file)].digest for file in (a, b)))
-    network = None if origin.model is None else {"name": origin.model, **origin.model_settings}
     raw: dict[str, Any] = {
         "name": f"connect-{ends[:8]}",
         "seed": scoring.seed,
         "device": scoring.device,
-        "threads": origin.threads,
         "precision": precision,
         "precision_check": precision_check,
-        "data": data,
-        "model": network,
+        **config_of(checkpoints, origin),
         "pairs": [{"name": name or name_files([a, b]), "a": {"checkpoint": str(a)}, "b": {"checkpoint": str(b)}}],
         "curve": recipe,
         "curves": [{"kind": kind, "bends": bends} for kind in curve or ["bezier"]],

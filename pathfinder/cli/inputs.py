@@ -1,7 +1,7 @@
 """What the commands are given: files of weights or of a curve, with the network and the data they belong to."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -93,8 +93,50 @@ class CurveInput(Inputs):
 
 def name_files(files: Sequence[Path]) -> str:
     """A name for tables: those of the first and the last file, in letters that file names may have."""
-    stems = dict.fromkeys([files[0].stem, files[-1].stem])
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(stems)).lstrip("._+-")[:LONGEST] or "pair"
+    return _as_name(dict.fromkeys([files[0].stem, files[-1].stem])) or "pair"
+
+
+def name_each(files: Sequence[Path]) -> list[str]:
+    """A name for each file: its own, after those of as many folders as tell them apart.
+
+    Raises:
+        PathfinderError: if a file is named twice.
+
+    >>> name_each([Path("runs/1/last.pt"), Path("runs/2/last.pt")])
+    ['1-last', '2-last']
+    """
+    if twice := [file for i, file in enumerate(files) if file.resolve() in {one.resolve() for one in files[:i]}]:
+        raise PathfinderError(f"{twice[0]} is given twice; give each minimum once.")
+    parts = [(*file.resolve().parent.parts, file.stem) for file in files]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = [_as_name(own[-count:]) or "minimum" for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"minimum-{i}" for i in range(1, len(files) + 1)]
+
+
+def _as_name(parts: Iterable[str]) -> str:
+    """Parts of a path in letters that names in tables may have."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(parts)).lstrip("._+-")[:LONGEST]
+
+
+def config_of(checkpoints: Mapping[str, Checkpoint], origin: Origin) -> dict[str, Any]:
+    """What a config says of files of weights of one network: their data, their network and the threads.
+
+    Args:
+        checkpoints: by path.
+        origin: what the user says of them.
+
+    Raises:
+        PathfinderError: if nothing says which data they belong to, or they differ.
+    """
+    first, *others = checkpoints.values()
+    data = data_of(origin.data, origin.data_settings, first).model_dump(exclude_defaults=True)
+    for other in others if "mean" not in origin.data_settings else ():
+        check_normalization(data, other)
+    network = None if origin.model is None else {"name": origin.model, **origin.model_settings}
+    found = {"data": data, "model": network, "threads": origin.threads}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
@@ -103,12 +145,12 @@ def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
     Raises:
         PathfinderError: if a file cannot be read, nothing says which network or data it belongs to, or they differ.
     """
-    first = _read_minimum(files[0])
+    first = read_minimum(files[0])
     common, module = _open(first, origin)
     load_state(module, first.state)
     space = WeightSpace(module)
     digests, thetas, ends = [], [], []
-    for checkpoint in chain([first], map(_read_minimum, files[1:])):  # one at a time in memory
+    for checkpoint in chain([first], map(read_minimum, files[1:])):  # one at a time in memory
         if "mean" not in origin.data_settings:
             check_normalization(common[2].data, checkpoint, common[1]["train"])
         digests.append(checkpoint.digest)
@@ -117,7 +159,7 @@ def open_minima(files: Sequence[Path], origin: Origin) -> Minima:
     return Minima(list(files), digests, *common, space, thetas, [ends[0], ends[-1]])
 
 
-def _read_minimum(file: Path) -> Checkpoint:
+def read_minimum(file: Path) -> Checkpoint:
     """Read the weights of one network; a curve is refused."""
     checkpoint = read_checkpoint(file)
     if "kind" in checkpoint.metadata:

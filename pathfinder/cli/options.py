@@ -69,6 +69,15 @@ Examples = Annotated[
         show_default="all",
     ),
 ]
+BatchNormOption = Annotated[
+    BatchNorm | None,
+    typer.Option(
+        help="Running statistics of BatchNorm: re-estimated at every point from images cropped and flipped as in "
+        "training or from clean ones (reestimate), those stored in the weights, or a mix of the ends'. `augmented` "
+        "is an older name of `training`.",
+        show_default="training along paths and planes, stored around one minimum",
+    ),
+]
 BatchNormExamples = Annotated[
     str | None,
     typer.Option(
@@ -149,6 +158,12 @@ Weights = Annotated[Path, typer.Argument(help="Weights of a minimum.")]
 CurveFile = Annotated[Path, typer.Argument(help="A curve, from the `curves` folder of a run.")]
 
 
+ScoreCount = Annotated[int | None, typer.Option(help="Examples of each split to score.", show_default="all")]
+BatchNormCount = Annotated[
+    int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
+]
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How the work of a run is shared and resumed; no number depends on it."""
@@ -197,15 +212,7 @@ class Origin:
 class ScoreOptions:
     """How points are scored."""
 
-    batch_norm: Annotated[
-        BatchNorm | None,
-        typer.Option(
-            help="Running statistics of BatchNorm: re-estimated at every point from images cropped and flipped as in "
-            "training or from clean ones (reestimate), those stored in the weights, or a mix of the ends'. `augmented` "
-            "is an older name of `training`.",
-            show_default="training along paths and planes, stored around one minimum",
-        ),
-    ] = None
+    batch_norm: BatchNormOption = None
     batch_norm_examples: BatchNormExamples = None
     batch_size: BatchSize = 512
     seed: Seed = 0
@@ -248,10 +255,8 @@ class ScoreJob(RunOptions, ScoreOptions, Origin):
 class PointJob(RunOptions, Origin):
     """The options of `score point`: those of `score` without a choice of BatchNorm's statistics, as it shows each."""
 
-    examples: Annotated[int | None, typer.Option(help="Examples of each split to score.", show_default="all")] = None
-    batch_norm_examples: Annotated[
-        int | None, typer.Option(help="Training examples that re-estimate BatchNorm.", show_default="all")
-    ] = None
+    examples: ScoreCount = None
+    batch_norm_examples: BatchNormCount = None
     batch_size: BatchSize = 512
     precision: PrecisionOption = "fp32"
     precision_check: PrecisionCheck = True

@@ -103,7 +103,7 @@ def run_experiment(
         checkpoints: files of weights that were read already, by the path that the config names.
     """
     from pathfinder.cli.progress import Reporter
-    from pathfinder.cli.summary import show_ends, show_race, show_summary
+    from pathfinder.cli.summary import show_barriers, show_ends, show_race, show_summary
     from pathfinder.experiment.run import Experiment
 
     with Reporter() as report:
@@ -114,6 +114,8 @@ def run_experiment(
         show_race(experiment.folder.results.table("race_methods"))
     elif summary is not None:
         show_summary(summary)
+    elif "barriers" in experiment.folder.results:
+        show_barriers(experiment.folder.results.table("barriers"))
     typer.echo(f"tables in {folder}, figures in {folder / 'figures'}")
 
 

@@ -41,6 +41,26 @@ def show_summary(summary: pd.DataFrame) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
+def show_barriers(barriers: pd.DataFrame) -> None:
+    """The barriers of the lines between every two minima, as they are and aligned; barriers.csv has all columns."""
+    table = Table(box=None, pad_edge=False, caption=_CAPTION, caption_justify="left")
+    for column in ("a", "b", "aligned by"):
+        table.add_column(column)
+    for column in ("distance", "train barrier", "95 % interval", "test error barrier"):
+        table.add_column(column, justify="right")
+    for _, row in barriers.iterrows():
+        low, high = row["train_loss_barrier_low"], row["train_loss_barrier_high"]
+        error = row.get("test_error_barrier")
+        table.add_row(
+            *(Text(str(row[name])) for name in ("a", "b", "method")),
+            f"{row['distance']:.4g}",
+            f"{row['train_loss_barrier']:.4g}",
+            f"{low:.3g} to {high:.3g}",
+            "" if error is None else f"{error:.2f} %",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
 def show_race(methods: pd.DataFrame) -> None:
     """The passes over the training data that each method needs to the target, the fewest first.
 

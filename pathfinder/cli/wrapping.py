@@ -2,19 +2,27 @@
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from dataclasses import fields, is_dataclass
 from functools import wraps
-from typing import Any
+from operator import getitem
+from typing import Annotated, Any, get_args
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are groups of options, such as `Origin`, become these options."""
+    """A command whose parameters that are groups of options, such as `Origin`, become these options.
+
+    Those of a group with a `panel` stand under that title in the help.
+    """
     declared = inspect.signature(command).parameters
     groups = {name: one.annotation for name, one in declared.items() if is_dataclass(one.annotation)}
     options: list[tuple[str, Any, Any]] = []
     for name, own in declared.items():
-        members = [(one.name, one.default, one.type) for one in fields(groups[name])] if name in groups else None
-        options += members or [(name, own.default, own.annotation)]
+        if name not in groups:
+            options.append((name, own.default, own.annotation))
+            continue
+        title = getattr(groups[name], "panel", None)
+        options += [(one.name, one.default, _in_panel(one.type, title)) for one in fields(groups[name])]
 
     @wraps(command)
     def expanded(**given: Any) -> None:
@@ -28,6 +36,16 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
     ]
     expanded.__dict__["__signature__"] = inspect.Signature(parameters)
     return expanded
+
+
+def _in_panel(annotation: Any, title: str | None) -> Any:
+    """The annotation of an option, whose help then stands under a title."""
+    if title is None:
+        return annotation
+    kind, option = get_args(annotation)
+    option = copy(option)
+    option.rich_help_panel = title
+    return getitem(Annotated, (kind, option))
 
 
 def deterministic(command: Callable[..., None]) -> Callable[..., None]:

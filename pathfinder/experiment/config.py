@@ -3,14 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from pathfinder.data.settings import Data
 from pathfinder.errors import brief
-from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, kept_weights
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, Pairs, SingleMinimum, kept_weights, title_of
 from pathfinder.landscape.settings import Curvature, Surface
 from pathfinder.models.settings import Model
 from pathfinder.scoring.batch_norm import BatchNormName
@@ -18,41 +17,6 @@ from pathfinder.scoring.settings import REESTIMATED, Examples, Planes, Scoring
 from pathfinder.settings import LONGEST, Checked, Name, Seed, Threads, check_points, grid_points
 from pathfinder.symmetry.settings import Align
 from pathfinder.training.settings import CurveSettings, Minimum, Race
-
-
-class Pairs(Checked):
-    """A group of pairs of minima that differ only in their seeds.
-
-    Attributes:
-        name: of the group; the model's if not given.
-        replicates: how many pairs.
-        same_init: whether both ends start from the same weights, and differ only in the order of the examples.
-        minimum, a, b: changes to `[minimum]`, for both ends or for one.
-        curves: replace `[[curves]]`.
-    """
-
-    name: Name | None = None
-    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
-    same_init: bool = False
-    minimum: Minimum = Minimum()
-    a: Minimum = Minimum()
-    b: Minimum = Minimum()
-    curves: list[CurveSettings] | None = None
-
-
-class SingleMinimum(Minimum):
-    """A minimum without a pair, for what is around it: its surfaces and their curvature.
-
-    Attributes:
-        name: in tables; the model's or that of the checkpoint's file if not given.
-    """
-
-    name: Name | None = None
-
-    @property
-    def title(self) -> str:
-        """Its name in tables."""
-        return self.name or _title(self) or Path(self.checkpoint or "minimum").stem
 
 
 class Config(Checked):
@@ -104,8 +68,21 @@ class Config(Checked):
         for one in singles:
             _check_name(one.title, "minimum", "minima")
             self._check_surfaces(one.title, {"a": one, "b": one})
-        if singles and not self.surfaces:
-            raise ValueError("nothing is to be scored around [[minima]]; add an entry of [[surfaces]]")
+        every_pair = self.align is not None and self.align.every_pair
+        if singles and not self.surfaces and not (every_pair and len(singles) > 1):
+            raise ValueError(
+                "nothing is to be scored around [[minima]]; add an entry of [[surfaces]], or align.every_pair and a "
+                "second minimum"
+            )
+        if self.align and not pairs and (self.align.repair or not every_pair):
+            raise ValueError(
+                "[align] aligns the minima of [[pairs]]; for those of [[minima]] set every_pair = true, without repair"
+            )
+        if every_pair and (same := _repetition([str(one.model_dump(exclude={"name"})) for one in singles])):
+            alike = [one.title for one in singles if str(one.model_dump(exclude={"name"})) == same]
+            raise ValueError(
+                f"the minima `{alike[0]}` and `{alike[1]}` would be the same; give each its own seed or file"
+            )
         _check_distinct([pair.name for pair in pairs], "pairs", "pairs")
         _check_distinct([*(pair.name for pair in pairs), *(one.title for one in singles)], "minima or pairs", "minima")
         ends = [name for pair in pairs for name in (*pair.ends, *[pair.aligned] * bool(self.align))]
@@ -265,14 +242,9 @@ class Config(Checked):
         curves = [_merge(self.curve, curve) for curve in (self.curves if group.curves is None else group.curves)]
         curves = self.race.entries(curves) if self.race else curves
         seeded = [c.model_copy(update={"seed": c.seed + self.seed + replicate}) for c in curves]
-        name = group.name or _title(ends[0]) or "pair"
+        name = group.name or title_of(ends[0]) or "pair"
         full = f"{name}-{replicate + 1}" if group.replicates > 1 else name
         return Pair(name, full, ends[0], ends[1], seeded)
-
-
-def _title(end: Minimum) -> str:
-    """The name of its network, as files may be called; empty if that is not known."""
-    return end.model.name.replace(":", "-") if end.model else ""
 
 
 def _check_name(name: str, what: str, table: str) -> None:

@@ -1,8 +1,10 @@
 """What a plan must know of the data and the networks before any work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pathfinder.storage.keys import key_of
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,10 @@ class Facts:
     augmentation: tuple[Any, ...]
     examples: Mapping[str, int]
     networks: Mapping[str, NetworkFacts]
+
+    def alike(self, minima: Iterable[str]) -> list[list[str]]:
+        """Some minima, those of the same network together."""
+        groups: dict[str, list[str]] = {}
+        for name in minima:
+            groups.setdefault(key_of(self.networks[name].identity), []).append(name)
+        return list(groups.values())

@@ -1,12 +1,13 @@
 """Open an experiment before any work: find every mistake, and what its plan must know of the data and the networks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from pathfinder.data.sources import Source, smallest_pass
-from pathfinder.errors import PathfinderError, list_names
+from pathfinder.errors import PathfinderError, brief, list_names
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.facts import Facts, NetworkFacts
 from pathfinder.experiment.network import network_of
@@ -16,6 +17,7 @@ from pathfinder.experiment.workplace import Workplace
 from pathfinder.scoring.batch_norm import check_between
 from pathfinder.scoring.settings import REESTIMATED
 from pathfinder.storage import Checkpoint, read_checkpoint
+from pathfinder.storage.keys import digest_of
 from pathfinder.symmetry.repair import Repair
 from pathfinder.threads import threads, threads_for
 from pathfinder.training.settings import Minimum
@@ -41,10 +43,10 @@ def open_experiment(place: Workplace, checkpoints: dict[str, Checkpoint]) -> Fac
     Raises:
         PathfinderError: if a network cannot be built, does not take the data, or does not fit to what is asked for.
     """
-    config = place.config
+    config, singles = place.config, place.config.singles()
     _check_splits(config, place.data)
     networks = {}
-    for one in config.singles():
+    for one in singles:
         networks[one.title] = _open(place, one.title, one, checkpoints).facts
     for pair in config.all_pairs():
         a, b = (_open(place, name, end, checkpoints) for name, end in pair.ends.items())
@@ -53,12 +55,16 @@ def open_experiment(place: Workplace, checkpoints: dict[str, Checkpoint]) -> Fac
         networks |= dict(zip(pair.ends, (a.facts, b.facts), strict=True))
     train = place.data["train"]
     place.inputs = place.inputs_with({name: (one.identity, one.digest) for name, one in networks.items()})
-    return Facts(
+    facts = Facts(
         digests=place.digests,
         augmentation=(train.crop, train.flip),
         examples={name: len(split) for name, split in place.data.items()},
         networks=networks,
     )
+    if config.align and config.align.every_pair:
+        for group in facts.alike(one.title for one in singles):
+            _check_group(place, facts, group)
+    return facts
 
 
 def _check_splits(config: Config, data: dict[str, Source]) -> None:
@@ -89,6 +95,26 @@ def _open(place: Workplace, name: str, settings: Minimum, checkpoints: dict[str,
     return _Opened(module, NetworkFacts(network.identity, digest, space.size, space.has_statistics, number))
 
 
+def _check_group(place: Workplace, facts: Facts, names: Sequence[str]) -> None:
+    """Check minima of one network of which every two are to be compared."""
+    if len(names) == 1:
+        if not place.config.surfaces:
+            raise PathfinderError(
+                f"every_pair compares minima of one network, but no other has that of `{names[0]}`, "
+                f"{brief(place.network(names[0]).description)}; give one, or leave it out."
+            )
+        return
+    with threads(facts.networks[names[0]].threads):
+        place.structure(names[0])
+    files: dict[str, str] = {}
+    for name in names:
+        if (file := place.minima[name].checkpoint) is None:
+            continue
+        module = place.minimum(name)
+        if (first := files.setdefault(digest_of(WeightSpace(module).vector(module)), file)) != file:
+            raise PathfinderError(f"{first} and {file} hold the same weights; give different minima.")
+
+
 def _smallest_batch(place: Workplace, examples: int | None = None) -> int:
     """The smallest batch of training examples that re-estimates BatchNorm."""
     return smallest_pass(place.data["train"], place.config.score.batch_size, examples=examples)
@@ -102,7 +128,7 @@ def _check_pair(place: Workplace, pair: Pair, first: nn.Module, second: nn.Modul
         raise PathfinderError(f"{pair.a.checkpoint} and {pair.b.checkpoint} hold the same weights; give two minima.")
     check_same_network(first, second)
     if config.align:
-        structure = place.structure(pair.name)
+        structure = place.structure(f"{pair.name}-a")
         few = _smallest_batch(place, config.examples().batch_norm) < 2
         starts = any(curve.start == "repair" for curve in pair.curves)
         if (config.align.repair or starts) and not space.has_statistics and few:

@@ -1,8 +1,13 @@
-"""A pair of minima and the curves between them, with all settings filled in."""
+"""Minima and pairs of them: as a config describes them, and with all settings filled in."""
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from pathfinder.settings import Checked, Name
 from pathfinder.training.settings import CurveSettings, Minimum
 
 ALIGNED = "aligned-"  # before the name of a path whose end b was aligned to a
@@ -16,6 +21,46 @@ def is_straight(path: str) -> bool:
     (True, True, False)
     """
     return path in ("line", f"{ALIGNED}line", REPAIRED)
+
+
+class Pairs(Checked):
+    """A group of pairs of minima that differ only in their seeds.
+
+    Attributes:
+        name: of the group; the model's if not given.
+        replicates: how many pairs.
+        same_init: whether both ends start from the same weights, and differ only in the order of the examples.
+        minimum, a, b: changes to `[minimum]`, for both ends or for one.
+        curves: replace `[[curves]]`.
+    """
+
+    name: Name | None = None
+    replicates: Annotated[int, Field(ge=1, le=1000)] = 1
+    same_init: bool = False
+    minimum: Minimum = Minimum()
+    a: Minimum = Minimum()
+    b: Minimum = Minimum()
+    curves: list[CurveSettings] | None = None
+
+
+class SingleMinimum(Minimum):
+    """A minimum without a pair, for its surfaces and their curvature, or for `every_pair` of `[align]`.
+
+    Attributes:
+        name: in tables; the model's or that of the checkpoint's file if not given.
+    """
+
+    name: Name | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in tables."""
+        return self.name or title_of(self) or Path(self.checkpoint or "minimum").stem
+
+
+def title_of(end: Minimum) -> str:
+    """The name of its network, as files may be called; empty if that is not known."""
+    return end.model.name.replace(":", "-") if end.model else ""
 
 
 @dataclass(frozen=True)

@@ -56,17 +56,18 @@ class Plan:
         self._network = NetworkFacts({}, None, 0, False)  # that of the pieces being added
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
         self._scored: dict[str, str] = {}  # the minimum that is scored under a key
+        every_pair, keys = config.align is not None and config.align.every_pair, dict[str, str]()
         for one in config.singles():
-            self._add_minimum(one.title, one, config.surfaces, in_path=False)
+            keys[one.title] = self._add_minimum(one.title, one, config.surfaces, in_path=every_pair).key
             self._own(one.title)
-        groups: dict[str, dict[str, str]] = {}
+        groups: dict[str, list[str]] = {}
         for pair in config.all_pairs():
-            for name, key in self._add_pair(pair).items():
-                groups.setdefault(pair.group, {}).setdefault(key, name)
+            keys |= self._add_pair(pair)
+            groups.setdefault(pair.group, []).extend(pair.ends)
             self._own(pair.name)
-        if config.align and config.align.every_pair:
-            for minima in groups.values():
-                self._add_barriers({name: key for key, name in minima.items()}, config.align)
+        if config.align and every_pair:
+            for minima in (*facts.alike(one.title for one in config.singles()), *groups.values()):
+                self._add_barriers({name: keys[name] for name in minima}, config.align)
 
     @property
     def threads(self) -> set[int]:
@@ -248,9 +249,12 @@ class Plan:
         self._add_grid(f"plane {pair.name}-{name}", ("plane", pair.name, name), settings, load, key, path.needs)
 
     def _add_barriers(self, minima: Mapping[str, str], settings: Align) -> None:
-        """The line between every two minima of a group, as they are and aligned."""
+        """The line between every two minima of a group that differ, as they are and aligned."""
         self._network, score = self._facts.networks[next(iter(minima))], self._config.score
-        for first, second in combinations(minima, 2):
+        distinct: dict[str, str] = {}
+        for name, key in minima.items():
+            distinct.setdefault(key, name)
+        for first, second in combinations(distinct.values(), 2):
             for method in ("none", settings.method):
                 how = {} if method == "none" else settings.matching
                 key = self._scoring_key("barrier", minima[first], minima[second], score.points, score.tolerance, how)

@@ -17,7 +17,6 @@ from pathfinder.experiment.estimate import Estimate, estimate
 from pathfinder.experiment.folder import Run
 from pathfinder.experiment.kept import kept_result
 from pathfinder.experiment.opening import open_experiment
-from pathfinder.experiment.pairs import Pair
 from pathfinder.experiment.pieces import Piece, scores_of
 from pathfinder.experiment.plan import Plan
 from pathfinder.experiment.progress import SharedProgress
@@ -40,7 +39,7 @@ class Experiment:
         fresh: whether nothing from an earlier run is used.
         force: whether an earlier run in the folder may be changed, and not only added to.
         checkpoints: checkpoints that were already read, by path; each is removed from here when it is used.
-        show_ends: called with the rows of minima.csv of two minima from checkpoints and the training data, before
+        show_ends: called with the rows of minima.csv of minima from checkpoints and the training data, before
             anything between them is trained.
 
     Raises:
@@ -129,18 +128,19 @@ class Experiment:
         self._done.add(piece.name)
         self._findings.look(piece)
         if piece.work == "score_minimum":
-            for pair in self.place.pairs.values():
-                scored = set(map(scores_of, pair.ends))
-                if piece.name in scored <= self._done and pair.a.checkpoint and pair.b.checkpoint:
-                    self._show(pair)
+            for names in self._given():
+                if piece.name in set(map(scores_of, names)) <= self._done:
+                    minima = pd.concat([self._tables.minimum(name, name) for name in names], ignore_index=True)
+                    self._show_ends(minima, self.place.data["train"])
         with threads(1):  # lengths are sums, whose last bits depend on it
             if self._tables.advance() and self._new:
                 self.folder.results.write()
 
-    def _show(self, pair: Pair) -> None:
-        """Show the two minima of a pair from checkpoints."""
-        minima = pd.concat([self._tables.minimum(pair.name, name) for name in pair.ends], ignore_index=True)
-        self._show_ends(minima, self.place.data["train"])
+    def _given(self) -> list[list[str]]:
+        """The minima from checkpoints that are compared with each other: the ends of a pair, or those of every pair."""
+        pairs = [list(pair.ends) for pair in self.place.pairs.values() if pair.a.checkpoint and pair.b.checkpoint]
+        singles = [one.title for one in self.config.singles() if one.checkpoint]
+        return pairs + [singles] * bool(self.config.align and self.config.align.every_pair)
 
     def _describe(self) -> None:
         """Set what the record says of the run."""

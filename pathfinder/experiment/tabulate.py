@@ -146,8 +146,7 @@ class Tabulation:
             if piece.work == "measure_barrier" and piece.name in self._done:
                 first, second, method = piece.arguments
                 row = {"a": first, "b": second, "method": method, **self._result(piece.name)}
-                group = self._place.pairs[self._place.pair_of(first)].group
-                self.results.add("barriers", pd.DataFrame([row]), group=group)
+                self.results.add("barriers", pd.DataFrame([row]), group=self._place.group_of(first))
 
     def _add_race(self, race: Race) -> None:
         """The tables of a race, if its reference is there; paths whose training diverged are left out."""

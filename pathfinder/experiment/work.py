@@ -124,7 +124,7 @@ def align_minima(place: Workplace, stage: StageFile, progress: Progress, pair: s
         a, b = ends.thetas
         found = align(
             ends.space, a, b, place.data["train"], settings, ends.statistics, place.config.seed, progress,
-            place.structure(pair),
+            place.structure(f"{pair}-a"),
         )  # fmt: skip
         result = {"b": found.vector, "statistics": found.statistics, "row": found.row(a, b)}
     path, state = place.path_of(place.pairs[pair].aligned), ends.space.state_dict(result["b"], result["statistics"])
@@ -278,8 +278,9 @@ def measure_barrier(
     statistics = [space.statistics(module) for module in modules]
     if method != "none":
         assert config.align is not None
-        structure = place.structure(place.pair_of(first))
-        found = align(space, a, b, place.data["train"], config.align, statistics, config.seed, structure=structure)
+        found = align(
+            space, a, b, place.data["train"], config.align, statistics, config.seed, structure=place.structure(first)
+        )
         assert found.statistics is not None  # as they were given
         b, statistics = found.vector, [statistics[0], found.statistics]
     line, evaluator = Line(a, b), place.evaluator(space, statistics)

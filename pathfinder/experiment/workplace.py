@@ -120,9 +120,10 @@ class Workplace:
         """The folder of the checkpoints of a minimum's training."""
         return self.folder / "trajectories" / name
 
-    def pair_of(self, minimum: str) -> str:
-        """The name of the first pair that ends in a minimum."""
-        return next(name for name, pair in self.pairs.items() if minimum in pair.ends)
+    def group_of(self, minimum: str) -> str:
+        """What tables call the minima that one is compared with: the group of its pair, or its network."""
+        group = next((pair.group for pair in self.pairs.values() if minimum in pair.ends), None)
+        return group or self.network(minimum).name.replace(":", "-")
 
     def pairs_of(self, network: Network) -> list[Pair]:
         """The pairs whose minima have such a network."""
@@ -201,7 +202,7 @@ class Workplace:
 
     def repair(self, pair: str) -> Repair:
         """What repairs the hidden units of the networks of a pair."""
-        return Repair(self.ends(pair, True).space.network, self.structure(pair))
+        return Repair(self.ends(pair, True).space.network, self.structure(f"{pair}-a"))
 
     def path(self, pair: str, title: str) -> Curve:
         """The line between two ends, or a curve that was trained."""
@@ -283,15 +284,14 @@ class Workplace:
         assert isinstance(found, Curve)
         return found
 
-    def _structure(self, pair: str) -> ProvedStructure:
-        """The structure of the networks of a pair; networks that are alike share it."""
+    def _structure(self, name: str) -> ProvedStructure:
+        """The structure of the network of a minimum; networks that are alike share it."""
         assert self.config.align is not None
-        name = f"{pair}-a"
-        first = self.pairs_of(self.network(name))[0].name
-        if first != pair:
+        network, own = self.network(name), self.minima[name]
+        first = next(one for one in self.minima if self.network(one).identity == network.identity)
+        if first != name:
             return self.structure(first)
-        end = self.minima[name]
-        module = self.minimum(name) if end.checkpoint else self.network(name).build(end.init_seed)
+        module = self.minimum(name) if own.checkpoint else network.build(own.init_seed)
         return structure_of(WeightSpace(module), first_inputs(self.data["train"]), self.config.align.structure)
 
     def _landscape(self, name: str, title: str) -> Landscape:

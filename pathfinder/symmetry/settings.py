@@ -15,7 +15,8 @@ class Align(Checked):
         orders: random restarts of weight matching.
         examples: training examples whose activations are compared.
         structure: the groups of units as a table, see `Structure.by_hand`, for networks where they cannot be found.
-        every_pair: whether to score the line between every two minima of a group, before and after alignment.
+        every_pair: whether to score the line between every two minima of a group, or of `[[minima]]` of one network, as
+            they are and aligned.
         repair: whether to score the aligned line with REPAIR too, for networks without BatchNorm.
     """
 

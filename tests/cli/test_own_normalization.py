@@ -137,10 +137,10 @@ def test_other_images_are_normalised_as_those_of_the_training(trained, command, 
     assert code == 2 and f"{other} was trained with mean" in err and "say which" in err
 
 
-@pytest.mark.parametrize("word", ["line", "connect", "align"])
+@pytest.mark.parametrize("word", ["line", "connect", "align", "every pair"])
 def test_networks_of_two_normalisations_need_a_word(word, trained, command, tmp_path):
     own, moments = trained / "own-a.safetensors", trained / "moments.safetensors"
-    words = {"line": ["score", "line"], "connect": ["connect"], "align": ["align"]}[word]
+    words = {"line": ["score", "line"], "connect": ["connect"], "align": ["align"]}.get(word, ["align", "--every-pair"])
     out = tmp_path / ("out.safetensors" if word == "align" else "out")
     for pair in ([own, moments], [moments, own]):
         code, _, err = command(*words, *pair, "-o", out)

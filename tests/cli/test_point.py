@@ -90,7 +90,8 @@ def test_a_curve_is_no_minimum(command, minima, tmp_path):
     a, curve = minima / "a.safetensors", tmp_path / "curve.safetensors"
     theta = torch.zeros(5)
     Bezier(theta, theta + 1, bends=1).save(curve)
-    for word in (["score", "line", a, curve], ["score", "point", curve], ["curvature", "point", curve]):
+    on_two = [[*word, a, curve] for word in (["score", "line"], ["connect"], ["align", "--every-pair"])]
+    for word in (*on_two, ["score", "point", curve], ["curvature", "point", curve]):
         code, _, err = command(*word, "-o", tmp_path / "p")
         assert code == 2 and "holds a bezier curve; use `pathfinder score curve`" in " ".join(err.split()), err
 

@@ -32,6 +32,7 @@ ON_MINIMA = {
     "curvature path": ["curvature", "path", "FILE", "b.safetensors", *OUT["folder"]],
     "curvature surface": ["curvature", "surface", "FILE", *OUT["folder"]],
     "align from": ["align", "FILE", "b.safetensors", *OUT["file"]],
+    "align every pair": ["align", "--every-pair", "FILE", "b.safetensors", *OUT["folder"]],
     "run": ["run", "checkpoint.toml", "--out", "new"],
 }
 ON_CURVES = {

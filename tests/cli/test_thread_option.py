@@ -40,6 +40,7 @@ COMMANDS = {
     "surface": ["score", "surface", "a.safetensors", "--points", "2", "-o", "OUT"],
     "curvature": ["curvature", "point", "a.safetensors", "--samples", "0", "--examples", "50", "-o", "OUT"],
     "align": ["align", "a.safetensors", "b.safetensors", "-o", "OUT.safetensors"],
+    "every pair": ["align", "--every-pair", "a.safetensors", "b.safetensors", "--points", "3", "-o", "OUT"],
 }
 
 

@@ -1,6 +1,9 @@
 """How commands share work between processes, show a plan, and name what other settings redo."""
 
+from itertools import combinations
+
 import pytest
+from command_line import train_arguments
 
 from pathfinder.tables.csv_files import read_table
 
@@ -18,6 +21,34 @@ def test_workers_change_nothing_in_the_tables_of_score(command, minima, tmp_path
         assert code == 0, err
     assert tables(tmp_path / "1") == tables(tmp_path / "2")
     assert len([*(tmp_path / "2" / ".work").glob("score-line@*.pt")]) == 3
+
+
+def test_every_two_minima_are_aligned_by_any_number_of_workers(command, minima, tmp_path):
+    (tmp_path / "more").mkdir()
+    files = [minima / "a.safetensors", minima / "b.safetensors", tmp_path / "more" / "a.safetensors"]
+    assert command(*train_arguments(files[2], "[8, 8]"), "--seed", 2)[0] == 0
+    for workers in (1, 2):
+        words = ["align", "--every-pair", *files, "--points", 5, "-o", tmp_path / str(workers), "--workers", workers]
+        code, out, err = command(*words)
+        assert code == 0, err
+        assert "test error" in err and "normalisation: " in err and "aligned by" in out
+    assert tables(tmp_path / "1") == tables(tmp_path / "2")
+    found = read_table(tmp_path / "1" / "barriers.csv")
+    names = [f"{minima.name}-a", f"{minima.name}-b", "more-a"]
+    assert [*zip(found["a"], found["b"], strict=True)][::2] == [*combinations(names, 2)]
+    assert found["method"].tolist() == ["none", "weights"] * 3 and set(found["group"]) == {"mlp"}
+    for row in found.to_dict("records"):  # each barrier is that of the line between the files, aligned one by one
+        ends = [files[names.index(row[side])] for side in "ab"]
+        if row["method"] == "weights":
+            assert command("align", *ends, "-o", tmp_path / "own.safetensors", "--force")[0] == 0
+            ends[1] = tmp_path / "own.safetensors"
+        line = tmp_path / "-".join(["line", row["a"], row["b"], row["method"]])
+        assert command("score", "line", *ends, "--points", 5, "-o", line)[0] == 0
+        own = read_table(line / "summary.csv").set_index(["split", "metric"])
+        assert own.loc[("train", "loss"), "barrier"] == pytest.approx(row["train_loss_barrier"], rel=1e-5)
+        assert own.loc[("test", "error"), "barrier"] == pytest.approx(row["test_error_barrier"], abs=1e-4)
+    code, _, err = command(*words, "--orders", 2)
+    assert code == 2 and "align.orders" in err and "3 barriers redone" in err
 
 
 def test_a_line_may_choose_its_points(command, minima, tmp_path):
