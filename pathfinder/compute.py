@@ -68,6 +68,12 @@ def with_index(device: str | torch.device) -> torch.device:
     return torch.device(device.type, torch.cuda.current_device() if device.type == "cuda" else 0)
 
 
+def peak_gpu_memory(device: str | torch.device) -> int | None:
+    """The most bytes of a CUDA device that torch has held for this process so far; None of any other device."""
+    device = find_device(device)
+    return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None
+
+
 def has_float64(device: torch.device) -> bool:
     """Whether a device supports float64."""
     return device.type not in _NO_FLOAT64

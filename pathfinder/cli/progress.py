@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from pathfinder.experiment.pieces import kind_of
-from pathfinder.progress import WORKERS, Progress, silent
+from pathfinder.progress import WORKERS, Progress
 
 _SHOWN = 2  # works that are named next to the bar of their kind
 
@@ -31,7 +31,7 @@ class _Bars(Bars):
 
     def show_workers(self, at_work: int, count: int) -> None:
         """Say how many of all workers are at work."""
-        self._workers = f"{count} workers, {at_work} at work"
+        self._workers = _of_workers(at_work, count)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """The bars, and below them the workers where there are any."""
@@ -64,7 +64,7 @@ class Reporter:
     def __call__(self, name: str) -> Progress:
         """The progress function of the work called `name`."""
         if not self._console.is_terminal:
-            return silent if name == WORKERS else _lines(name)
+            return _worker_lines() if name == WORKERS else _lines(name)
         if name == WORKERS:
             return self._bars.show_workers
         kind = kind_of(name)
@@ -93,6 +93,24 @@ class Reporter:
             )
 
         return progress
+
+
+def _of_workers(at_work: int, count: int) -> str:
+    return f"{count} worker{'s' * (count != 1)}, {at_work} at work"
+
+
+def _worker_lines(seconds: float = 60.0) -> Progress:
+    """A line when the number of workers changes, and after that at most one each minute."""
+    shown, last = -1, 0.0
+
+    def progress(at_work: int, count: int) -> None:
+        nonlocal shown, last
+        now = time.monotonic()
+        if at_work and (count != shown or now - last >= seconds):
+            print(_of_workers(at_work, count), file=sys.stderr, flush=True)
+            shown, last = count, now
+
+    return progress
 
 
 def _lines(name: str, share: float = 0.05, seconds: float = 10.0) -> Progress:

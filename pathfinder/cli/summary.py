@@ -179,6 +179,7 @@ def show_pieces(pieces: Iterable[Piece], left: Estimate) -> None:
         f"about {_duration(left.total)} of work for one process, {_duration(left.with_workers(2))} for two, at least "
         f"{_duration(left.longest)} for any number, and the time for figures; estimated from one step and one point"
         + (f"; about {left.memory / 2**20:.0f} MiB of memory in each process" if left.memory else "")
+        + (f" and {left.gpu_memory / 2**20:.0f} MiB of its GPU" if left.gpu_memory else "")
     )
 
 

@@ -130,12 +130,18 @@ class Split:
         return replace(self, crop=crop, flip=flip)
 
     def augment_once(self, seed: int) -> "Split":
-        """The split with images that are cropped and flipped once, at random by `seed`, as `epoch` does."""
-        moves = draw_moves(np.random.default_rng(seed), len(self), self.crop, self.flip)
-        if moves is None:
-            return self
-        x = apply_moves(self.x, moves.to(self.x.device), self.crop).contiguous()
-        return replace(self, x=x, crop=0, flip=False)
+        """The split with images that are cropped and flipped once, at random by `seed`, as `epoch` does.
+
+        The copy of the last seed is kept: every evaluator of a data set shares it.
+        """
+        if seed not in self._moved:
+            moves = draw_moves(np.random.default_rng(seed), len(self), self.crop, self.flip)
+            if moves is None:
+                return self
+            self._moved.clear()
+            x = apply_moves(self.x, moves.to(self.x.device), self.crop).contiguous()
+            self._moved[seed] = replace(self, x=x, crop=0, flip=False)
+        return self._moved[seed]
 
     def subset(self, examples: int | None, seed: int) -> "Split":
         """`examples` of the split, drawn by `seed` and kept in order; the split itself if it has no more.
@@ -177,6 +183,11 @@ class Split:
     @cached_property
     def _placed(self) -> dict[torch.device, "Split"]:
         """The copies of the split on other devices."""
+        return {}
+
+    @cached_property
+    def _moved(self) -> dict[int, "Split"]:
+        """The split as `augment_once` gave it last, by its seed."""
         return {}
 
     def _draw(self, examples: int, seed: int) -> np.ndarray:

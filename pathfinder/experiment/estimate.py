@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from pathfinder.compute import peak_gpu_memory
 from pathfinder.data.sources import Source
 from pathfinder.errors import PathfinderWarning
 from pathfinder.experiment.kept import is_done
@@ -20,6 +21,7 @@ from pathfinder.scoring.adaptive import TYPICAL
 from pathfinder.scoring.adaptive_plane import MOST as PLANE_POINTS
 from pathfinder.scoring.evaluator import Evaluator
 from pathfinder.scoring.settings import ALL, REESTIMATED, Examples
+from pathfinder.symmetry.matching import align
 from pathfinder.threads import threads
 from pathfinder.training.fit import fit_curve, fit_minimum
 from pathfinder.training.settings import CurveSettings
@@ -32,8 +34,9 @@ _PRODUCTS = 60  # Hessian-vector products until both eigenvalues converge, typic
 _PRODUCT = 5.0  # passes forward that a product takes
 _CHOICE = 6  # points on all examples that choosing how many are needed costs, at most
 _PEAKS = 5  # points of a path that are scored once more, typically
+_ALIGNS = ("align_minima", "measure_barrier")  # work that may permute units
+_SWEEPS = 2  # times as many as between networks as drawn, typically
 _APART = 1e-3  # of the ends of a timed curve, in each weight
-_ALIGNMENT = 2.0  # seconds; not timed
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ class Estimate:
     Attributes:
         seconds: that each piece takes which is not done, by its name.
         memory: bytes of a process at its peak; None where it is not known.
+        gpu_memory: bytes of the GPU that a process holds at its peak; None where it uses none.
         longest: seconds of the longest chain of pieces of which each needs the one before.
     """
 
     seconds: Mapping[str, float]
     memory: int | None
+    gpu_memory: int | None
     longest: float
 
     @property
@@ -86,19 +91,21 @@ def estimate(pieces: Iterable[Piece], place: Workplace, fresh: bool = False) -> 
         fresh: whether nothing is used that its folder keeps.
     """
     left = [piece for piece in pieces if fresh or not is_done(place.folder, piece)]
-    costs: dict[str, _Costs] = {}
+    costs, aligned = dict[str, _Costs](), dict[str, float]()
     seconds: dict[str, float] = {}
     ends: dict[str, float] = {}
     for piece in left:
         owner = _owner(piece, place)
-        alike = str((place.network(owner).identity, place.minima[owner].batch_size, piece.threads))
-        if alike not in costs:
+        if (alike := str((place.network(owner).identity, place.minima[owner].batch_size, piece.threads))) not in costs:
             with threads(piece.threads), warnings.catch_warnings():
                 warnings.simplefilter("ignore", PathfinderWarning)  # of trainings that are too short
                 costs[alike] = _time(place, owner)
-        seconds[piece.name] = _Seconds(place, costs[alike]).of(piece)
+        if piece.work in _ALIGNS and piece.arguments[-1] != "none" and alike not in aligned:
+            with threads(piece.threads):
+                aligned[alike] = _time_alignment(place, owner)
+        seconds[piece.name] = _Seconds(place, costs[alike], aligned.get(alike, 0.0)).of(piece)
         ends[piece.name] = seconds[piece.name] + max((ends.get(need, 0.0) for need in piece.needs), default=0.0)
-    return Estimate(seconds, peak_memory(), max(ends.values(), default=0.0))
+    return Estimate(seconds, peak_memory(), peak_gpu_memory(place.device), max(ends.values(), default=0.0))
 
 
 def serving_of(total: float, longest: float) -> int:
@@ -151,13 +158,14 @@ def _time(place: Workplace, name: str) -> _Costs:
         size: _time_curve(curve, space, theta, train, compute)
         for size, curve in {c.batch_size: c for c in curves}.items()
     }
-    counts = Examples(_EXAMPLES, _EXAMPLES)
+    most = max(_EXAMPLES, place.config.score.batch_size)  # a whole batch, for its memory
+    counts = Examples(most, most)
     stored = place.evaluator(space, batch_norm="stored", examples=counts)
-    forward, scored = _point(stored, theta), sum(min(len(split), _EXAMPLES) for split in place.data.values())
+    forward, scored = _point(stored, theta), sum(min(len(split), most) for split in place.data.values())
     again = 0.0
     if space.has_statistics:
         estimated = place.evaluator(space, batch_norm=place.config.at_points, examples=counts)
-        again = max(_point(estimated, theta) - forward, 0.0) / min(len(train), _EXAMPLES)
+        again = max(_point(estimated, theta) - forward, 0.0) / min(len(train), most)
     return _Costs(step, curve_step, forward / scored, again)
 
 
@@ -169,6 +177,18 @@ def _time_curve(
     few = train.subset(_STEPS * curve.batch_size, 0)
     recipe: dict[str, Any] = {"epochs": 2, "lr": 1e-6, "batch_size": curve.batch_size, "schedule": "constant"}
     return _median(lambda stamp: fit_curve(bend, space, few, progress=stamp, **recipe, **compute))
+
+
+def _time_alignment(place: Workplace, name: str) -> float:
+    """Seconds of aligning two minima, from one order of weight matching between networks as drawn."""
+    settings, network, structure = place.config.align, place.network(name), place.structure(name)
+    assert settings is not None
+    space = WeightSpace(network.build(0))
+    a, b, statistics = *(space.vector(network.build(seed)) for seed in (0, 1)), [space.statistics(space.network)] * 2
+    one = settings.model_copy(update={"orders": 1})
+    began = time.monotonic()
+    align(space, a, b, place.data["train"], one, statistics, structure=structure)
+    return (time.monotonic() - began) * (_SWEEPS * settings.orders if settings.method == "weights" else 1)
 
 
 def _median(fit: Callable[[Callable[[int, int], None]], Any]) -> float:
@@ -193,10 +213,11 @@ class _Seconds:
     Args:
         place: where they are done.
         costs: of the network.
+        alignment: seconds of aligning two minima of it.
     """
 
-    def __init__(self, place: Workplace, costs: _Costs) -> None:
-        self._place, self._config, self._costs = place, place.config, costs
+    def __init__(self, place: Workplace, costs: _Costs, alignment: float) -> None:
+        self._place, self._config, self._costs, self._alignment = place, place.config, costs, alignment
         self._data, self._train, self._along = place.data, place.data["train"], place.config.examples()
 
     def of(self, piece: Piece) -> float:
@@ -226,15 +247,15 @@ class _Seconds:
         return sum(self._point(self._data, everything, one) for one in ("stored", *how))
 
     def align_minima(self, pair: str) -> float:
-        """A guess."""
-        return _ALIGNMENT
+        """All orders."""
+        return self._alignment
 
     def measure_barrier(self, first: str, second: str, method: str) -> float:
-        """The points of a line."""
+        """The points of a line, and the alignment before."""
         score = self._config.score
         count = score.points if isinstance(score.points, int) else TYPICAL
         points = count * self._point(self._data, self._along, score.batch_norm)
-        return points + _ALIGNMENT * (method != "none")
+        return points + self._alignment * (method != "none")
 
     def score_points(self, target: Target, start: int, stop: int, choice: str | None = None) -> float:
         """Some points."""

@@ -4,7 +4,8 @@
 
 The estimate and the run take turns, each in a process of its own, the run in an empty folder and in one process. Both
 leave imports and figures out. `ratio` is the run's time over the estimate before it; medians. `plan_seconds` is what
-the estimate itself took. `cifar10` needs PATHFINDER_DATA. Measure on quiet cores.
+the estimate itself took. `memory` is the estimate of the bytes of a process, `peak_memory` what the run held at most.
+`cifar10` needs PATHFINDER_DATA. Measure on quiet cores.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import pandas as pd
 
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.run import Experiment
-from pathfinder.memory import keep_freed_memory
+from pathfinder.memory import keep_freed_memory, peak_memory
 from pathfinder.tables.csv_files import write_table
 
 _CONFIGS = Path(__file__).parents[2] / "configs"
@@ -43,12 +44,14 @@ def step(name: str, what: str, folder: str) -> None:
     experiment = Experiment(load_config(_CONFIGS / file, changes, scale), folder)
     if what == "plan":
         began = time.perf_counter()
-        print(json.dumps({"estimate": experiment.estimate().total, "plan_seconds": time.perf_counter() - began}))
+        found = experiment.estimate()
+        took = time.perf_counter() - began
+        print(json.dumps({"estimate": found.total, "plan_seconds": took, "memory": found.memory}))
         return
     experiment.draw = lambda engine: None
     experiment.run()
     seconds = json.loads((Path(folder) / "run.json").read_text("utf-8"))["seconds"]
-    print(json.dumps({"seconds": sum(seconds.values())}))
+    print(json.dumps({"seconds": sum(seconds.values()), "peak_memory": peak_memory()}))
 
 
 def once(name: str) -> dict[str, float]:

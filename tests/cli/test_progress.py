@@ -38,8 +38,17 @@ def test_without_a_terminal_the_end_is_said_once_though_each_part_says_it(capsys
     progress = Reporter()("work")
     for _ in range(3):
         progress(9, 9)
-    Reporter()(WORKERS)(1, 2)
     assert capsys.readouterr().err.splitlines() == ["work: 9/9, 0 s left"]
+
+
+def test_without_a_terminal_workers_are_counted_when_one_joins_or_ends_and_each_minute(capsys, monkeypatch):
+    clock = iter([0, 1, 2, 30, 95, 96])
+    monkeypatch.setattr("pathfinder.cli.progress.time.monotonic", lambda: next(clock))
+    progress = Reporter()(WORKERS)
+    for at_work, count in ((0, 2), (1, 2), (2, 2), (2, 1), (1, 1), (0, 1)):
+        progress(at_work, count)
+    lines = ["2 workers, 1 at work", "1 worker, 2 at work", "1 worker, 1 at work"]
+    assert capsys.readouterr().err.splitlines() == lines
 
 
 def test_on_a_terminal_there_are_bars(monkeypatch, capsys):

@@ -10,20 +10,24 @@ import time
 import urllib.request
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import dask
 import psutil
 import pytest
 import torch
-from clusters import cluster
+from clusters import certificates, cluster
 from helpers import TINY
 from processes import Command
 
 from pathfinder.errors import FailedWorkError, PathfinderError, PathfinderWarning
+from pathfinder.experiment import worker
 from pathfinder.experiment.config_file import load_config
 from pathfinder.experiment.engines import count_workers, make_engine
 from pathfinder.experiment.kept import kept_file
 from pathfinder.experiment.run import Experiment
 from pathfinder.experiment.workplace import Workplace
+from pathfinder.memory import THRESHOLDS
 from pathfinder.progress import WORKERS
 from pathfinder.tables.csv_files import read_table
 
@@ -76,6 +80,67 @@ def test_two_workers_give_the_same_bytes_and_nobody_else_gets_in(tiny, serial, t
     assert (2, 2) in at_work and at_work[-1] == (0, 2) and {count for _, count in at_work} == {2}
     assert len(seen) >= 3 and {address.ip for address in seen} == {"127.0.0.1"}
     assert refused and all(refused)
+
+
+def environment():
+    """Of a worker."""
+    return dict(os.environ)
+
+
+def places_made():
+    """How often a worker has loaded its data."""
+    return worker._place.cache_info().misses
+
+
+def test_workers_keep_freed_memory_and_load_their_data_once(tiny, tmp_path):
+    experiment = Experiment(load_config(tiny), tmp_path / "run")
+    engine = make_engine(experiment.place, 2)
+    run, found = engine.run, {}
+
+    def look(*given):
+        failed = run(*given)
+        found.update({work: engine._client.run(work) for work in (environment, places_made)})
+        return failed
+
+    engine.run = look
+    experiment.run_with(engine)
+    for own in found[environment].values():
+        assert {name: own[name] for name in THRESHOLDS} == {name: str(2**30) for name in THRESHOLDS}
+        assert own["OMP_NUM_THREADS"] == own["MALLOC_ARENA_MAX"] == "1"
+    assert list(found[places_made].values()) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "gpus", "chosen", "said"),
+    [
+        ("cuda", 0, 4, 0, 0), ("cuda", 3, 4, 3, 0), ("cuda", "6", 4, 2, 0), ("cuda:1", 3, 4, None, 0),
+        ("cuda", 3, 1, None, 0), ("cpu", 3, 4, None, 0), ("cuda", "tcp://127.0.0.1:4", 4, None, 1),
+    ],
+)  # fmt: skip
+def test_workers_of_a_computer_take_turns_at_its_gpus(device, name, gpus, chosen, said, monkeypatch):
+    monkeypatch.setattr(worker, "find_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    taken = []
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        worker._choose_gpu(SimpleNamespace(device=device), name)
+    assert taken == ([] if chosen is None else [chosen]) and len(notes) == said
+    assert all("start each with a number as its --name" in str(note.message) for note in notes)
+
+
+@pytest.mark.filterwarnings("ignore:.*has no worker yet:pathfinder.errors.PathfinderWarning")
+def test_a_cluster_with_certificates_of_ones_own_is_used_without_a_warning_of_plain_text(tiny, serial, tmp_path):
+    files = certificates(tmp_path)
+    own = {f"distributed.comm.tls.client.{name}": files[name] for name in ("cert", "key")}
+    with cluster(tmp_path, files) as (address, _):
+        assert address.startswith("tls://127.0.0.1:")
+        with pytest.raises(PathfinderError, match="needs certificates .* distributed.comm.tls"):
+            Experiment(load_config(tiny), tmp_path / "none").run(scheduler=address)
+        assert not list(tmp_path.glob("none/*.csv"))
+        with dask.config.set({"distributed.comm.tls.ca-file": files["ca-file"], **own}):
+            Experiment(load_config(tiny), tmp_path / "run").run(scheduler=address)
+    assert csv_bytes(tmp_path / "run") == serial
 
 
 def test_a_dashboard_is_announced_and_seen_from_this_computer_alone(tiny, tmp_path):
