@@ -109,14 +109,14 @@ class Cluster:
         client = self._client
         assert client is not None, "enter the cluster first"
         futures: dict[str, Any] = {}
-        for piece in named.values():
-            needs = [futures[name] for name in piece.needs]
-            key = f"{run} {piece.name}"
-            futures[piece.name] = client.submit(
-                do_piece, self._recipe, piece, needs, self._deterministic, key=key, pure=False
-            )
-        names = {future.key: name for name, future in futures.items()}
-        with _Watch(client, named, progress) as watch:
+        with _Watch(client, named, progress) as watch:  # from before the first piece, whose messages would be missed
+            for piece in named.values():
+                needs = [futures[name] for name in piece.needs]
+                key = f"{run} {piece.name}"
+                futures[piece.name] = client.submit(
+                    do_piece, self._recipe, piece, needs, self._deterministic, key=key, pure=False
+                )
+            names = {future.key: name for name, future in futures.items()}
             for future in as_completed(futures.values()):
                 piece = named[names[future.key]]
                 outcome, notes = _outcome(future, piece)
