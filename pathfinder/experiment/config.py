@@ -78,8 +78,9 @@ class Config(Checked):
             raise ValueError(
                 "[align] aligns the minima of [[pairs]]; for those of [[minima]] set every_pair = true, without repair"
             )
-        if every_pair and (same := _repetition([str(one.model_dump(exclude={"name"})) for one in singles])):
-            alike = [one.title for one in singles if str(one.model_dump(exclude={"name"})) == same]
+        recipes = [str(one.model_dump(exclude={"name"})) for one in singles]
+        if every_pair and (same := _repetition(recipes)):
+            alike = [one.title for one, recipe in zip(singles, recipes, strict=True) if recipe == same]
             raise ValueError(
                 f"the minima `{alike[0]}` and `{alike[1]}` would be the same; give each its own seed or file"
             )

@@ -60,7 +60,16 @@ class SingleMinimum(Minimum):
 
 def title_of(end: Minimum) -> str:
     """The name of its network, as files may be called; empty if that is not known."""
-    return end.model.name.replace(":", "-") if end.model else ""
+    return as_title(end.model.name) if end.model else ""
+
+
+def as_title(network: str) -> str:
+    """The name of a network, as files may be called.
+
+    >>> as_title("torchvision:resnet18")
+    'torchvision-resnet18'
+    """
+    return network.replace(":", "-")
 
 
 @dataclass(frozen=True)

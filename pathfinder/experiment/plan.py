@@ -57,7 +57,8 @@ class Plan:
         self._first: dict[str, str] = {}  # the minimum that is trained under a key
         self._scored: dict[str, str] = {}  # the minimum that is scored under a key
         every_pair, keys = config.align is not None and config.align.every_pair, dict[str, str]()
-        for one in config.singles():
+        singles = config.singles()
+        for one in singles:
             keys[one.title] = self._add_minimum(one.title, one, config.surfaces, in_path=every_pair).key
             self._own(one.title)
         groups: dict[str, list[str]] = {}
@@ -66,7 +67,7 @@ class Plan:
             groups.setdefault(pair.group, []).extend(pair.ends)
             self._own(pair.name)
         if config.align and every_pair:
-            for minima in (*facts.alike(one.title for one in config.singles()), *groups.values()):
+            for minima in (*facts.alike(one.title for one in singles), *groups.values()):
                 self._add_barriers({name: keys[name] for name in minima}, config.align)
 
     @property

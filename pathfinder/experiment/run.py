@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -128,7 +129,7 @@ class Experiment:
         self._done.add(piece.name)
         self._findings.look(piece)
         if piece.work == "score_minimum":
-            for names in self._given():
+            for names in self._given:
                 if piece.name in set(map(scores_of, names)) <= self._done:
                     minima = pd.concat([self._tables.minimum(name, name) for name in names], ignore_index=True)
                     self._show_ends(minima, self.place.data["train"])
@@ -136,6 +137,7 @@ class Experiment:
             if self._tables.advance() and self._new:
                 self.folder.results.write()
 
+    @cached_property
     def _given(self) -> list[list[str]]:
         """The minima from checkpoints that are compared with each other: the ends of a pair, or those of every pair."""
         pairs = [list(pair.ends) for pair in self.place.pairs.values() if pair.a.checkpoint and pair.b.checkpoint]

@@ -18,7 +18,7 @@ from pathfinder.errors import PathfinderError
 from pathfinder.experiment.config import Config
 from pathfinder.experiment.kept import chosen_examples
 from pathfinder.experiment.network import Network, network_of
-from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, is_straight, kept_weights
+from pathfinder.experiment.pairs import ALIGNED, REPAIRED, Pair, as_title, is_straight, kept_weights
 from pathfinder.experiment.pieces import Target
 from pathfinder.experiment.place import Measured, Scored, check_code, check_inputs
 from pathfinder.geometry.base import Geometry
@@ -123,7 +123,7 @@ class Workplace:
     def group_of(self, minimum: str) -> str:
         """What tables call the minima that one is compared with: the group of its pair, or its network."""
         group = next((pair.group for pair in self.pairs.values() if minimum in pair.ends), None)
-        return group or self.network(minimum).name.replace(":", "-")
+        return group or as_title(self.network(minimum).name)
 
     def pairs_of(self, network: Network) -> list[Pair]:
         """The pairs whose minima have such a network."""
